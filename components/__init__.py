@@ -1,0 +1,1 @@
+"""TFX components, one package each; they never import one another."""

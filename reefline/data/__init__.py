@@ -1,0 +1,1 @@
+"""Images and annotations: decoding, rules, splitting, the demo data set."""

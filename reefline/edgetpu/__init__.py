@@ -1,0 +1,1 @@
+"""TFLite graphs and the Edge TPU compiler."""

@@ -1,0 +1,68 @@
+"""Every error that Reefline raises on purpose.
+
+ReeflineError                 exit code 1
+└── UserError                 exit code 2: something the user can mend; one message per problem
+    ├── UsageError            the command line
+    ├── ConfigError           the YAML, a --set, a pipeline.config, a label map
+    ├── DataError             images, annotations, splits; carries the findings
+    ├── CheckpointError       a fine-tune checkpoint that cannot be had or does not fit
+    ├── TrainingDivergedError a loss that is NaN or infinite
+    ├── WorkspaceError        a workspace that is in use or cannot be written
+    └── BundleError           a bundle that is missing, damaged or incomplete
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reefline.findings import Finding
+
+
+class ReeflineError(Exception):
+    """The root of the hierarchy."""
+
+    exit_code = 1
+
+
+class UserError(ReeflineError):
+    """Something the user can mend: each problem says where, what was found, what was expected and what to do."""
+
+    exit_code = 2
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems: tuple[str, ...] = problems
+
+
+class UsageError(UserError):
+    """A command line that cannot be carried out."""
+
+
+class ConfigError(UserError):
+    """A configuration that is malformed or contradicts itself."""
+
+
+class DataError(UserError):
+    """A data set that cannot be trained on."""
+
+    def __init__(self, *problems: str, findings: Sequence[Finding] = ()) -> None:
+        super().__init__(*problems)
+        self.findings: tuple[Finding, ...] = tuple(findings)
+
+
+class CheckpointError(UserError):
+    """A fine-tune checkpoint that cannot be had or does not fit the model."""
+
+
+class TrainingDivergedError(UserError):
+    """A training loss that is NaN or infinite."""
+
+
+class WorkspaceError(UserError):
+    """A workspace that is in use by another run or cannot be written."""
+
+
+class BundleError(UserError):
+    """A bundle that is missing, damaged or incomplete."""

@@ -1,0 +1,140 @@
+"""What a config may say: one validated, frozen model per section.
+
+A component receives its own section as one JSON string, so that changing a gate threshold retrains nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Any, Optional
+
+import pydantic
+
+from reefline.findings import Severity
+
+Fraction = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
+PositiveInt = Annotated[int, pydantic.Field(gt=0)]
+NonNegativeInt = Annotated[int, pydantic.Field(ge=0)]
+PositiveFloat = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(pydantic.BaseModel):
+    """A section: frozen, and an unknown key is an error."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Any:
+        """Read the section back from an exec property."""
+        return cls.model_validate_json(text)
+
+    def to_json(self) -> str:
+        """Return the section as one line with sorted keys, so that equal settings give equal cache keys."""
+        import json
+
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+
+
+class IngestionSettings(Section):
+    """How images and annotations are found, repaired and split."""
+
+    label_map: Optional[str] = None
+    image_dir: Optional[str] = None
+    annotation_dir: Optional[str] = None
+    max_dimension: Optional[PositiveInt] = None
+    max_rejected_fraction: Fraction = 0.02
+    max_image_pixels: PositiveInt = 100_000_000
+    eval_fraction: Fraction = 0.2
+    test_fraction: Fraction = 0.0
+    images_per_shard: PositiveInt = 500
+    beam_workers: PositiveInt = 1
+
+
+class ValidationSettings(Section):
+    """What the annotation rules weigh; `severities` overrides a rule's own."""
+
+    severities: dict[str, Severity] = {}
+    min_box_px: PositiveFloat = 2.0
+    max_class_imbalance: PositiveFloat = 50.0
+    near_duplicate_bits: NonNegativeInt = 4
+
+
+class EdgeTpuTarget(str, enum.Enum):
+    """Whether the model has to fit the Edge TPU."""
+
+    REQUIRED = "required"
+    NEVER = "never"
+
+
+class CheckpointType(str, enum.Enum):
+    """What a fine-tune checkpoint holds: a whole detector or a classification backbone."""
+
+    DETECTION = "detection"
+    CLASSIFICATION = "classification"
+
+
+class FineTuneCheckpoint(Section):
+    """A checkpoint to start from: a path or URL, with the sha256 that a URL must have."""
+
+    source: str
+    sha256: Optional[Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]] = None
+    type: CheckpointType = CheckpointType.DETECTION
+
+    @pydantic.model_validator(mode="after")
+    def _url_needs_hash(self) -> FineTuneCheckpoint:
+        if "://" in self.source and not self.source.startswith("file://") and self.sha256 is None:
+            raise ValueError("a checkpoint from a URL needs its sha256")
+        return self
+
+
+class Augmentation(str, enum.Enum):
+    """The augmentations a config can name; each is one of the OD API's preprocessing steps."""
+
+    HORIZONTAL_FLIP = "horizontal_flip"
+    VERTICAL_FLIP = "vertical_flip"
+    ROTATION_90 = "rotation_90"
+    RANDOM_CROP = "random_crop"
+    BRIGHTNESS = "brightness"
+    CONTRAST = "contrast"
+    SATURATION = "saturation"
+    HUE = "hue"
+
+
+class TrainerSettings(Section):
+    """What is trained, for how long and from where."""
+
+    model: str
+    input_size: Optional[PositiveInt] = None
+    batch_size: PositiveInt = 16
+    num_steps: PositiveInt = 10_000
+    steps_per_eval: PositiveInt = 1_000
+    learning_rate: PositiveFloat = 0.08
+    warmup_steps: NonNegativeInt = 500
+    augmentations: tuple[Augmentation, ...] = (Augmentation.HORIZONTAL_FLIP,)
+    early_stopping_patience: Optional[PositiveInt] = None
+    fine_tune_checkpoint: Optional[FineTuneCheckpoint] = None
+    eval_batch_size: PositiveInt = 8
+    sample_images: NonNegativeInt = 4
+    seed: NonNegativeInt = 0
+
+
+class ExporterSettings(Section):
+    """How the trained model becomes a TFLite file."""
+
+    calibration_images: PositiveInt = 200
+    max_detections: PositiveInt = 100
+    nms_score_threshold: Fraction = 0.05
+    compiler_timeout_s: PositiveFloat = 600.0
+
+
+class GateSettings(Section):
+    """The thresholds of the gate; a rule that is null does not take part."""
+
+    min_map: Optional[Fraction] = None
+    min_map_50: Optional[Fraction] = None
+    min_class_ap: Optional[Fraction] = None
+    max_quantization_drop: Optional[Fraction] = None
+    max_regression: Optional[Fraction] = None
+    min_improvement: Optional[Fraction] = None
+    min_edgetpu_ops: Optional[Fraction] = None
+    edgetpu_compiled: Optional[bool] = None
