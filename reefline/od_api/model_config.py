@@ -1,0 +1,233 @@
+"""pipeline.config: from a template in configs/models and the YAML's values, verified before anything is built."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reefline.errors import ConfigError
+from reefline.label_map import LabelMap, read_label_map
+from reefline.settings import Augmentation, EdgeTpuTarget, TrainerSettings
+
+if TYPE_CHECKING:
+    from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
+
+TEMPLATE_DIR = Path(__file__).resolve().parents[2] / "configs" / "models"
+_EDGE_TPU_LINE = re.compile(r"^#\s*edge_tpu:\s*(yes|no)\s*$", re.MULTILINE)
+
+# The strides of SSD feature maps reach 64 (plain SSD) and 128 (pyramids): below this nothing is left to predict from.
+MIN_INPUT_SIZE_PX = 96
+MAX_INPUT_SIZE_PX = 2048
+MAX_BATCH_SIZE = 1024
+
+# Ranges follow the OD API's sample configs: strong enough to matter, weak enough to keep objects recognisable.
+_AUGMENTATION_PROTOS = {
+    Augmentation.HORIZONTAL_FLIP: "random_horizontal_flip {}",
+    Augmentation.VERTICAL_FLIP: "random_vertical_flip {}",
+    Augmentation.ROTATION_90: "random_rotation90 {}",
+    Augmentation.RANDOM_CROP: (
+        "random_crop_image { min_object_covered: 0.0 min_aspect_ratio: 0.75 max_aspect_ratio: 1.33 "
+        "min_area: 0.5 max_area: 1.0 overlap_thresh: 0.3 }"
+    ),
+    Augmentation.BRIGHTNESS: "random_adjust_brightness { max_delta: 0.1 }",
+    Augmentation.CONTRAST: "random_adjust_contrast { min_delta: 0.8 max_delta: 1.25 }",
+    Augmentation.SATURATION: "random_adjust_saturation { min_delta: 0.8 max_delta: 1.25 }",
+    Augmentation.HUE: "random_adjust_hue { max_delta: 0.02 }",
+}
+
+
+@dataclass(frozen=True)
+class ModelTemplate:
+    """A file of configs/models: its name, its text and whether its operators suit the Edge TPU."""
+
+    name: str
+    text: str
+    edge_tpu: bool
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """The files a training run reads: TFRecord paths or globs of each split, and the label map."""
+
+    train_records: tuple[str, ...]
+    eval_records: tuple[str, ...]
+    label_map: Path
+    max_boxes_per_image: int = 100
+
+
+def list_templates(directory: Path = TEMPLATE_DIR) -> tuple[str, ...]:
+    """Return the names of all templates, sorted."""
+    return tuple(sorted(path.stem for path in directory.glob("*.config")))
+
+
+def load_template(name: str, directory: Path = TEMPLATE_DIR) -> ModelTemplate:
+    """Read one template.
+
+    Raises:
+        ConfigError: there is no such template, or it does not say whether it suits the Edge TPU.
+    """
+    names = list_templates(directory)
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(f"trainer.model: no template named {name!r}; {hint}there are: {', '.join(names)}")
+    path = directory / f"{name}.config"
+    text = path.read_text()
+    mark = _EDGE_TPU_LINE.search(text)
+    if mark is None:
+        raise ConfigError(f"{path.name}: the line '# edge_tpu: yes' or '# edge_tpu: no' is missing; add it at the top")
+    return ModelTemplate(name=name, text=text, edge_tpu=mark.group(1) == "yes")
+
+
+def check_edge_tpu(template: ModelTemplate, target: EdgeTpuTarget, directory: Path = TEMPLATE_DIR) -> None:
+    """Refuse a model that cannot run on the Edge TPU unless the config says it never has to.
+
+    Raises:
+        ConfigError: the template is marked "edge_tpu: no" and the target is not `never`.
+    """
+    if template.edge_tpu or target is EdgeTpuTarget.NEVER:
+        return
+    suitable = [name for name in list_templates(directory) if load_template(name, directory).edge_tpu]
+    raise ConfigError(
+        f"trainer.model: {template.name} does not map to the Edge TPU; choose one of {', '.join(suitable)}, "
+        "or say 'edgetpu: never' for a float bundle"
+    )
+
+
+def parse_pipeline_config(text: str, source: str) -> TrainEvalPipelineConfig:
+    """Parse the text of a pipeline.config.
+
+    Raises:
+        ConfigError: an unknown field or a malformed value; the message holds the line and column.
+    """
+    from google.protobuf import text_format
+    from object_detection.protos import pipeline_pb2
+
+    try:
+        return text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig())
+    except text_format.ParseError as error:
+        raise ConfigError(f"{source}: {error}; expected a field of the OD API's TrainEvalPipelineConfig") from error
+
+
+def build_pipeline_config(
+    template: ModelTemplate, settings: TrainerSettings, files: TrainingFiles
+) -> TrainEvalPipelineConfig:
+    """Fill a template with the YAML's values and the paths of one run.
+
+    Raises:
+        ConfigError: the template is malformed.
+    """
+    config = parse_pipeline_config(template.text, f"{template.name}.config")
+    model = _meta_architecture(config)
+    model.num_classes = len(read_label_map(files.label_map).names)
+    if settings.input_size is not None:
+        resizer = model.image_resizer.fixed_shape_resizer
+        resizer.height = resizer.width = settings.input_size
+    _fill_train_config(config.train_config, settings, files)
+    _fill_reader(config.train_input_reader, files.train_records, files, shuffle=True)
+    del config.eval_input_reader[:]
+    _fill_reader(config.eval_input_reader.add(), files.eval_records, files, shuffle=False)
+    config.eval_config.num_visualizations = settings.sample_images
+    return config
+
+
+def _meta_architecture(config: TrainEvalPipelineConfig) -> Any:
+    kind = config.model.WhichOneof("model")
+    if kind != "ssd":
+        raise ConfigError(f"pipeline.config: model is {kind or 'empty'}; Reefline exports the OD API's ssd models only")
+    return config.model.ssd
+
+
+def _fill_train_config(train: Any, settings: TrainerSettings, files: TrainingFiles) -> None:
+    from google.protobuf import text_format
+
+    train.batch_size = settings.batch_size
+    train.num_steps = settings.num_steps
+    train.max_number_of_boxes = files.max_boxes_per_image
+    train.fine_tune_checkpoint_version = 2  # train_pb2.CheckpointVersion.V2, the only one TF2 reads
+    rate = train.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    rate.learning_rate_base = settings.learning_rate
+    rate.total_steps = settings.num_steps
+    rate.warmup_steps = min(settings.warmup_steps, settings.num_steps // 2)
+    rate.warmup_learning_rate = settings.learning_rate / 10
+    del train.data_augmentation_options[:]
+    for augmentation in settings.augmentations:
+        text_format.Parse(_AUGMENTATION_PROTOS[augmentation], train.data_augmentation_options.add())
+
+
+def _fill_reader(reader: Any, records: tuple[str, ...], files: TrainingFiles, *, shuffle: bool) -> None:
+    reader.label_map_path = str(files.label_map)
+    reader.tf_record_input_reader.input_path[:] = records
+    reader.shuffle = shuffle
+    reader.num_epochs = 0 if shuffle else 1
+    # More readers than one interleave files in an order that is not the same twice.
+    reader.num_readers = 8 if shuffle else 1
+    reader.max_number_of_boxes = files.max_boxes_per_image
+    reader.include_source_id = True
+
+
+def verify_pipeline_config(config: TrainEvalPipelineConfig, label_map: LabelMap) -> None:
+    """Check what would otherwise fail late or not at all, before anything is built.
+
+    Raises:
+        ConfigError: one message for each wrong class count, missing file, impossible batch or input size.
+    """
+    problems = [
+        *_check_classes(config, label_map),
+        *_check_sizes(config),
+        *_check_files(config),
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _check_classes(config: TrainEvalPipelineConfig, label_map: LabelMap) -> list[str]:
+    found, expected = _meta_architecture(config).num_classes, len(label_map.names)
+    if found == expected:
+        return []
+    return [f"pipeline.config: num_classes is {found}, the label map has {expected}; make them equal"]
+
+
+def _check_sizes(config: TrainEvalPipelineConfig) -> list[str]:
+    problems = []
+    resizer = _meta_architecture(config).image_resizer
+    if resizer.WhichOneof("image_resizer_oneof") != "fixed_shape_resizer":
+        problems.append("pipeline.config: image_resizer must be a fixed_shape_resizer, the only one TFLite can export")
+    else:
+        height, width = resizer.fixed_shape_resizer.height, resizer.fixed_shape_resizer.width
+        if not all(MIN_INPUT_SIZE_PX <= side <= MAX_INPUT_SIZE_PX for side in (height, width)):
+            problems.append(
+                f"trainer.input_size: {width}x{height} px; expected {MIN_INPUT_SIZE_PX} to {MAX_INPUT_SIZE_PX} px a side"
+            )
+    batch_size = config.train_config.batch_size
+    if not 1 <= batch_size <= MAX_BATCH_SIZE:
+        problems.append(f"trainer.batch_size: {batch_size}; expected 1 to {MAX_BATCH_SIZE}")
+    if config.train_config.num_steps < 1:
+        problems.append(f"trainer.num_steps: {config.train_config.num_steps}; expected 1 or more")
+    return problems
+
+
+def _check_files(config: TrainEvalPipelineConfig) -> list[str]:
+    import glob
+
+    readers = [config.train_input_reader, *config.eval_input_reader]
+    patterns = [pattern for reader in readers for pattern in reader.tf_record_input_reader.input_path]
+    problems = [f"{pattern}: no TFRecord file matches; the split is empty" for pattern in patterns if not glob.glob(pattern)]
+    label_maps = sorted({reader.label_map_path for reader in readers})
+    problems += [f"{path}: the label map is missing" for path in label_maps if not Path(path).is_file()]
+    return problems
+
+
+def write_pipeline_config(config: TrainEvalPipelineConfig, path: Path) -> None:
+    """Write a pipeline.config as text."""
+    from google.protobuf import text_format
+
+    path.write_text(text_format.MessageToString(config))
+
+
+def read_pipeline_config(path: Path) -> TrainEvalPipelineConfig:
+    """Read a pipeline.config that `write_pipeline_config` wrote."""
+    return parse_pipeline_config(path.read_text(), str(path))

@@ -1,0 +1,113 @@
+"""One training step of the OD API, traced once.
+
+Stands on `model_builder.build`, `inputs.train_input`, `optimizer_builder.build`, `model_lib_v2.eager_train_step` and
+`model_lib_v2.load_fine_tune_checkpoint`: what `model_lib_v2.train_loop` calls, without its own loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reefline.od_api.tracing import without_autograph
+from reefline.settings import CheckpointType
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step gave: the losses by the OD API's names, and the source ids of the images in its batch."""
+
+    losses: dict[str, float]
+    source_ids: tuple[str, ...]
+
+    @property
+    def total_loss(self) -> float:
+        """The loss that was minimised."""
+        return self.losses["Loss/total_loss"]
+
+
+class TrainStep:
+    """The model, its optimizer, its input and the function that runs one step."""
+
+    def __init__(self, config: TrainEvalPipelineConfig) -> None:
+        """Build everything but the trace, which the first step makes."""
+        import tensorflow as tf
+        from object_detection import inputs
+        from object_detection.builders import model_builder, optimizer_builder
+
+        self._train_config = config.train_config
+        with without_autograph():
+            self.model = model_builder.build(config.model, is_training=True)
+            self.dataset = inputs.train_input(
+                self._train_config, config.train_input_reader, config.model, model=self.model
+            )
+        self.global_step = tf.Variable(0, trainable=False, dtype=tf.int64, name="global_step")
+        self.optimizer, (self._learning_rate,) = optimizer_builder.build(
+            self._train_config.optimizer, global_step=self.global_step
+        )
+        self._batches = iter(self.dataset)
+        self._function = tf.function(self._run_batch, autograph=False, reduce_retracing=True)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the step that comes next."""
+        return float(self._learning_rate() if callable(self._learning_rate) else self._learning_rate)
+
+    @property
+    def parameters(self) -> int:
+        """The number of trainable values; 0 before the first step builds the model."""
+        return sum(int(variable.shape.num_elements()) for variable in self.model.trainable_variables)
+
+    def checkpoint(self) -> tf.train.Checkpoint:
+        """Return a checkpoint object with the names that the OD API's own scripts use."""
+        import tensorflow as tf
+
+        return tf.train.Checkpoint(step=self.global_step, model=self.model, optimizer=self.optimizer)
+
+    def load_fine_tune_checkpoint(self, prefix: str, checkpoint_type: CheckpointType) -> None:
+        """Start from the weights of another model; a detection checkpoint with other classes gives its backbone."""
+        from object_detection import model_lib_v2
+        from object_detection.protos import train_pb2
+
+        with without_autograph():
+            model_lib_v2.load_fine_tune_checkpoint(
+                self.model,
+                prefix,
+                checkpoint_type.value,
+                train_pb2.CheckpointVersion.V2,
+                run_model_on_dummy_input=True,
+                input_dataset=self.dataset,
+                unpad_groundtruth_tensors=self._train_config.unpad_groundtruth_tensors,
+            )
+
+    def run(self) -> StepResult:
+        """Take the next batch and train on it."""
+        features, labels = next(self._batches)
+        with without_autograph():
+            losses = self._function(features, labels)
+        return StepResult(
+            losses={name: float(value) for name, value in losses.items()},
+            source_ids=tuple(source_id.decode("utf-8", "replace") for source_id in features["source_id"].numpy()),
+        )
+
+    def _run_batch(self, features: dict[str, Any], labels: dict[str, Any]) -> dict[str, Any]:
+        from object_detection import model_lib_v2
+
+        train_config = self._train_config
+        losses = model_lib_v2.eager_train_step(
+            self.model,
+            features,
+            labels,
+            train_config.unpad_groundtruth_tensors,
+            self.optimizer,
+            training_step=self.global_step,
+            add_regularization_loss=train_config.add_regularization_loss,
+            clip_gradients_value=train_config.gradient_clipping_by_norm or None,
+            num_replicas=1.0,
+        )
+        self.global_step.assign_add(1)
+        return dict(losses)
