@@ -113,7 +113,6 @@ class TrainerSettings(Section):
     augmentations: tuple[Augmentation, ...] = (Augmentation.HORIZONTAL_FLIP,)
     early_stopping_patience: Optional[PositiveInt] = None
     fine_tune_checkpoint: Optional[FineTuneCheckpoint] = None
-    eval_batch_size: PositiveInt = 8
     sample_images: NonNegativeInt = 4
     seed: NonNegativeInt = 0
 
@@ -123,7 +122,8 @@ class ExporterSettings(Section):
 
     calibration_images: PositiveInt = 200
     max_detections: PositiveInt = 100
-    nms_score_threshold: Fraction = 0.05
+    nms_score_threshold: Fraction = 0.01
+    regular_nms: bool = True
     compiler_timeout_s: PositiveFloat = 600.0
 
 

@@ -93,9 +93,7 @@ class Evaluation:
                     pictures.append(self._draw(eval_dict))
                 for evaluator in evaluators:
                     evaluator.add_eval_dict(eval_dict)
-            scalars = {
-                name: float(value) for evaluator in evaluators for name, value in evaluator.evaluate().items()
-            }
+            scalars = {name: float(value) for evaluator in evaluators for name, value in evaluator.evaluate().items()}
         scalars |= {name: sum(loss[name] for loss in losses) / len(losses) for name in losses[0]}
         return EvaluationOutcome(scalars=scalars, pictures=tuple(pictures))
 

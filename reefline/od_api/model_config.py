@@ -200,7 +200,7 @@ def _check_sizes(config: TrainEvalPipelineConfig) -> list[str]:
         height, width = resizer.fixed_shape_resizer.height, resizer.fixed_shape_resizer.width
         if not all(MIN_INPUT_SIZE_PX <= side <= MAX_INPUT_SIZE_PX for side in (height, width)):
             problems.append(
-                f"trainer.input_size: {width}x{height} px; expected {MIN_INPUT_SIZE_PX} to {MAX_INPUT_SIZE_PX} px a side"
+                f"trainer.input_size: {width}x{height} px; expected {MIN_INPUT_SIZE_PX} to {MAX_INPUT_SIZE_PX} px"
             )
     batch_size = config.train_config.batch_size
     if not 1 <= batch_size <= MAX_BATCH_SIZE:
@@ -211,11 +211,10 @@ def _check_sizes(config: TrainEvalPipelineConfig) -> list[str]:
 
 
 def _check_files(config: TrainEvalPipelineConfig) -> list[str]:
-    import glob
-
     readers = [config.train_input_reader, *config.eval_input_reader]
     patterns = [pattern for reader in readers for pattern in reader.tf_record_input_reader.input_path]
-    problems = [f"{pattern}: no TFRecord file matches; the split is empty" for pattern in patterns if not glob.glob(pattern)]
+    missing = [pattern for pattern in map(Path, patterns) if not any(pattern.parent.glob(pattern.name))]
+    problems = [f"{pattern}: no TFRecord file matches; the split is empty" for pattern in missing]
     label_maps = sorted({reader.label_map_path for reader in readers})
     problems += [f"{path}: the label map is missing" for path in label_maps if not Path(path).is_file()]
     return problems

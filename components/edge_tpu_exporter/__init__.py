@@ -1,0 +1,1 @@
+"""EdgeTpuExporter: the best checkpoint as a SavedModel and a bundle in the making."""

@@ -1,0 +1,37 @@
+"""The EdgeTpuExporter component."""
+
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Config, Examples, Model, ModelRun
+
+from reefline.settings import EdgeTpuTarget, ExporterSettings
+
+
+@component
+def EdgeTpuExporter(
+    examples: InputArtifact[Examples],
+    label_map: InputArtifact[Config],
+    model_run: InputArtifact[ModelRun],
+    model: OutputArtifact[Model],
+    settings: Parameter[str],
+    edge_tpu: Parameter[str],
+    code: Parameter[str],
+) -> None:
+    """Export the best checkpoint.
+
+    `settings` is an ExporterSettings as JSON, `edge_tpu` an EdgeTpuTarget. `code` only keys the cache. The output holds
+    saved_model/ (the OD API's "image_tensor" form) and bundle/ (the TFLite files, labels.txt and export.json).
+    """
+    from reefline.od_api import compat
+
+    compat.apply()
+    from reefline.exporting import ExportInputs, export_model
+
+    inputs = ExportInputs(
+        model_run=Path(model_run.uri),
+        train_records=Path(examples.uri) / "Split-train",
+        label_map=Path(label_map.uri) / "label_map.pbtxt",
+    )
+    export_model(inputs, ExporterSettings.from_json(settings), EdgeTpuTarget(edge_tpu), Path(model.uri))

@@ -1,0 +1,1 @@
+"""Trainer: the OD API's train/eval loop on ingested examples."""

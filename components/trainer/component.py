@@ -1,0 +1,53 @@
+"""The Trainer component."""
+
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Config, Examples, ModelRun
+
+from reefline.cache import cache_directory
+from reefline.settings import EdgeTpuTarget, TrainerSettings
+
+MAX_BOXES_PROPERTY = "max_boxes_per_image"
+
+
+@component
+def Trainer(
+    examples: InputArtifact[Examples],
+    label_map: InputArtifact[Config],
+    model_run: OutputArtifact[ModelRun],
+    settings: Parameter[str],
+    edge_tpu: Parameter[str],
+    code: Parameter[str],
+) -> None:
+    """Train a detector and keep its best checkpoint.
+
+    `settings` is a TrainerSettings as JSON, `edge_tpu` an EdgeTpuTarget. `code` only keys the cache. The output holds
+    pipeline.config, best/ckpt-*, checkpoints/ckpt-*, training.json and TensorBoard's logs/.
+    """
+    from reefline.od_api import compat
+
+    compat.apply()
+    from reefline.label_map import read_label_map
+
+    from reefline.od_api import model_config
+    from reefline.od_api.training import train_detector
+
+    trainer_settings = TrainerSettings.from_json(settings)
+    directory, records = Path(model_run.uri), Path(examples.uri)
+    template = model_config.load_template(trainer_settings.model)
+    model_config.check_edge_tpu(template, EdgeTpuTarget(edge_tpu))
+    files = model_config.TrainingFiles(
+        train_records=(str(records / "Split-train" / "*"),),
+        eval_records=(str(records / "Split-eval" / "*"),),
+        label_map=Path(label_map.uri) / "label_map.pbtxt",
+        max_boxes_per_image=max(1, examples.get_int_custom_property(MAX_BOXES_PROPERTY)),
+    )
+    config = model_config.build_pipeline_config(template, trainer_settings, files)
+    model_config.verify_pipeline_config(config, read_label_map(files.label_map))
+    directory.mkdir(parents=True, exist_ok=True)
+    model_config.write_pipeline_config(config, directory / "pipeline.config")
+    report = train_detector(config, trainer_settings, directory, cache_directory() / "checkpoints")
+    report.write(directory / "training.json")
+    model_run.set_int_custom_property("best_step", report.best_step)

@@ -1,0 +1,164 @@
+"""From a finished training run to the files that are judged and shipped."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reefline.edgetpu.compiler import compile_for_edge_tpu
+from reefline.edgetpu.graph import count_operators
+from reefline.edgetpu.quantization import convert_to_float, convert_to_int8
+from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
+from reefline.errors import CheckpointError
+from reefline.label_map import LabelMap, read_label_map
+from reefline.od_api import export, model_config
+from reefline.settings import EdgeTpuTarget, ExporterSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+INT8_FILE = "model_int8.tflite"
+EDGE_TPU_FILE = "model_int8_edgetpu.tflite"
+FLOAT_FILE = "model_float.tflite"
+LABELS_FILE = "labels.txt"
+EXPORT_FILE = "export.json"
+
+
+@dataclass(frozen=True)
+class ExportInputs:
+    """Where the training run, its training records and its label map lie."""
+
+    model_run: Path
+    train_records: Path
+    label_map: Path
+
+
+@dataclass(frozen=True)
+class ExportRecord:
+    """What was exported: bundle/export.json. `classes` are in the order of the 0-based class ids."""
+
+    height_px: int
+    width_px: int
+    classes: tuple[str, ...]
+    edgetpu: EdgeTpuRecord
+
+    def write(self, path: Path) -> None:
+        """Write the record as JSON."""
+        record = {
+            "input_size": [self.height_px, self.width_px],
+            "classes": list(self.classes),
+            "edgetpu": self.edgetpu.to_json(),
+        }
+        path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> ExportRecord:
+        """Read back what `write` wrote."""
+        record = json.loads(path.read_text(encoding="utf-8"))
+        height_px, width_px = record["input_size"]
+        return cls(height_px, width_px, tuple(record["classes"]), EdgeTpuRecord.from_json(record["edgetpu"]))
+
+
+def export_model(
+    inputs: ExportInputs, settings: ExporterSettings, target: EdgeTpuTarget, directory: Path
+) -> ExportRecord:
+    """Write saved_model/ and bundle/ to `directory`.
+
+    Raises:
+        CheckpointError: the training run holds no best checkpoint.
+    """
+    config = model_config.read_pipeline_config(inputs.model_run / "pipeline.config")
+    checkpoint = _find_best_checkpoint(inputs.model_run)
+    bundle = directory / "bundle"
+    bundle.mkdir(parents=True)
+    export.export_saved_model(config, checkpoint, directory / "saved_model")
+    with tempfile.TemporaryDirectory() as scratch:
+        graph_dir = Path(scratch) / "tflite_graph"
+        export.export_tflite_graph(config, checkpoint, settings, graph_dir)
+        if target is EdgeTpuTarget.NEVER:
+            edgetpu = _write_float(graph_dir, bundle)
+        else:
+            edgetpu = _write_int8(config, graph_dir, inputs, settings, bundle)
+    label_map = read_label_map(inputs.label_map)
+    write_labels(label_map, bundle / LABELS_FILE)
+    size = export.read_input_size(config)
+    record = ExportRecord(size.height_px, size.width_px, label_map.names, edgetpu)
+    record.write(bundle / EXPORT_FILE)
+    return record
+
+
+def write_labels(label_map: LabelMap, path: Path) -> None:
+    """Write labels.txt: line n holds the name of the 0-based class n, which has id n + 1 in the label map."""
+    path.write_text("".join(f"{name}\n" for name in label_map.names), encoding="utf-8")
+
+
+def _find_best_checkpoint(model_run: Path) -> str:
+    import tensorflow as tf
+
+    checkpoint = tf.train.latest_checkpoint(str(model_run / "best"))
+    if checkpoint is None:
+        raise CheckpointError(f"{model_run}: no checkpoint in best/; the training run is incomplete, train again")
+    return str(checkpoint)
+
+
+def _write_int8(
+    config: Any, graph_dir: Path, inputs: ExportInputs, settings: ExporterSettings, bundle: Path
+) -> EdgeTpuRecord:
+    encoded_images = sample_images(inputs.train_records, settings.calibration_images)
+
+    def calibration_inputs() -> Iterator[np.ndarray]:
+        return export.iterate_calibration_inputs(config, map(_decode_image, encoded_images))
+
+    model = bundle / INT8_FILE
+    model.write_bytes(convert_to_int8(graph_dir, calibration_inputs))
+    return compile_for_edge_tpu(
+        model, bundle / EDGE_TPU_FILE, ops_total=count_operators(model), timeout_s=settings.compiler_timeout_s
+    )
+
+
+def _write_float(graph_dir: Path, bundle: Path) -> EdgeTpuRecord:
+    model = bundle / FLOAT_FILE
+    model.write_bytes(convert_to_float(graph_dir))
+    total = count_operators(model)
+    return EdgeTpuRecord(
+        compiled=False,
+        compiler_version=None,
+        source=PlacementSource.PREDICTION,
+        ops_total=total,
+        ops_on_tpu=0,
+        ops_on_cpu=total,
+        ops_uncertain=0,
+        reason="the config says 'edgetpu: never': this is a float model, and float operators do not map",
+    )
+
+
+def sample_images(records: Path, count: int) -> tuple[bytes, ...]:
+    """Return the encoded images of up to `count` examples of a split, each example as likely as any other.
+
+    Reservoir sampling (Vitter 1985, algorithm R): one pass, and no more than `count` images in memory. The split is in
+    the order of its files' names, which often goes with place and time: its head alone would be one scene.
+    """
+    from reefline.tf_example import read_examples
+
+    generator = random.Random(0)
+    reservoir: list[bytes] = []
+    for seen, example in enumerate(read_examples(sorted(records.iterdir()))):
+        if seen < count:
+            reservoir.append(example.encoded_jpeg)
+        elif (slot := generator.randint(0, seen)) < count:
+            reservoir[slot] = example.encoded_jpeg
+    return tuple(reservoir)
+
+
+def _decode_image(encoded: bytes) -> np.ndarray:
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(io.BytesIO(encoded)) as image:
+        return np.asarray(image.convert("RGB"))

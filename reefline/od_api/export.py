@@ -1,0 +1,159 @@
+"""A checkpoint becomes a SavedModel and a graph for TFLite.
+
+Stands on `exporter_lib_v2.DetectionFromImageModule` and `export_tflite_graph_lib_tf2.SSDModule`: what
+`exporter_main_v2.py` and `export_tflite_graph_tf2.py` export. Those scripts save the whole Keras model, and Keras then
+traces every layer again several times; here the traced function is saved with its variables and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reefline.od_api.tracing import without_autograph
+from reefline.settings import ExporterSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+    from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
+
+
+@dataclass(frozen=True)
+class InputSize:
+    """What the model takes, in pixels."""
+
+    height_px: int
+    width_px: int
+
+
+def read_input_size(config: TrainEvalPipelineConfig) -> InputSize:
+    """Return the input size of a model with a fixed_shape_resizer."""
+    resizer = config.model.ssd.image_resizer.fixed_shape_resizer
+    return InputSize(height_px=resizer.height, width_px=resizer.width)
+
+
+def export_saved_model(config: TrainEvalPipelineConfig, checkpoint_prefix: str, directory: Path) -> None:
+    """Write the SavedModel that the OD API calls "image_tensor".
+
+    Input `input_tensor`: uint8 [1, height, width, 3] of any size. Outputs as `exporter_main_v2.py` makes them;
+    `detection_boxes` are fractions (y_min, x_min, y_max, x_max), `detection_classes` are label map ids.
+    """
+    import tensorflow as tf
+    from object_detection import exporter_lib_v2
+
+    module = exporter_lib_v2.DetectionFromImageModule(_restore_model(config, checkpoint_prefix))
+    traced = module.__call__
+    with without_autograph():
+        function = tf.function(
+            traced.python_function, autograph=False, input_signature=traced.input_signature
+        ).get_concrete_function()
+    _save_function(function, directory)
+
+
+def export_tflite_graph(
+    config: TrainEvalPipelineConfig, checkpoint_prefix: str, settings: ExporterSettings, directory: Path
+) -> None:
+    """Write the SavedModel that the TFLite converter turns into a detector with its post-processing inside.
+
+    Input: float32 [1, height, width, 3], in the range that `iterate_calibration_inputs` gives for this model.
+    """
+    import tensorflow as tf
+    from object_detection import export_tflite_graph_lib_tf2
+
+    model = _restore_model(config, checkpoint_prefix)
+    config = _with_nms_threshold(config, settings.nms_score_threshold)
+    module = export_tflite_graph_lib_tf2.SSDModule(config, model, settings.max_detections, settings.regular_nms)
+    # The method is decorated with a tf.function that converts through AutoGraph; its plain body is what is wanted.
+    infer = vars(export_tflite_graph_lib_tf2.SSDModule)["inference_fn"].python_function
+    takes_raw_pixels = not _is_affine(model)
+
+    def detect(image: tf.Tensor) -> Any:
+        return infer(module, _preprocess(model, image) if takes_raw_pixels else image)
+
+    spec = tf.TensorSpec(shape=module.input_shape(), dtype=tf.float32, name="input")
+    with without_autograph():
+        function = tf.function(detect, autograph=False).get_concrete_function(spec)
+    _save_function(function, directory)
+
+
+def iterate_calibration_inputs(
+    config: TrainEvalPipelineConfig, images_rgb: Iterable[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Yield what the TFLite graph takes for each image: float32 [1, height, width, 3].
+
+    `images_rgb` are uint8 [h, w, 3] of any size. They go through the model's own resizer and preprocessing. One corner
+    pixel of each becomes black and one white, so that the quantized input spans exactly the values 0 to 255 and a user
+    can feed pixels as they are.
+    """
+    import numpy as np
+    import tensorflow as tf
+    from object_detection.builders import model_builder
+
+    with without_autograph():
+        model = model_builder.build(config.model, is_training=False)
+    size = read_input_size(config)
+    takes_raw_pixels = not _is_affine(model)
+    for image in images_rgb:
+        resized = tf.image.resize(tf.cast(image[np.newaxis], tf.float32), (size.height_px, size.width_px)).numpy()
+        resized[0, 0, 0], resized[0, 0, -1] = 0.0, 255.0
+        yield resized if takes_raw_pixels else _preprocess(model, tf.constant(resized)).numpy()
+
+
+def _restore_model(config: TrainEvalPipelineConfig, checkpoint_prefix: str) -> Any:
+    """Build the model for inference and restore all of it.
+
+    Running it once builds its variables, so that a trace afterwards is the only one.
+    """
+    import tensorflow as tf
+    from object_detection.builders import model_builder
+
+    # A training before in this process leaves Keras' global learning phase as its last trace set it.
+    tf.keras.backend.set_learning_phase(False)
+    size = read_input_size(config)
+    with without_autograph():
+        model = model_builder.build(config.model, is_training=False)
+        image, shapes = model.preprocess(tf.zeros([1, size.height_px, size.width_px, 3]))
+        model.predict(image, shapes)
+    status = tf.train.Checkpoint(model=model).restore(checkpoint_prefix)
+    status.expect_partial().assert_existing_objects_matched()
+    return model
+
+
+def _save_function(function: Any, directory: Path) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.model_variables = list(function.graph.variables)
+    module.serve = function
+    tf.saved_model.save(module, str(directory), signatures=function)
+
+
+def _with_nms_threshold(config: TrainEvalPipelineConfig, score_threshold: float) -> TrainEvalPipelineConfig:
+    """Return a copy that drops detections below `score_threshold` before suppression."""
+    from object_detection.protos import pipeline_pb2
+
+    copy = pipeline_pb2.TrainEvalPipelineConfig()
+    copy.CopyFrom(config)
+    copy.model.ssd.post_processing.batch_non_max_suppression.score_threshold = score_threshold
+    return copy
+
+
+def _preprocess(model: Any, image: tf.Tensor) -> tf.Tensor:
+    """Scale or centre pixels as the model's backbone wants them; the size stays."""
+    return model._feature_extractor.preprocess(image)
+
+
+def _is_affine(model: Any) -> bool:
+    """Return whether preprocessing is one scale and one offset for all channels.
+
+    Then the quantized input's own scale and zero point express it (MobileNet: [-1, 1]); otherwise (ResNet subtracts a
+    mean for each channel) it has to be inside the graph for the input to take pixels.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    ends = _preprocess(model, tf.constant(np.array([[[[0.0] * 3, [255.0] * 3]]], np.float32))).numpy()
+    return bool(np.allclose(ends[..., :1], ends))
