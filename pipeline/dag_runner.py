@@ -1,0 +1,145 @@
+"""Runs a compiled pipeline in this process, node by node, and keeps what happened to each."""
+
+from __future__ import annotations
+
+import enum
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from ml_metadata.proto import metadata_store_pb2
+from tfx.dsl.compiler import constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
+
+from reefline.errors import ReeflineError
+
+
+class NodeState(str, enum.Enum):
+    """What became of a node in this run."""
+
+    STARTED = "started"
+    DONE = "done"
+    CACHED = "cached"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class NodeRun:
+    """One node of this run; `seconds` is wall-clock time, hashing of inputs and looking into the cache included."""
+
+    component: str
+    state: NodeState
+    seconds: float
+    execution_id: Optional[int] = None
+
+
+class DagRunner(tfx_runner.IrBasedRunner):
+    """TFX's local runner, with a run id of our choice, a word about each node, and a clean end where one fails."""
+
+    def __init__(self, run_id: str, report: Callable[[NodeRun], None]) -> None:
+        """`report` is called when a node starts to execute and when it has ended."""
+        self._run_id = run_id
+        self._report = report
+        self.node_runs: list[NodeRun] = []
+
+    @property
+    def failed_component(self) -> Optional[str]:
+        """The node that failed; None where none did."""
+        return next((run.component for run in self.node_runs if run.state is NodeState.FAILED), None)
+
+    def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:
+        """Run all nodes in order; `pipeline` is TFX's intermediate representation.
+
+        Raises:
+            Exception: what a component raised, as it is; nothing of its outputs stays.
+        """
+        runtime_parameter_utils.substitute_runtime_parameter(
+            pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: self._run_id}
+        )
+        deployment = runner_utils.extract_local_deployment_config(pipeline)
+        connection = deployment.metadata_connection_config.sqlite
+        pipeline_root = Path(pipeline.runtime_spec.pipeline_root.field_value.string_value)
+        abandon_unfinished(connection, pipeline_root)
+        for node in pipeline.nodes:
+            component, started_s = node.pipeline_node.node_info.id, time.monotonic()
+            try:
+                run = self._run_node(pipeline, node.pipeline_node, deployment, connection)
+            except BaseException:
+                # A KeyboardInterrupt too: TFX cleans up after an Exception only.
+                abandon_unfinished(connection, pipeline_root)
+                self._keep(NodeRun(component, NodeState.FAILED, time.monotonic() - started_s))
+                raise
+            self._keep(run)
+
+    def _keep(self, run: NodeRun) -> None:
+        self.node_runs.append(run)
+        self._report(run)
+
+    def _run_node(self, pipeline: Any, node: Any, deployment: Any, connection: Any) -> NodeRun:
+        component, started_s = node.node_info.id, time.monotonic()
+
+        def announce() -> None:
+            self._report(NodeRun(component, NodeState.STARTED, 0.0))
+
+        execution = launcher.Launcher(
+            pipeline_node=node,
+            mlmd_connection=metadata.Metadata(connection),
+            pipeline_info=pipeline.pipeline_info,
+            pipeline_runtime_spec=pipeline.runtime_spec,
+            executor_spec=runner_utils.extract_executor_spec(deployment, component),
+            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, component),
+            custom_executor_operators={
+                spec: _announcing(operator, announce) for spec, operator in launcher.DEFAULT_EXECUTOR_OPERATORS.items()
+            },
+        ).launch()
+        execution_id = execution.execution_id if execution is not None else None
+        state = _read_state(connection, execution_id)
+        if state not in (NodeState.DONE, NodeState.CACHED):
+            raise ReeflineError(f"{component}: its inputs are not there; the run's log says why")
+        return NodeRun(component, state, time.monotonic() - started_s, execution_id)
+
+
+def _announcing(operator_class: type, announce: Callable[[], None]) -> type:
+    """Return an executor operator that says when the executor starts: a cached node never comes here."""
+
+    class AnnouncingOperator(operator_class):
+        def run_executor(self, execution_info: Any) -> Any:
+            announce()
+            return super().run_executor(execution_info)
+
+    return AnnouncingOperator
+
+
+def _read_state(connection: Any, execution_id: Optional[int]) -> NodeState:
+    if execution_id is None:
+        return NodeState.FAILED
+    states = {
+        metadata_store_pb2.Execution.COMPLETE: NodeState.DONE,
+        metadata_store_pb2.Execution.CACHED: NodeState.CACHED,
+    }
+    with metadata.Metadata(connection) as handle:
+        (execution,) = handle.store.get_executions_by_id([execution_id])
+    return states.get(execution.last_known_state, NodeState.FAILED)
+
+
+def abandon_unfinished(connection: Any, pipeline_root: Path) -> None:
+    """Mark executions that never ended as failed and remove their files.
+
+    The workspace's lock is held, so whatever is unfinished belongs to this run or to one that was killed.
+    """
+    unfinished = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
+    with metadata.Metadata(connection) as handle:
+        executions = [e for e in handle.store.get_executions() if e.last_known_state in unfinished]
+        for execution in executions:
+            execution.last_known_state = metadata_store_pb2.Execution.FAILED
+        if executions:
+            handle.store.put_executions(executions)
+    for execution in executions:
+        for pattern in (f"*/*/{execution.id}", f"*/.system/*/{execution.id}"):
+            for folder in pipeline_root.glob(pattern):
+                shutil.rmtree(folder, ignore_errors=True)

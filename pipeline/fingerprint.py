@@ -1,0 +1,100 @@
+"""What a component's code is, as one hash: its sources and all it imports from this repository."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+REPO_DIR = Path(__file__).resolve().parents[1]
+_PACKAGES = ("components", "pipeline", "reefline")
+
+# Where a library's behaviour is part of a component's result, its version is part of the component's code.
+_DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "apache_beam": "apache-beam",
+    "imagehash": "ImageHash",
+    "numpy": "numpy",
+    "object_detection": "tf-models-research-object-detection",
+    "pycocotools": "pycocotools",
+    "tensorflow": "tensorflow",
+    "tfx": "tfx",
+}
+
+
+def code_fingerprint(module: str, *, files: Sequence[Path] = (), repo_dir: Path = REPO_DIR) -> str:
+    """Return the sha256 over the sources that `module` reaches by import, imports inside functions included.
+
+    `module` is a dotted name; a package stands for all of its modules. `files` are data that belong to the code, such
+    as a model's template. Sources are read, nothing is imported. The result depends on names and contents, not on
+    where the repository lies, nor on times.
+
+    Raises:
+        ModuleNotFoundError: `module` is not in the repository.
+    """
+    if not _locate(module, repo_dir):
+        raise ModuleNotFoundError(f"{module}: not a module of this repository")
+    sources, libraries = _collect(module, repo_dir)
+    digest = hashlib.sha256()
+    for name, content in [*sorted(sources.items()), *((path.name, path.read_bytes()) for path in files)]:
+        digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+    for library in sorted(libraries & _DISTRIBUTIONS.keys()):
+        digest.update(f"{library}\0{metadata.version(_DISTRIBUTIONS[library])}\n".encode())
+    return digest.hexdigest()
+
+
+def reachable_modules(module: str, repo_dir: Path = REPO_DIR) -> tuple[str, ...]:
+    """Return the dotted names of the repository's modules that `module` reaches by import, itself included, sorted."""
+    return tuple(sorted(_collect(module, repo_dir)[0]))
+
+
+def _collect(module: str, repo_dir: Path) -> tuple[dict[str, bytes], set[str]]:
+    """Return source by module name, and the top-level names of everything else that is imported."""
+    sources: dict[str, bytes] = {}
+    libraries: set[str] = set()
+    waiting = [module, *_submodules(module, repo_dir)]
+    while waiting:
+        name = waiting.pop()
+        path = _locate(name, repo_dir)
+        if name in sources or path is None:
+            continue
+        sources[name] = path.read_bytes()
+        for imported in _imports(name, sources[name], is_package=path.name == "__init__.py"):
+            top, _, _ = imported.partition(".")
+            if top in _PACKAGES:
+                # Importing a.b.c runs a and a.b as well.
+                parts = imported.split(".")
+                waiting += [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+            else:
+                libraries.add(top)
+    return sources, libraries
+
+
+def _locate(module: str, repo_dir: Path) -> Path | None:
+    """Return the file of a module of the repository; None where it is none (a function, or another package's)."""
+    if module.partition(".")[0] not in _PACKAGES:
+        return None
+    base = repo_dir.joinpath(*module.split("."))
+    candidates = (base / "__init__.py", base.with_suffix(".py"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _submodules(package: str, repo_dir: Path) -> list[str]:
+    folder = repo_dir.joinpath(*package.split("."))
+    names = (path.relative_to(repo_dir).with_suffix("").parts for path in folder.rglob("*.py"))
+    return [".".join(parts) for parts in names if parts[-1] != "__init__"]
+
+
+def _imports(module: str, source: bytes, *, is_package: bool) -> Iterator[str]:
+    """Yield the dotted names that a source imports; for `from a import b` both a and a.b, as b may be a module."""
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
