@@ -1,0 +1,59 @@
+"""Reading the TFLite_Detection_PostProcess operator of a TFLite detector.
+
+The operator has four outputs in a fixed order (tensorflow/lite/kernels/detection_postprocess.cc): boxes, classes,
+scores, count. A model's own list of outputs may hold them in any order (the OD API's export turns them around) and
+under names that say nothing, so they are found through the operator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reefline.errors import BundleError
+
+POSTPROCESS_OP = "TFLite_Detection_PostProcess"
+_FILE_IDENTIFIER = b"TFL3"
+
+
+@dataclass(frozen=True)
+class PostprocessOp:
+    """Where a detector's results are, as tensor indices, and how many classes it tells apart."""
+
+    boxes_index: int
+    classes_index: int
+    scores_index: int
+    count_index: int
+    num_classes: int
+
+
+def read_postprocess_op(path: Path) -> PostprocessOp:
+    """Return the post-processing operator of the model's first subgraph.
+
+    Raises:
+        BundleError: the file is not a TFLite model or has no such operator.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+    from flatbuffers import flexbuffers
+
+    content = path.read_bytes()
+    if content[4:8] != _FILE_IDENTIFIER:
+        raise BundleError(f"{path}: not a TFLite model; export the model again")
+    model = schema.Model.GetRootAs(content, 0)
+    operator = _find_operator(model)
+    if operator is None or operator.OutputsLength() != 4:
+        raise BundleError(f"{path}: no {POSTPROCESS_OP} with four outputs found; export the model again")
+    options = flexbuffers.Loads(bytearray(operator.CustomOptionsAsNumpy().tobytes()))
+    boxes, classes, scores, count = (int(operator.Outputs(position)) for position in range(4))
+    return PostprocessOp(boxes, classes, scores, count, num_classes=int(options["num_classes"]))
+
+
+def _find_operator(model: Any) -> Any:
+    graph = model.Subgraphs(0)
+    for position in range(graph.OperatorsLength()):
+        operator = graph.Operators(position)
+        custom_code = model.OperatorCodes(operator.OpcodeIndex()).CustomCode()
+        if custom_code is not None and custom_code.decode() == POSTPROCESS_OP:
+            return operator
+    return None

@@ -1,0 +1,164 @@
+"""Tiny real models and records for the tests of evaluation, gate and bundle."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reefline.coco_metrics import ClassMetrics, CocoMetrics
+from reefline.detections import Detections, GroundTruth, ScoredImage
+from reefline.scores import Precision, Scores
+
+
+@dataclass(frozen=True)
+class FakePlacement:
+    """What the gate asks about the Edge TPU."""
+
+    compiled: bool = False
+    ops_total: int | None = 100
+    ops_on_tpu: int | None = 90
+
+
+def make_metrics(value: float | None = 0.5, **overrides) -> CocoMetrics:
+    """Return metrics that are all `value` but for the overrides."""
+    names = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large")
+    names += ("ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large")
+    numbers = dict.fromkeys(names, value)
+    per_class = (("cat", ClassMetrics(value, value, 3)), ("dog", ClassMetrics(value, value, 4)))
+    return CocoMetrics(**{**numbers, "per_class": per_class, **overrides})
+
+
+def make_scores(**overrides) -> Scores:
+    """Return the scores of a first run whose every number is 0.5."""
+    values = {
+        "float_model": make_metrics(),
+        "shipped": make_metrics(),
+        "shipped_precision": Precision.INT8,
+        "baseline": None,
+        "baseline_version": 0,
+    }
+    return Scores(**{**values, **overrides})
+
+
+def make_detections(*rows: tuple[float, float, float, float, int, float]) -> Detections:
+    """Return detections from rows of x_min, y_min, x_max, y_max, class index, score."""
+    table = np.asarray(rows, dtype=np.float64).reshape(-1, 6)
+    return Detections(table[:, :4], table[:, 4].astype(np.int64), table[:, 5])
+
+
+def make_ground_truth(*rows: tuple[float, float, float, float, int]) -> GroundTruth:
+    """Return ground truth from rows of x_min, y_min, x_max, y_max, class index."""
+    table = np.asarray(rows, dtype=np.float64).reshape(-1, 5)
+    return GroundTruth(table[:, :4], table[:, 4].astype(np.int64))
+
+
+def make_scored_image(ground_truth=(), detections=()) -> ScoredImage:
+    """Return one image from rows of ground truth and of detections."""
+    return ScoredImage(make_ground_truth(*ground_truth), make_detections(*detections))
+
+
+# The models below know two anchors: the left half of the image and the right half. Class 0 lights up where a half's
+# top left pixel is red, class 1 where it is green. That is enough to see any mix-up of axes, offsets or outputs.
+ANCHORS_YXHW = np.array([[0.5, 0.25, 1.0, 0.5], [0.5, 0.75, 1.0, 0.5]], dtype=np.float32)
+LEFT_YXYX = (0.0, 0.0, 1.0, 0.5)
+RIGHT_YXYX = (0.0, 0.5, 1.0, 1.0)
+
+
+def write_saved_model(directory: Path) -> None:
+    """Write a SavedModel of the OD API's image_tensor form: uint8 [1, h, w, 3] in, 1-based classes out."""
+    import tensorflow as tf
+
+    class Module(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")])
+        def serve(self, input_tensor):
+            pixels = _corner_pixels(tf, tf.cast(input_tensor, tf.float32)) / 255.0
+            scores = pixels[0, :, :2]
+            return {
+                "detection_boxes": tf.constant([[LEFT_YXYX, RIGHT_YXYX]], tf.float32),
+                "detection_classes": tf.cast(tf.argmax(scores, axis=1), tf.float32)[tf.newaxis] + 1.0,
+                "detection_scores": tf.reduce_max(scores, axis=1)[tf.newaxis],
+                "num_detections": tf.constant([2.0]),
+            }
+
+    module = Module()
+    tf.saved_model.save(module, str(directory), signatures=module.serve)
+
+
+def build_tflite(num_classes: int = 2, quantized: bool = True, size_px: tuple[int, int] = (8, 16)) -> bytes:
+    """Return a TFLite detector with a real TFLite_Detection_PostProcess, outputs reversed as the OD API does."""
+    return _build_tflite(num_classes, quantized, size_px)
+
+
+@functools.lru_cache
+def _build_tflite(num_classes: int, quantized: bool, size_px: tuple[int, int]) -> bytes:
+    import tensorflow as tf
+
+    implements = (
+        'name: "TFLite_Detection_PostProcess" attr { key: "max_detections" value { i: 4 } } '
+        'attr { key: "max_classes_per_detection" value { i: 1 } } attr { key: "use_regular_nms" value { b: false } } '
+        'attr { key: "nms_score_threshold" value { f: 0.200000 } } '
+        'attr { key: "nms_iou_threshold" value { f: 0.600000 } } '
+        'attr { key: "y_scale" value { f: 10.0 } } attr { key: "x_scale" value { f: 10.0 } } '
+        'attr { key: "h_scale" value { f: 5.0 } } attr { key: "w_scale" value { f: 5.0 } } '
+        f'attr {{ key: "num_classes" value {{ i: {num_classes} }} }}'
+    )
+
+    @tf.function(experimental_implements=implements)
+    def postprocess(encodings, predictions, anchors):
+        return tuple(tf.constant(0.0, name=name) for name in ("boxes", "classes", "scores", "count"))
+
+    height, width = size_px
+
+    class Module(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([1, height, width, 3], tf.float32, name="input")])
+        def serve(self, image):
+            pixels = _corner_pixels(tf, image) / 255.0
+            colours = pixels[:, :, :2]
+            others = tf.zeros([1, 2, max(0, num_classes - 2)])
+            # The operator takes column 0 as the background.
+            predictions = tf.concat([tf.zeros([1, 2, 1]), colours[:, :, :num_classes], others], axis=2)
+            encodings = tf.zeros([1, 2, 4]) + 0.0 * tf.reduce_sum(image)
+            return postprocess(encodings, predictions, tf.constant(ANCHORS_YXHW))[::-1]
+
+    with tempfile.TemporaryDirectory() as scratch:
+        module = Module()
+        tf.saved_model.save(module, scratch, signatures=module.serve)
+        converter = tf.lite.TFLiteConverter.from_saved_model(scratch)
+        converter.allow_custom_ops = True
+        if quantized:
+            _quantize(tf, converter, size_px)
+        return converter.convert()
+
+
+def _quantize(tf, converter, size_px):
+    def representative():
+        generator = np.random.default_rng(0)
+        for _ in range(4):
+            image = generator.integers(0, 256, (1, *size_px, 3)).astype(np.float32)
+            image[0, 0, 0], image[0, 0, size_px[1] // 2] = 0.0, 255.0
+            yield [image]
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = representative
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.inference_input_type = tf.uint8
+    converter.inference_output_type = tf.float32
+
+
+def _corner_pixels(tf, image):
+    """Return the top left pixel of the left half and of the right half: [1, 2, 3]."""
+    middle = tf.shape(image)[2] // 2
+    return tf.stack([image[:, 0, 0, :], image[:, 0, middle, :]], axis=1)
+
+
+def make_image(left: str, right: str, height_px: int = 24, width_px: int = 48) -> np.ndarray:
+    """Return an RGB image whose halves are "red", "green" or "black"."""
+    colours = {"red": (255, 0, 0), "green": (0, 255, 0), "black": (0, 0, 0)}
+    image = np.zeros((height_px, width_px, 3), np.uint8)
+    image[:, : width_px // 2] = colours[left]
+    image[:, width_px // 2 :] = colours[right]
+    return image
