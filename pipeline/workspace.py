@@ -66,8 +66,6 @@ def open_workspace(path: Path) -> Workspace:
     try:
         (root / "reports").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        if is_out_of_space(error):
-            raise
         raise WorkspaceError(
             f"{path}: no workspace can be made here ({error.strerror}); name another with --workspace DIR"
         ) from None
@@ -121,13 +119,21 @@ def place_by_content(workspace: Workspace, file: Path) -> Path:
 
 
 def make_run_folder(workspace: Workspace, now: datetime.datetime) -> Path:
-    """Make and return reports/<run_id>; the name is the time, made unique."""
+    """Make and return reports/<run_id>; the name is the time, made unique.
+
+    Raises:
+        WorkspaceError: the folder cannot be made.
+    """
     stamp = now.strftime("%Y%m%dT%H%M%S")
     for attempt in range(1, 1000):
         folder = workspace.reports / (stamp if attempt == 1 else f"{stamp}-{attempt}")
-        with contextlib.suppress(FileExistsError):
+        try:
             folder.mkdir(parents=True)
-            return folder
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise WorkspaceError(f"{folder}: cannot be made ({error.strerror}); name another --workspace") from None
+        return folder
     raise WorkspaceError(f"{workspace.reports}: holds 1,000 reports of the second {stamp}; remove some")
 
 

@@ -1,0 +1,55 @@
+# Every target does its own set-up: a machine needs git, make and any python3 with pip and venv.
+.PHONY: setup demo check test test-slow test-odapi lock clean
+
+PYTHON := .venv/bin/python
+STAMP := .venv/.set-up
+# A pyenv shim named uv may exist and fail, so what counts is whether it runs.
+UV := $(shell if uv --version >/dev/null 2>&1; then echo uv; else echo .tools/bin/uv; fi)
+PINNED_UV := .tools/bin/uv
+
+setup: $(STAMP)
+
+$(PINNED_UV):
+	@# `.python-version` asks pyenv's python3 for a version that it may lack, so any python3 that works is taken.
+	@for python in python3 /usr/local/bin/python3 /usr/bin/python3 python; do \
+	  if $$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1; then \
+	    $$python -m venv .tools && .tools/bin/python -m pip install --quiet uv && exit 0; \
+	  fi; \
+	done; echo "no python3 with venv and pip was found: install one (Debian: apt-get install python3-venv)" >&2; exit 1
+
+$(STAMP): requirements-dev.lock pyproject.toml $(if $(filter $(PINNED_UV),$(UV)),$(PINNED_UV))
+	@test -x $(PYTHON) || $(UV) venv --quiet --python 3.10 .venv
+	$(UV) pip sync --quiet --require-hashes --python $(PYTHON) requirements-dev.lock
+	$(UV) pip install --quiet --no-deps --no-build-isolation --python $(PYTHON) --editable .
+	@touch $@
+
+demo: setup
+	$(PYTHON) local_runner.py
+
+check: setup
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest -q tests/test_architecture.py
+
+test: setup
+	$(PYTHON) -m pytest -q -m "not slow and not odapi" --cov --cov-report=term
+
+test-slow: setup
+	$(PYTHON) -m pytest -q -m slow
+
+# The OD API's own TF2 tests under reefline/od_api/compat.py; tests/odapi/expected_failures.txt lists what is known.
+test-odapi: setup
+	$(PYTHON) -m pytest -q -m odapi -o testpaths= -p tests.odapi.plugin --pyargs object_detection
+
+lock: $(if $(filter $(PINNED_UV),$(UV)),$(PINNED_UV))
+	$(UV) pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
+	$(UV) pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command 'make lock' --extra dev --constraint requirements.lock \
+	  --output-file requirements-dev.lock pyproject.toml
+	@if grep -nE '^(-i|-f|--index-url|--extra-index-url|--find-links)|https?://|file:' requirements.lock \
+	  requirements-dev.lock; then echo "a lock names a registry: remove it" >&2; exit 1; fi
+
+clean:
+	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .coverage
