@@ -1,0 +1,151 @@
+"""The rules of the house, as far as a program can hold them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPO_DIR = Path(__file__).resolve().parents[1]
+LAYERS = ("reefline", "components", "pipeline")
+MAX_FILE_LINES = 320
+MAX_FUNCTION_LINES = 48
+# create_pipeline is a list of components: cut in pieces it would no longer be read at one glance.
+LONG_ON_PURPOSE = {"create_pipeline"}
+
+HEAVY = ("tensorflow", "tfx", "apache_beam", "ml_metadata", "object_detection", "pycocotools", "numpy", "PIL")
+
+# Only these may import what stands behind them.
+DOORS = {
+    "object_detection": "reefline/od_api/",
+    "tf_slim": "reefline/od_api/",
+    "pycocotools": "reefline/coco_metrics.py",
+}
+
+
+def _sources(*folders: str) -> list[Path]:
+    paths = [path for folder in folders for path in (REPO_DIR / folder).rglob("*.py")]
+    return sorted(path for path in paths if "__pycache__" not in path.parts)
+
+
+def _library() -> list[Path]:
+    return [*_sources(*LAYERS), REPO_DIR / "local_runner.py"]
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(REPO_DIR).as_posix()
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{_name(path)}: a relative import hides which layer it reaches into"
+            yield f"{node.module}"
+
+
+def _tops(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in _imported(path)}
+
+
+def _tracked_text_files() -> Iterator[tuple[str, str]]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPO_DIR, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        path = REPO_DIR / name
+        if path.is_file():
+            yield name, path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", _library(), ids=_name)
+def test_imports_go_one_way(path: Path) -> None:
+    layer = _name(path).partition("/")[0]
+    forbidden = {
+        "reefline": {"components", "pipeline", "local_runner", "tfx", "apache_beam", "ml_metadata"},
+        "components": {"pipeline", "local_runner"},
+        "pipeline": {"local_runner"},
+    }.get(layer, set())
+    assert not _tops(path) & forbidden
+
+
+@pytest.mark.parametrize("path", _sources("components"), ids=_name)
+def test_components_do_not_import_each_other(path: Path) -> None:
+    own = _name(path).split("/")[1]
+    others = {n for n in _imported(path) if n.startswith("components.") and n.split(".")[1] != own}
+    assert not others
+
+
+@pytest.mark.parametrize("path", _library(), ids=_name)
+def test_awkward_dependencies_have_one_door(path: Path) -> None:
+    behind = {dependency for dependency, door in DOORS.items() if not _name(path).startswith(door)}
+    assert not _tops(path) & behind
+
+
+@pytest.mark.parametrize("path", _library(), ids=_name)
+def test_files_and_functions_are_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MAX_FILE_LINES
+    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    lengths = {f.name: f.end_lineno - f.body[0].lineno + 1 for f in functions if f.name not in LONG_ON_PURPOSE}
+    assert not {name: lines for name, lines in lengths.items() if lines > MAX_FUNCTION_LINES}
+
+
+@pytest.mark.parametrize("path", _library(), ids=_name)
+def test_no_catch_all_module_and_no_stop_in_the_library(path: Path) -> None:
+    assert path.stem not in ("utils", "helpers", "common", "misc")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    if path.name != "local_runner.py":
+        calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        assert not {"sys.exit", "exit", "quit", "os._exit"} & set(calls)
+
+
+@pytest.mark.parametrize("path", _sources("components"), ids=_name)
+def test_component_functions_keep_their_annotations(path: Path) -> None:
+    """TFX's @component reads annotations; as strings (PEP 563) it cannot."""
+    text = path.read_text(encoding="utf-8")
+    assert "@component" not in text or "from __future__ import annotations" not in text
+
+
+@pytest.mark.parametrize("path", _library(), ids=_name)
+def test_public_functions_say_what_they_do(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    top_level = [n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and not n.name.startswith("_")]
+    assert not [node.name for node in top_level if not ast.get_docstring(node)]
+
+
+def test_tracked_files_name_no_machine_and_no_registry() -> None:
+    # Put together here, so that this file does not hold what it looks for.
+    registry = "|".join(("py" + r"pi\.", "files." + "pythonhosted", "repo." + "anaconda", "packages/" + "simple"))
+    machine = "|".join((r"(?<![\w.])/" + r"(?:work|root|home)/\w", "/tmp/" + "brief"))
+    pattern = re.compile(f"{registry}|{machine}")
+    assert not [f"{name}: {m.group()}" for name, text in _tracked_text_files() for m in pattern.finditer(text)]
+
+
+def test_nothing_is_left_for_later() -> None:
+    pattern = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+    names = [name for name, text in _tracked_text_files() if name.endswith((".py", ".md")) and pattern.search(text)]
+    assert not names
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["local_runner.py", "--help"], id="local_runner"),
+        pytest.param(["-m", "reefline", "--help"], id="reefline"),
+        pytest.param(["-m", "reefline", "doctor", "--help"], id="doctor"),
+    ],
+)
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    """Seconds differ between machines; what is imported does not."""
+    run = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments], cwd=REPO_DIR, capture_output=True, text=True, check=True
+    )
+    assert "usage" in run.stdout.lower()
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in run.stderr.splitlines()}
+    assert not imported & set(HEAVY)
