@@ -1,0 +1,78 @@
+"""What is remembered of an image between the two passes of ingestion, and for the rules on the whole data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from reefline.boxes import BoxXyxyPx
+
+TRAIN = "train"
+EVAL = "eval"
+TEST = "test"
+SPLITS = (TRAIN, EVAL, TEST)
+UNASSIGNED = ""
+
+
+@dataclass(frozen=True)
+class ObjectRecord:
+    """One box that is ingested; `index` is the 0-based place of its <object> in the XML."""
+
+    index: int
+    label: str
+    box_xyxy_px: BoxXyxyPx
+    difficult: bool
+    truncated: bool
+    pose: str
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> ObjectRecord:
+        """Read back what `ImageRecord.to_json` wrote."""
+        return cls(**{**record, "box_xyxy_px": BoxXyxyPx(*record["box_xyxy_px"])})
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image that is ingested, without its pixels.
+
+    `image` and `xml` are relative to the data folder, with forward slashes. Width, height and boxes are those of the
+    image that is written, after rotation and shrinking. `apply_exif` and `passes_through` say how its bytes come to be.
+    `split` is one of SPLITS, or UNASSIGNED until the split is planned. `perceptual_hash` has 64 bits.
+    """
+
+    image: str
+    xml: str
+    split: str
+    sha256: str
+    perceptual_hash: int
+    width_px: int
+    height_px: int
+    apply_exif: bool
+    passes_through: bool
+    objects: tuple[ObjectRecord, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON can hold it."""
+        objects = [{**asdict(item), "box_xyxy_px": list(astuple(item.box_xyxy_px))} for item in self.objects]
+        return {**{name: getattr(self, name) for name in self.__dataclass_fields__}, "objects": objects}
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> ImageRecord:
+        """Read back what `to_json` wrote."""
+        return cls(**{**record, "objects": tuple(map(ObjectRecord.from_json, record["objects"]))})
+
+
+def write_records(path: Path, records: Iterable[ImageRecord]) -> None:
+    """Write the records, one line of JSON each."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(record.to_json()) + "\n" for record in records)
+
+
+def read_records(path: Path) -> Iterator[ImageRecord]:
+    """Yield the records of a file that `write_records` wrote."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield ImageRecord.from_json(json.loads(line))
