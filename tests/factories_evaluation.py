@@ -9,8 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from reefline.bundle import BundleFacts
 from reefline.coco_metrics import ClassMetrics, CocoMetrics
 from reefline.detections import Detections, GroundTruth, ScoredImage
+from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
+from reefline.exporting import ExportRecord
+from reefline.gate import EvaluationReport, GateResult
 from reefline.scores import Precision, Scores
 
 
@@ -162,3 +166,45 @@ def make_image(left: str, right: str, height_px: int = 24, width_px: int = 48) -
     image[:, : width_px // 2] = colours[left]
     image[:, width_px // 2 :] = colours[right]
     return image
+
+
+def make_edgetpu_record(**overrides) -> EdgeTpuRecord:
+    """Return the record of a model that was not compiled."""
+    values = {
+        "compiled": False,
+        "compiler_version": None,
+        "source": PlacementSource.PREDICTION,
+        "ops_total": 10,
+        "ops_on_tpu": 9,
+        "ops_on_cpu": 1,
+        "ops_uncertain": 0,
+        "reason": "edgetpu_compiler is not installed",
+    }
+    return EdgeTpuRecord(**{**values, **overrides})
+
+
+def make_facts(**overrides) -> BundleFacts:
+    """Return the facts of a blessed first candidate."""
+    values = {
+        "model": "detector",
+        "run_id": "run-1",
+        "height_px": 8,
+        "width_px": 16,
+        "classes": ("cat", "dog"),
+        "evaluation": EvaluationReport(make_scores(), (GateResult("min_map", 0.5, 0.4, True, "enough"),)),
+        "edgetpu": make_edgetpu_record(),
+        "data_fingerprint": "f" * 64,
+        "checkpoint": "runs/1/best/ckpt-7",
+    }
+    return BundleFacts(**{**values, **overrides})
+
+
+def write_candidate(
+    directory: Path, content: bytes = b"model", labels=("cat", "dog"), name="model_int8.tflite"
+) -> Path:
+    """Write a candidate's files, whose TFLite file holds `content`, and return the folder."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_bytes(content)
+    (directory / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    ExportRecord(8, 16, tuple(labels), make_edgetpu_record()).write(directory / "export.json")
+    return directory

@@ -1,0 +1,60 @@
+"""One class, four numberings: label map, TFRecords, TFLite model and labels.txt have to mean the same.
+
+Label map and TFRecords count from 1 (0 is the OD API's background), the TFLite model and the lines of labels.txt from
+0. An offset between them gives a detector that works and says the wrong names, which no metric on ids would show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reefline.errors import BundleError, DataError
+from reefline.label_map import LabelMap
+from reefline.tf_example import IngestedExample
+
+
+def check_bundle_labels(label_map: LabelMap, labels: tuple[str, ...], num_classes: int) -> None:
+    """Check the numberings of a candidate's bundle: labels.txt and the model's number of classes.
+
+    Raises:
+        BundleError: labels.txt or the TFLite model does not follow the label map; one problem each.
+    """
+    problems = []
+    if labels != label_map.names:
+        problems.append(
+            f"labels.txt: lines {list(labels)} found, the label map's names {list(label_map.names)} expected "
+            "(line n is the 0-based class n, the label map's id n + 1); export the model again"
+        )
+    if num_classes != len(label_map.names):
+        problems.append(
+            f"TFLite model: {num_classes} classes found, the label map's {len(label_map.names)} expected; "
+            "train and export the model again"
+        )
+    if problems:
+        raise BundleError(*problems)
+
+
+def check_example_labels(label_map: LabelMap, examples: Iterable[IngestedExample]) -> None:
+    """Check that each object's id in the TFRecords is its name's id in the label map.
+
+    Raises:
+        DataError: an id lies outside the label map, or stands beside another class's name; one problem a kind.
+    """
+    pairs = {
+        (class_id, name)
+        for example in examples
+        for class_id, name in zip(example.class_ids, example.class_names, strict=True)
+    }
+    problems = [problem for pair in sorted(pairs) if (problem := _find_label_problem(label_map, *pair))]
+    if problems:
+        raise DataError(*problems)
+
+
+def _find_label_problem(label_map: LabelMap, class_id: int, name: str) -> str | None:
+    count = len(label_map.names)
+    if not 1 <= class_id <= count:
+        return f"TFRecord: class id {class_id} ({name!r}) found, 1 to {count} expected; ingest the images again"
+    expected = label_map.names[class_id - 1]
+    if name != expected:
+        return f"TFRecord: class id {class_id} is {name!r}, {expected!r} in the label map; ingest the images again"
+    return None
