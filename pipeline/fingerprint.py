@@ -54,7 +54,7 @@ def _collect(module: str, repo_dir: Path) -> tuple[dict[str, bytes], set[str]]:
     """Return source by module name, and the top-level names of everything else that is imported."""
     sources: dict[str, bytes] = {}
     libraries: set[str] = set()
-    waiting = [module, *_submodules(module, repo_dir)]
+    waiting = [*_with_packages(module), *_submodules(module, repo_dir)]
     while waiting:
         name = waiting.pop()
         path = _locate(name, repo_dir)
@@ -64,12 +64,16 @@ def _collect(module: str, repo_dir: Path) -> tuple[dict[str, bytes], set[str]]:
         for imported in _imports(name, sources[name], is_package=path.name == "__init__.py"):
             top, _, _ = imported.partition(".")
             if top in _PACKAGES:
-                # Importing a.b.c runs a and a.b as well.
-                parts = imported.split(".")
-                waiting += [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+                waiting += _with_packages(imported)
             else:
                 libraries.add(top)
     return sources, libraries
+
+
+def _with_packages(module: str) -> list[str]:
+    """Return a, a.b and a.b.c for a.b.c: importing the last runs them all."""
+    parts = module.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
 
 
 def _locate(module: str, repo_dir: Path) -> Path | None:

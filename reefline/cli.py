@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from reefline.errors import UserError
+from reefline.errors import UsageError, UserError
 
 app = typer.Typer(
     name="reefline",
@@ -44,6 +44,39 @@ def doctor(workspace: WorkspaceOption = Path("workspace")) -> None:
     typer.echo(f"{problems} problem(s) found" if problems else "all that is required is there")
     if problems:
         raise typer.Exit(2)
+
+
+@app.command()
+def rollback(
+    workspace: WorkspaceOption = Path("workspace"),
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="the model; needed where the workspace serves more than one")
+    ] = "",
+) -> None:
+    """Let the version serve again that the current one replaced."""
+    from reefline import serving
+
+    try:
+        record = serving.rollback(workspace / "serving", model or _find_only_model(workspace / "serving"))
+    except UserError as error:
+        _fail(error)
+    typer.echo(
+        f"{record.model}: version {record.serving_version} serves again, {record.withdrawn_version} is withdrawn"
+    )
+
+
+def _find_only_model(destination: Path) -> str:
+    """Return the one model that is served.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    names = sorted(path.name for path in destination.iterdir() if path.is_dir()) if destination.is_dir() else []
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise UsageError(f"{destination}: no model is served here; name the workspace with --workspace DIR")
+    raise UsageError(f"{destination}: serves {len(names)} models ({', '.join(names)}); name one with --model NAME")
 
 
 def _fail(error: UserError) -> NoReturn:
