@@ -1,0 +1,69 @@
+"""reefline/doctor.py: each check with what is good and what is not."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from reefline import doctor
+from reefline.doctor import Health
+
+REPO_DIR = Path(__file__).resolve().parents[2]
+
+
+def _missing(name: str) -> str:
+    raise metadata.PackageNotFoundError(name)
+
+
+def test_versions_are_those_of_pyproject() -> None:
+    pinned = dict(
+        re.findall(r'^    "([\w.-]+)(?:\[\w+\])?==([\w.]+)",$', (REPO_DIR / "pyproject.toml").read_text(), re.M)
+    )
+    assert {name: pinned.get(name) for name in doctor.REQUIRED_VERSIONS} == doctor.REQUIRED_VERSIONS
+
+
+@pytest.mark.parametrize(
+    ("check", "health", "remedy"),
+    [
+        pytest.param(doctor.check_python("3.10.2"), Health.GOOD, "", id="python-3.10"),
+        pytest.param(doctor.check_python("3.11.1"), Health.PROBLEM, "needs Python 3.10: run `make setup`", id="python"),
+        pytest.param(doctor.check_python("3.1.0"), Health.PROBLEM, "needs Python 3.10", id="python-3.1-is-not-3.10"),
+        pytest.param(doctor.check_distribution("a", "1.0", lambda _: "1.0"), Health.GOOD, "", id="version"),
+        pytest.param(
+            doctor.check_distribution("a", "1.0", lambda _: "2.0"), Health.PROBLEM, "expected 1.0", id="other-version"
+        ),
+        pytest.param(doctor.check_distribution("a", "1.0", _missing), Health.PROBLEM, "a 1.0 is needed", id="missing"),
+        pytest.param(doctor.check_legacy_keras({}), Health.GOOD, "", id="keras-unset"),
+        pytest.param(doctor.check_legacy_keras({"TF_USE_LEGACY_KERAS": "1"}), Health.GOOD, "", id="keras-on"),
+        pytest.param(
+            doctor.check_legacy_keras({"TF_USE_LEGACY_KERAS": "0"}), Health.PROBLEM, "needs Keras 2", id="keras-off"
+        ),
+        pytest.param(doctor.check_disk(Path("none/yet"), 10**12), Health.GOOD, "", id="disk-plenty"),
+        pytest.param(doctor.check_disk(Path("none/yet"), 5 * 10**9), Health.NOTE, "enough to start", id="disk-some"),
+        pytest.param(doctor.check_disk(Path("none/yet"), 10**9), Health.PROBLEM, "needs 2 GB", id="disk-full"),
+        pytest.param(doctor.check_compiler(Path("/usr/bin/x"), "x86_64"), Health.GOOD, "", id="compiler"),
+        pytest.param(doctor.check_compiler(None, "x86_64"), Health.NOTE, "compiled: false", id="no-compiler"),
+        pytest.param(doctor.check_compiler(None, "aarch64"), Health.NOTE, "this is aarch64", id="no-compiler-on-arm"),
+    ],
+)
+def test_checks(check: doctor.Check, health: Health, remedy: str) -> None:
+    assert check.health is health
+    assert remedy in check.remedy
+    assert bool(check.remedy) == (health is not Health.GOOD)
+
+
+def test_object_detection_that_is_another_package(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "object_detection").mkdir()
+    (tmp_path / "object_detection" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    check = doctor.check_object_detection()
+    assert check.health is Health.PROBLEM
+    assert "another package of that name" in check.found
+
+
+def test_everything_is_examined(tmp_path: Path) -> None:
+    names = {check.name for check in doctor.examine(tmp_path)}
+    assert {"Python", "tensorflow", "protobuf", "legacy Keras", "OD API", "disk", "edgetpu_compiler"} <= names
