@@ -62,7 +62,7 @@ class DagRunner(tfx_runner.IrBasedRunner):
             pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: self._run_id}
         )
         deployment = runner_utils.extract_local_deployment_config(pipeline)
-        connection = deployment.metadata_connection_config.sqlite
+        connection = deployment.metadata_connection_config.database_connection_config
         pipeline_root = Path(pipeline.runtime_spec.pipeline_root.field_value.string_value)
         abandon_unfinished(connection, pipeline_root)
         for node in pipeline.nodes:
