@@ -16,13 +16,14 @@ def send_noise_to(log_file: Path) -> Iterator[None]:
 
     TensorFlow's C++ code and Beam's workers write to file descriptor 2 itself, so it is the descriptor that moves.
     """
-    handler = logging.FileHandler(log_file, encoding="utf-8")
+    log = log_file.open("a", encoding="utf-8")
+    handler = logging.StreamHandler(log)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
     root = logging.getLogger()
     level, others = root.level, list(root.handlers)
     sys.stderr.flush()
     saved_fd = os.dup(2)
-    os.dup2(handler.stream.fileno(), 2)
+    os.dup2(log.fileno(), 2)
     root.handlers = [handler]
     root.setLevel(logging.INFO)
     try:
@@ -34,7 +35,7 @@ def send_noise_to(log_file: Path) -> Iterator[None]:
         os.dup2(saved_fd, 2)
         os.close(saved_fd)
         with contextlib.suppress(OSError):  # a full disk: what could not be logged is no reason to fail
-            handler.close()
+            log.close()
 
 
 def escape_control(text: str) -> str:

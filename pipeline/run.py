@@ -23,6 +23,7 @@ from pipeline.workspace import (
     point_source_at,
 )
 from reefline.errors import DataError, UsageError, UserError
+from reefline.findings import Finding
 from reefline.report.summary import Failure, RunRecords, Verdict, decide_verdict, summarize
 
 if TYPE_CHECKING:
@@ -73,7 +74,10 @@ def run_pipeline(request: RunRequest, workspace: Workspace, run_folder: Path, sa
     The folder's name is the run's id; `say` takes one line for the terminal.
     """
     progress = _Progress()
-    exit_code, failure, problems, findings = None, None, (), ()
+    exit_code: Optional[int] = None
+    failure: Optional[Failure] = None
+    problems: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     try:
         with _terminable():
             _run_stages(request, workspace, run_folder, progress, say)

@@ -1,0 +1,139 @@
+"""local_runner.py where a run stops before the pipeline: exit code, message, report."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import local_runner
+from pipeline import run
+from pipeline.workspace import hold_lock, open_workspace
+from reefline.errors import DataError
+from reefline.findings import Action, Finding
+
+CONFIG = """\
+model_name: cells
+trainer: {model: ssd_mobilenet_v2_tiny}
+gate: {min_map: 0.3}
+"""
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def _main(tmp_path: Path, *arguments: str | Path) -> int:
+    return local_runner.main([*map(str, arguments), "--workspace", str(tmp_path / "ws")])
+
+
+def _summary(tmp_path: Path) -> dict:
+    return json.loads((tmp_path / "ws" / "reports" / "latest" / "summary.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "component", "message"),
+    [
+        pytest.param(["--config", "none.yaml"], "config", r"none\.yaml: no such config file", id="no-config"),
+        pytest.param(["--set", "trainer.x=1"], "config", r"trainer\.x: unknown key", id="unknown-key"),
+        pytest.param(["--set", "novalue"], "config", r"--set novalue: expected KEY=VALUE", id="malformed-set"),
+        pytest.param(["--data", "nowhere"], "data", r"nowhere: no such folder; --data takes a folder", id="no-data"),
+    ],
+)
+def test_bad_usage_has_one_message_a_report_and_exit_code_2(
+    tmp_path: Path, capsys, arguments: list[str], component: str, message: str
+) -> None:
+    assert _main(tmp_path, *arguments) == 2
+    out = capsys.readouterr().out
+    assert len(re.findall(r"^error: ", out, re.M)) == 1
+    assert re.search(rf"^error: .*{message}", out, re.M)
+    assert "Traceback" not in out
+    summary = _summary(tmp_path)
+    assert summary["verdict"] == "FAILED"
+    assert summary["failure"]["component"] == component
+    assert re.search(message, summary["failure"]["message"])
+    assert out.splitlines()[-3:-1] == ["verdict: FAILED", "bundle: none (nothing was pushed)"]
+    assert out.splitlines()[-1] == f"report: {tmp_path / 'ws' / 'reports' / summary['run_id'] / 'summary.json'}"
+
+
+def test_a_config_without_demo_data_needs_data(tmp_path: Path, capsys, config_file: Path) -> None:
+    assert _main(tmp_path, "--config", config_file) == 2
+    assert "the data has to be named: add --data DIR" in capsys.readouterr().out
+    assert _summary(tmp_path)["model"] == "cells"
+
+
+def test_a_file_is_no_data_folder(tmp_path: Path, capsys, config_file: Path) -> None:
+    assert _main(tmp_path, "--config", config_file, "--data", config_file) == 2
+    assert "c.yaml: not a folder; --data takes" in capsys.readouterr().out
+
+
+def test_a_workspace_in_use(tmp_path: Path, capsys, config_file: Path) -> None:
+    with hold_lock(open_workspace(tmp_path / "ws")):
+        assert _main(tmp_path, "--config", config_file, "--data", tmp_path) == 2
+    assert re.search(r"in use by another run \(process \d+\)", capsys.readouterr().out)
+    assert _summary(tmp_path)["failure"]["component"] == "workspace"
+    assert not (tmp_path / "ws" / "source").exists()
+
+
+def test_a_workspace_that_is_a_file(tmp_path: Path, capsys) -> None:
+    (tmp_path / "ws").write_text("")
+    assert _main(tmp_path) == 2
+    assert re.match(r"error: .*ws: no workspace can be made here", capsys.readouterr().out)
+
+
+def test_unknown_option() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        local_runner.main(["--dta", "x"])
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "message"),
+    [
+        pytest.param(OSError(errno.ENOSPC, "x"), 2, "ws: no space left on the device; free some", id="no-space"),
+        pytest.param(KeyboardInterrupt(), 130, "stopped by Ctrl-C", id="ctrl-c"),
+        pytest.param(run.Terminated(), 143, "stopped by SIGTERM", id="sigterm"),
+        pytest.param(ValueError("odd\nmore"), 1, "unexpected ValueError: odd (the traceback is in", id="unexpected"),
+        pytest.param(DataError("one", "two"), 2, "error: one\nerror: two", id="one-line-for-each-problem"),
+    ],
+)
+def test_what_happens_in_the_pipeline_is_reported(
+    tmp_path: Path, capsys, monkeypatch, config_file: Path, error: BaseException, exit_code: int, message: str
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run, "_run_dag", fail)
+    assert _main(tmp_path, "--config", config_file, "--data", tmp_path) == exit_code
+    out = capsys.readouterr().out
+    assert message in out
+    assert "Traceback" not in out
+    assert _summary(tmp_path)["failure"]["component"] == "pipeline"
+    log_file = tmp_path / "ws" / "reports" / "latest" / "error.log"
+    assert log_file.is_file() == (exit_code == 1)
+    if exit_code == 1:
+        assert "Traceback" in log_file.read_text()
+
+
+def test_findings_of_an_error_are_in_the_report(tmp_path: Path, monkeypatch, config_file: Path) -> None:
+    finding = Finding("a.xml", 0, "box_degenerate", "xmin 5, xmax 5", Action.DROPPED_BOX)
+
+    def fail(*_arguments: object) -> None:
+        raise DataError("too many", findings=[finding])
+
+    monkeypatch.setattr(run, "_run_dag", fail)
+    assert _main(tmp_path, "--config", config_file, "--data", tmp_path) == 2
+    assert _summary(tmp_path)["data"]["findings"] == [finding.to_json()]
+
+
+def test_demo_data_is_generated_once(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(run, "_run_dag", lambda *_arguments: None)
+    for _ in range(2):
+        assert _main(tmp_path, "--set", "demo.images=4") == 1  # a DAG that does nothing blesses nothing
+    assert "data: 4 generated images in" in capsys.readouterr().out
+    assert len(list((tmp_path / "ws" / "source" / "JPEGImages").iterdir())) == 4
