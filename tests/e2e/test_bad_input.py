@@ -1,0 +1,165 @@
+"""Bad input through the real command: exit code 2, one clear message, nothing half-written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reefline.data.demo import generate_demo_data
+from tests.factories_runs import QUICK, PipelineRun, run_pipeline
+
+pytestmark = pytest.mark.e2e
+
+SETTINGS = {name: value for name, value in QUICK.items() if name != "demo.images"}
+IMAGES = 24
+
+XML_BOMB = (
+    '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]>'
+    "<annotation><filename>&c;</filename></annotation>"
+)
+EXTERNAL_ENTITY = (
+    '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/hostname">]>'
+    "<annotation><filename>&b;</filename></annotation>"
+)
+
+
+@pytest.fixture(scope="session")
+def good_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("good") / "data"
+    generate_demo_data(folder, images=IMAGES)
+    return folder
+
+
+@pytest.fixture
+def data(good_data: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(good_data, tmp_path / "data"))
+
+
+def _image(data: Path, index: int = 0) -> Path:
+    return data / "JPEGImages" / f"demo_{index:05d}.jpg"
+
+
+def _xml(data: Path, index: int = 0) -> Path:
+    return data / "Annotations" / f"demo_{index:05d}.xml"
+
+
+def _edit_xml(data: Path, pattern: str, replacement: str) -> None:
+    text = _xml(data).read_text(encoding="utf-8")
+    changed = re.sub(pattern, replacement, text, count=1)
+    assert changed != text
+    _xml(data).write_text(changed, encoding="utf-8")
+
+
+def _empty(data: Path) -> None:
+    shutil.rmtree(data)
+    data.mkdir()
+
+
+def _without_xml(data: Path) -> None:
+    shutil.rmtree(data / "Annotations")
+
+
+def _without_images(data: Path) -> None:
+    shutil.rmtree(data / "JPEGImages")
+
+
+def _truncate(data: Path) -> None:
+    content = _image(data).read_bytes()
+    _image(data).write_bytes(content[: len(content) // 2])
+
+
+def _huge_png_header(data: Path) -> None:
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    _image(data).unlink()
+    _image(data).with_suffix(".png").write_bytes(png)
+    _edit_xml(data, r"demo_00000\.jpg", "demo_00000.png")
+
+
+def _keep_one(data: Path) -> None:
+    for index in range(1, IMAGES):
+        _image(data, index).unlink()
+        _xml(data, index).unlink()
+
+
+CASES = [
+    pytest.param(_empty, r"no image|empty|holds no", id="empty-folder"),
+    pytest.param(_without_xml, r"annotation|XML", id="images-without-xml"),
+    pytest.param(_without_images, r"image", id="xml-without-images"),
+    pytest.param(_truncate, r"demo_00000\.jpg.*truncated", id="truncated-jpeg"),
+    pytest.param(lambda d: _image(d).write_text("no image"), r"demo_00000\.jpg", id="text-named-jpg"),
+    pytest.param(lambda d: _xml(d).write_text(XML_BOMB), r"demo_00000\.xml", id="xml-bomb"),
+    pytest.param(lambda d: _xml(d).write_text(EXTERNAL_ENTITY), r"demo_00000\.xml", id="external-entity"),
+    pytest.param(_huge_png_header, r"demo_00000\.png.*30,?000", id="huge-png-header"),
+    pytest.param(_keep_one, r"one image|1 image|split", id="one-image-only"),
+]
+
+
+def _assert_refused(run: PipelineRun, message: str) -> None:
+    assert run.exit_code == 2, run.out
+    assert "Traceback" not in run.out
+    errors = [line for line in run.lines if line.startswith("error: ")]
+    assert errors
+    assert any(re.search(message, error) for error in errors), errors
+    assert run.summary["verdict"] == "FAILED"
+    assert re.search(message, run.summary["failure"]["message"])
+    assert run.summary["pushed"] is None
+    assert not (run.workspace / "serving").exists()
+    failed = run.workspace / "artifacts" / run.summary["failure"]["component"]
+    assert not [path for path in failed.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(("damage", "message"), CASES)
+def test_bad_data(data: Path, tmp_path: Path, damage: Callable[[Path], object], message: str) -> None:
+    damage(data)
+    _assert_refused(run_pipeline(tmp_path / "ws", "--data", data, settings=SETTINGS), message)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "rule_message"),
+    [
+        pytest.param(r"<xmin>\d+", "<xmin>nan", r"(?i)nan", id="nan-coordinate"),
+        pytest.param(r"<xmin>\d+", "<xmin>-50", r"outside|-5\d", id="negative-coordinate"),
+    ],
+)
+def test_a_bad_box_is_dropped_and_reported(
+    data: Path, tmp_path: Path, pattern: str, replacement: str, rule_message: str
+) -> None:
+    """One bad box of many is a finding; here ingestion is stopped behind it, by a file that cannot be read."""
+    _edit_xml(data, pattern, replacement)
+    _image(data, 1).write_text("no image")
+    run = run_pipeline(tmp_path / "ws", "--data", data, settings=SETTINGS)
+    _assert_refused(run, r"demo_00001\.jpg")
+    findings = [f for f in run.summary["data"]["findings"] if "demo_00000" in f["file"]]
+    assert [f["action"] for f in findings] == ["dropped_box"]
+    assert re.search(rule_message, findings[0]["message"])
+
+
+def test_a_path_out_of_the_folder_is_never_opened(data: Path, tmp_path: Path) -> None:
+    """The XML's own stem finds the image; with that gone, nothing outside the folder is tried."""
+    _edit_xml(data, r"<filename>[^<]*", "<filename>../../etc/passwd")
+    _image(data).unlink()
+    _assert_refused(run_pipeline(tmp_path / "ws", "--data", data, settings=SETTINGS), r"demo_00000\.xml")
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        pytest.param((0, 1, 2), r"labels\.pbtxt.*\b0\b", id="starts-at-0"),
+        pytest.param((1, 1, 2), r"labels\.pbtxt.*\b1\b", id="repeats"),
+        pytest.param((1, 2, 4), r"labels\.pbtxt.*\b[34]\b", id="gap"),
+    ],
+)
+def test_bad_label_map(data: Path, tmp_path: Path, ids: tuple[int, ...], message: str) -> None:
+    label_map = tmp_path / "labels.pbtxt"
+    names = ("disc", "square", "triangle")
+    label_map.write_text("".join(f"item {{ id: {i} name: '{n}' }}\n" for i, n in zip(ids, names, strict=True)))
+    settings = {**SETTINGS, "data.label_map": str(label_map)}
+    _assert_refused(run_pipeline(tmp_path / "ws", "--data", data, settings=settings), message)

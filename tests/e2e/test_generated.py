@@ -1,0 +1,191 @@
+"""The whole path on generated data: summary, bundle, cache, gate and rollback. Each run builds on the one before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from reefline.cli import app
+from tests.factories_runs import QUICK, PipelineRun, run_pipeline
+
+pytestmark = pytest.mark.e2e
+
+COMPONENTS = [
+    "VocExampleGen",
+    "StatisticsGen",
+    "ImportSchemaGen",
+    "ExampleValidator",
+    "AnnotationValidator",
+    "Trainer",
+    "EdgeTpuExporter",
+    "ServingBundle",
+    "Evaluator",
+    "Pusher",
+]
+CLASSES = ["disc", "square", "triangle"]
+METRICS = {"mAP", "mAP_50", "mAP_75", "mAP_small", "mAP_medium", "mAP_large"}
+METRICS |= {"AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> PipelineRun:
+    return run_pipeline(tmp_path_factory.mktemp("generated") / "ws")
+
+
+@pytest.fixture(scope="module")
+def again(first: PipelineRun) -> PipelineRun:
+    return run_pipeline(first.workspace)
+
+
+def test_the_first_run_executes_everything_and_pushes(first: PipelineRun) -> None:
+    assert first.exit_code == 0, first.out
+    assert first.components("started") == COMPONENTS
+    assert first.components("done") == COMPONENTS
+    bundle = first.workspace / "serving" / "demo" / "1"
+    report = first.workspace / "reports" / first.summary["run_id"] / "summary.json"
+    assert first.lines[-3:] == ["verdict: BLESSED", f"bundle: {bundle}", f"report: {report}"]
+
+
+def _assert_metrics(metrics: dict[str, Any]) -> None:
+    assert set(metrics) == METRICS | {"per_class"}
+    assert all(value is None or 0.0 <= value <= 1.0 for name, value in metrics.items() if name in METRICS)
+    assert sorted(metrics["per_class"]) == CLASSES
+    assert all(set(of_class) == {"ap", "ap_50", "groundtruth"} for of_class in metrics["per_class"].values())
+
+
+def test_the_whole_of_the_summary(first: PipelineRun) -> None:
+    summary = dict(first.summary)
+    assert summary.pop("schema_version") == 1
+    assert summary.pop("run_id") == (first.workspace / "reports" / "latest").resolve().name
+    assert (summary.pop("model"), summary.pop("verdict"), summary.pop("failure")) == ("demo", "BLESSED", None)
+    data = summary.pop("data")
+    assert set(data) == {"splits", "findings", "anomalies"}
+    assert data["anomalies"] == []
+    assert set(data["splits"]) >= {"train", "eval"}
+    assert sum(split["images"] for split in data["splits"].values()) == QUICK["demo.images"]
+    for split in data["splits"].values():
+        assert sorted(split["per_class"]) == CLASSES
+        assert split["boxes"] == sum(split["per_class"].values())
+    training = summary.pop("training")
+    assert training.pop("seconds") > 0
+    assert training.pop("best_step") in (3, 6)
+    assert training == {"steps": 6, "stop_reason": "all_steps_done"}
+    metrics = summary.pop("metrics")
+    assert metrics.pop("baseline") is None
+    assert set(metrics) == {"float", "int8"}
+    for scores in metrics.values():
+        _assert_metrics(scores)
+        groundtruth = {label: of_class["groundtruth"] for label, of_class in scores["per_class"].items()}
+        assert groundtruth == data["splits"]["eval"]["per_class"]
+    gate = summary.pop("gate")
+    assert [result["rule"] for result in gate] == ["min_map", "max_quantization_drop", "max_regression"]
+    assert all(result["passed"] and result["reason"] for result in gate)
+    assert math.isclose(gate[0]["value"], metrics["int8"]["mAP"])
+    edgetpu = summary.pop("edgetpu")
+    assert set(edgetpu) == {
+        "compiled", "compiler_version", "source", "ops_total", "ops_on_tpu", "ops_on_cpu", "ops_uncertain", "reason"
+    }  # fmt: skip
+    assert edgetpu["ops_total"] == sum(edgetpu[name] for name in ("ops_on_tpu", "ops_on_cpu", "ops_uncertain"))
+    assert edgetpu["ops_total"] > 50
+    assert summary.pop("pushed") == {"version": 1, "path": str(first.workspace / "serving" / "demo" / "1")}
+    assert list(summary.pop("seconds")) == COMPONENTS
+    assert not summary
+
+
+def test_the_whole_of_the_bundle(first: PipelineRun) -> None:
+    serving = first.workspace / "serving" / "demo"
+    assert (serving / "CURRENT").read_text().strip() == "1"
+    bundle = serving / "1"
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    assert {path.name for path in bundle.iterdir()} == {*manifest["files"], "manifest.json"}
+    assert set(manifest["files"]) >= {"model_int8.tflite", "labels.txt"}
+    for name, record in manifest["files"].items():
+        content = (bundle / name).read_bytes()
+        assert record == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    assert (bundle / "labels.txt").read_text(encoding="utf-8").splitlines() == CLASSES
+    assert manifest["classes"] == CLASSES
+    assert manifest["input_size"] == [192, 192]
+    assert (manifest["schema_version"], manifest["model"], manifest["version"]) == (1, "demo", 1)
+    assert manifest["run_id"] == first.summary["run_id"]
+    assert manifest["edgetpu"] == first.summary["edgetpu"]
+    assert manifest["metrics"]["int8"] == first.summary["metrics"]["int8"]
+    assert manifest["gate"]["verdict"] == "BLESSED"
+    assert len(manifest["data_fingerprint"]) == 64
+
+
+def test_the_model_in_the_bundle_takes_uint8_and_gives_detections(first: PipelineRun) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(first.workspace / "serving" / "demo" / "1" / "model_int8.tflite"))
+    (entry,) = interpreter.get_input_details()
+    assert entry["shape"].tolist() == [1, 192, 192, 3]
+    assert entry["dtype"].__name__ == "uint8"
+    outputs = interpreter.get_output_details()
+    assert len(outputs) == 4
+    assert {output["dtype"].__name__ for output in outputs} == {"float32"}
+
+
+def test_a_second_run_executes_no_component(first: PipelineRun, again: PipelineRun) -> None:
+    assert again.exit_code == 0, again.out
+    assert again.components("cached") == COMPONENTS
+    assert again.components("started") == []
+    own = ("run_id", "seconds")
+    assert {k: v for k, v in again.summary.items() if k not in own} == {
+        k: v for k, v in first.summary.items() if k not in own
+    }
+    assert again.summary["run_id"] != first.summary["run_id"]
+
+
+def test_the_same_images_elsewhere_are_the_same_data(first: PipelineRun, again: PipelineRun, tmp_path: Path) -> None:
+    """The data's name, place and times do not count; the workspace keeps them under one name."""
+    import shutil
+
+    moved = shutil.copytree(first.workspace / "demo_data", tmp_path / "moved", copy_function=shutil.copyfile)
+    settings = {name: value for name, value in QUICK.items() if name != "demo.images"}
+    arguments = ("--config", Path(__file__).parents[2] / "configs" / "demo.yaml", "--data", moved)
+    run = run_pipeline(first.workspace, *arguments, settings=settings)
+    assert run.components("cached") == COMPONENTS
+
+
+def test_a_changed_warning_retrains_nothing(first: PipelineRun, again: PipelineRun) -> None:
+    run = run_pipeline(first.workspace, settings={**QUICK, "validation.min_box_px": 1.5})
+    assert run.components("started") == ["AnnotationValidator"]
+    assert run.exit_code == 0
+
+
+def test_a_gate_that_refuses_pushes_nothing(first: PipelineRun, again: PipelineRun) -> None:
+    run = run_pipeline(first.workspace, settings={**QUICK, "gate.min_map": 0.99})
+    assert run.exit_code == 3, run.out
+    assert run.components("started") == ["Evaluator", "Pusher"]
+    assert run.summary["verdict"] == "NOT_BLESSED"
+    assert run.summary["pushed"] is None
+    assert [result["passed"] for result in run.summary["gate"]] == [False, True, True]
+    assert any(line.startswith("failed: min_map: ") for line in run.lines)
+    assert "bundle: none (nothing was pushed)" in run.lines
+    serving = run.workspace / "serving" / "demo"
+    assert (serving / "CURRENT").read_text().strip() == "1"
+    assert sorted(path.name for path in serving.iterdir() if path.is_dir()) == ["1"]
+
+
+def test_another_export_is_compared_with_what_serves_and_can_be_rolled_back(
+    first: PipelineRun, again: PipelineRun
+) -> None:
+    settings = {**QUICK, "exporter.max_detections": 20}
+    run = run_pipeline(first.workspace, settings=settings)
+    assert run.exit_code == 0, run.out
+    assert run.components("started") == ["EdgeTpuExporter", "ServingBundle", "Evaluator", "Pusher"]
+    assert run.summary["pushed"]["version"] == 2
+    assert run.summary["metrics"]["baseline"] == first.summary["metrics"]["int8"]
+    assert run_pipeline(first.workspace, settings=settings).components("started") == []
+    result = CliRunner().invoke(app, ["rollback", "--workspace", str(first.workspace)])
+    assert result.exit_code == 0, result.output
+    assert "demo: version 1 serves again, 2 is withdrawn" in result.output
+    after = run_pipeline(first.workspace, settings=settings)
+    assert after.components("started") == []
+    assert "note: version 1 serves, not this run's 2" in after.lines
