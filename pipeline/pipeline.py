@@ -14,6 +14,7 @@ from tfx.orchestration.pipeline import Pipeline
 from components.annotation_validator.component import AnnotationValidator
 from components.edge_tpu_exporter.component import EdgeTpuExporter
 from components.evaluator.component import Evaluator
+from components.model_scorer.component import ModelScorer
 from components.pusher.component import Pusher
 from components.serving_bundle.component import ServingBundle
 from components.trainer.component import Trainer
@@ -83,11 +84,16 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
         model_name=config.model_name,
         code=code_fingerprint("components.serving_bundle"),
     )
-    evaluator = Evaluator(
+    model_scorer = ModelScorer(
         examples=examples,
         label_map=label_map,
         model=exporter.outputs["model"],
         baseline=serving_bundle.outputs["baseline"],
+        code=code_fingerprint("components.model_scorer"),
+    )
+    evaluator = Evaluator(
+        scores=model_scorer.outputs["scores"],
+        model=exporter.outputs["model"],
         settings=config.gate.to_json(),
         code=code_fingerprint("components.evaluator"),
     )
@@ -113,6 +119,7 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
             trainer,
             exporter,
             serving_bundle,
+            model_scorer,
             evaluator,
             pusher,
         ],

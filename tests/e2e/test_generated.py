@@ -25,6 +25,7 @@ COMPONENTS = [
     "Trainer",
     "EdgeTpuExporter",
     "ServingBundle",
+    "ModelScorer",
     "Evaluator",
     "Pusher",
 ]
@@ -179,7 +180,7 @@ def test_another_export_is_compared_with_what_serves_and_can_be_rolled_back(
     settings = {**QUICK, "exporter.max_detections": 20}
     run = run_pipeline(first.workspace, settings=settings)
     assert run.exit_code == 0, run.out
-    assert run.components("started") == ["EdgeTpuExporter", "ServingBundle", "Evaluator", "Pusher"]
+    assert run.components("started") == ["EdgeTpuExporter", "ServingBundle", "ModelScorer", "Evaluator", "Pusher"]
     assert run.summary["pushed"]["version"] == 2
     assert run.summary["metrics"]["baseline"] == first.summary["metrics"]["int8"]
     assert run_pipeline(first.workspace, settings=settings).components("started") == []
