@@ -30,6 +30,8 @@ from reefline.bundle import (
     FileRecord,
     Manifest,
     PushRecord,
+    find_shipped_model,
+    hash_file,
     read_manifest,
     record_files,
     verify_bundle,
@@ -63,6 +65,17 @@ class RollbackRecord:
     serving_version: int
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """The bundle to compare with: its version and its TFLite file's sha256; version 0 says that there is none."""
+
+    version: int
+    sha256: str
+
+
+NO_BASELINE = Baseline(0, "")
+
+
 def locate_model(destination: Path, model_name: str) -> Path:
     """Return the folder of a model's bundles.
 
@@ -86,17 +99,39 @@ def read_current(destination: Path, model_name: str) -> Optional[int]:
 
     Raises:
         BundleError: CURRENT holds something other than a version.
+        WorkspaceError: the destination cannot be read.
     """
-    path = locate_model(destination, model_name) / CURRENT_FILE
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path}: cannot be read ({error}); write the version that is to serve into it") from error
+    home = locate_model(destination, model_name)
+    path = home / CURRENT_FILE
+    with _explain_disk_errors(home):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            return None
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise BundleError(f"{path}: {text!r} found, a version expected; write the version that is to serve into it")
     return int(text)
+
+
+def resolve_baseline(destination: Path, model_name: str, candidate: Path) -> Baseline:
+    """Return the bundle that a candidate has to be compared with.
+
+    That is the one that serves; where it holds the very candidate, the one it replaced, so that a second run with
+    nothing changed compares the same two models as the first.
+
+    Raises:
+        BundleError: the candidate is incomplete, or what serves is damaged.
+    """
+    current = read_current(destination, model_name)
+    if current is None:
+        return NO_BASELINE
+    serving = read_manifest(locate_bundle(destination, model_name, current))
+    if serving.shipped_file.sha256 != hash_file(find_shipped_model(candidate)):
+        return Baseline(current, serving.shipped_file.sha256)
+    if serving.replaces is None or not locate_bundle(destination, model_name, serving.replaces).is_dir():
+        return NO_BASELINE
+    replaced = read_manifest(locate_bundle(destination, model_name, serving.replaces))
+    return Baseline(replaced.version, replaced.shipped_file.sha256)
 
 
 def push_bundle(candidate: Path, facts: BundleFacts, destination: Path) -> PushRecord:
@@ -105,7 +140,8 @@ def push_bundle(candidate: Path, facts: BundleFacts, destination: Path) -> PushR
     `candidate` is the folder with the TFLite files and labels.txt; other files in it are not shipped.
 
     Raises:
-        BundleError: the candidate is incomplete, or CURRENT is damaged.
+        BundleError: the candidate is incomplete, CURRENT is damaged, or another version serves than the gate compared
+            the candidate with.
         WorkspaceError: the destination cannot be written, or the disk is full; what served goes on serving.
     """
     files = record_files(candidate)
@@ -116,6 +152,7 @@ def push_bundle(candidate: Path, facts: BundleFacts, destination: Path) -> PushR
         if current is not None and _holds(home / str(current), files):
             reason = f"version {current} serves and holds this very model"
             return PushRecord(True, current, str(home / str(current)), reason)
+        _check_baseline(home, current, facts, files)
         manifest = Manifest(
             facts=facts,
             version=_next_version(home, current),
@@ -160,6 +197,20 @@ def _holds(bundle: Path, files: tuple[FileRecord, ...]) -> bool:
         return set(verify_bundle(bundle).files) == set(files)
     except BundleError:
         return False
+
+
+def _check_baseline(home: Path, current: Optional[int], facts: BundleFacts, files: tuple[FileRecord, ...]) -> None:
+    """Refuse to replace a version that the gate did not see, unless it holds the same TFLite model."""
+    judged = facts.evaluation.scores.baseline_version
+    if current is None or current == judged:
+        return
+    with contextlib.suppress(BundleError):
+        if read_manifest(home / str(current)).shipped_file in files:
+            return
+    raise BundleError(
+        f"{home}: version {current} serves, but the candidate was compared with version {judged}; "
+        "run again to compare it with what serves now"
+    )
 
 
 def _next_version(home: Path, current: Optional[int]) -> int:
@@ -239,6 +290,6 @@ def _explain_disk_errors(home: Path) -> Iterator[None]:
         if error.errno not in _DISK_ERRORS:
             raise
         raise WorkspaceError(
-            f"{home}: cannot be written ({error.strerror}); what served goes on serving. "
-            "Make room on the device or make the folder writable, and run again"
+            f"{home}: cannot be used ({error.strerror}); what served goes on serving. "
+            "Make room on the device or make the folder writable, and try again"
         ) from error

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import io
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from reefline.boxes import BoxXyxyPx
 from reefline.bundle import BundleFacts
 from reefline.coco_metrics import ClassMetrics, CocoMetrics
 from reefline.detections import Detections, GroundTruth, ScoredImage
@@ -16,6 +19,7 @@ from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.exporting import ExportRecord
 from reefline.gate import EvaluationReport, GateResult
 from reefline.scores import Precision, Scores
+from reefline.tf_example import IngestedExample
 
 
 @dataclass(frozen=True)
@@ -207,4 +211,42 @@ def write_candidate(
     (directory / name).write_bytes(content)
     (directory / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
     ExportRecord(8, 16, tuple(labels), make_edgetpu_record()).write(directory / "export.json")
+    return directory
+
+
+def write_eval_split(directory: Path, label_map=("cat", "dog"), images=(("red", "green"), ("green", "red"))) -> None:
+    """Write Split-eval/ and label_map.pbtxt: images whose red halves hold class 0 and green halves class 1."""
+    from reefline.label_map import LabelMap, write_label_map
+    from reefline.tf_example import write_examples
+
+    split = directory / "Split-eval"
+    split.mkdir(parents=True)
+    examples = [make_example(number, left, right, label_map) for number, (left, right) in enumerate(images)]
+    write_examples(split / "data_tfrecord-00000-of-00001.gz", examples)
+    write_label_map(directory / "label_map.pbtxt", LabelMap(tuple(label_map)))
+
+
+def make_example(number: int, left: str, right: str, label_map=("cat", "dog")) -> IngestedExample:
+    """Return an ingested image of the given halves with the boxes that belong to them."""
+    buffer = io.BytesIO()
+    Image.fromarray(make_image(left, right)).save(buffer, "JPEG", quality=100, subsampling=0)
+    halves = ((left, BoxXyxyPx(0, 0, 24, 24)), (right, BoxXyxyPx(24, 0, 48, 24)))
+    objects = [(("red", "green").index(colour), box) for colour, box in halves if colour != "black"]
+    return IngestedExample(
+        source_id=str(number),
+        filename=f"{number}.jpg",
+        encoded_jpeg=buffer.getvalue(),
+        width_px=48,
+        height_px=24,
+        boxes_xyxy_px=tuple(box for _, box in objects),
+        class_ids=tuple(index + 1 for index, _ in objects),
+        class_names=tuple(label_map[index] for index, _ in objects),
+    )
+
+
+def write_model(directory: Path, quantized: bool = True, size_px: tuple[int, int] = (8, 16)) -> Path:
+    """Write what EdgeTpuExporter leaves, with real models: saved_model/ and bundle/. Return the folder."""
+    write_saved_model(directory / "saved_model")
+    name = "model_int8.tflite" if quantized else "model_float.tflite"
+    write_candidate(directory / "bundle", build_tflite(quantized=quantized, size_px=size_px), name=name)
     return directory

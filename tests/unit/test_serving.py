@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +16,17 @@ import pytest
 
 from reefline.bundle import read_manifest, verify_bundle
 from reefline.errors import BundleError, ConfigError, WorkspaceError
-from reefline.serving import locate_bundle, push_bundle, read_current, rollback
-from tests.factories_evaluation import make_facts, write_candidate
+from reefline.gate import EvaluationReport
+from reefline.serving import (
+    NO_BASELINE,
+    Baseline,
+    locate_bundle,
+    push_bundle,
+    read_current,
+    resolve_baseline,
+    rollback,
+)
+from tests.factories_evaluation import make_facts, make_metrics, make_scores, write_candidate
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -25,8 +36,16 @@ def serving(tmp_path) -> Path:
     return tmp_path / "serving"
 
 
+def facts_against(version: int | None, **overrides):
+    """Return facts of a candidate that the gate compared with the given version."""
+    scores = make_scores(baseline=make_metrics(), baseline_version=version or 0)
+    return make_facts(evaluation=EvaluationReport(scores, ()), **overrides)
+
+
 def push(tmp_path, content: bytes):
-    return push_bundle(write_candidate(tmp_path / "candidate", content), make_facts(), tmp_path / "serving")
+    serving = tmp_path / "serving"
+    facts = facts_against(read_current(serving, "detector"))
+    return push_bundle(write_candidate(tmp_path / "candidate", content), facts, serving)
 
 
 def names(serving):
@@ -131,10 +150,10 @@ def test_rollback_to_a_damaged_bundle_changes_nothing(tmp_path, serving):
     assert read_current(serving, "detector") == 2
 
 
-@pytest.mark.parametrize("text", ["", "one", "-1", "0", "1.5", "²"])
+@pytest.mark.parametrize("text", [b"", b"one", b"-1", b"0", b"1.5", "²".encode(), b"\xff"])
 def test_damaged_current(serving, text):
     (serving / "detector").mkdir(parents=True)
-    (serving / "detector" / "CURRENT").write_text(text)
+    (serving / "detector" / "CURRENT").write_bytes(text)
 
     with pytest.raises(BundleError, match="a version expected"):
         read_current(serving, "detector")
@@ -174,7 +193,7 @@ def test_leftovers_of_a_killed_push_are_removed(tmp_path, serving):
 def test_destination_that_is_a_file(tmp_path):
     (tmp_path / "serving").write_text("in the way")
 
-    with pytest.raises(WorkspaceError, match="cannot be written"):
+    with pytest.raises(WorkspaceError, match="cannot be used"):
         push(tmp_path, b"one")
 
 
@@ -186,9 +205,11 @@ def test_disk_full_leaves_the_old_version_and_nothing_half_written(tmp_path):
         from pathlib import Path
         from reefline.errors import WorkspaceError
         from reefline.serving import push_bundle
-        from tests.factories_evaluation import make_facts
+        from reefline.gate import EvaluationReport
+        from tests.factories_evaluation import make_facts, make_scores
+        report = EvaluationReport(make_scores(baseline_version=1), ())
         try:
-            push_bundle(Path("candidate"), make_facts(), Path("serving"))
+            push_bundle(Path("candidate"), make_facts(evaluation=report), Path("serving"))
         except WorkspaceError as error:
             print(error)
     """
@@ -207,7 +228,7 @@ def test_disk_full_leaves_the_old_version_and_nothing_half_written(tmp_path):
         check=True,
     )
 
-    assert "cannot be written (File too large); what served goes on serving" in done.stdout
+    assert "cannot be used (File too large); what served goes on serving" in done.stdout
     assert names(tmp_path / "serving") == ["1", "CURRENT"]
     assert read_current(tmp_path / "serving", "detector") == 1
 
@@ -215,12 +236,15 @@ def test_disk_full_leaves_the_old_version_and_nothing_half_written(tmp_path):
 PUSH_FOREVER = """
     import itertools, os
     from pathlib import Path
-    from reefline.serving import push_bundle
-    from tests.factories_evaluation import make_facts, write_candidate
+    from reefline.gate import EvaluationReport
+    from reefline.serving import push_bundle, read_current
+    from tests.factories_evaluation import make_facts, make_scores, write_candidate
 
     for number in itertools.count():
         candidate = write_candidate(Path("candidate"), os.urandom(300_000))
-        push_bundle(candidate, make_facts(run_id=str(number)), Path("serving"))
+        serving = read_current(Path("serving"), "detector") or 0
+        report = EvaluationReport(make_scores(baseline_version=serving), ())
+        push_bundle(candidate, make_facts(evaluation=report), Path("serving"))
         print(number, flush=True)
 """
 
@@ -256,28 +280,95 @@ def test_killed_at_any_time_current_names_a_whole_bundle(tmp_path):
     assert leftovers > 0, "no kill hit a push in the middle: the test shows nothing"
 
 
-def test_two_pushers_at_once_lose_no_version(tmp_path):
+def test_pusher_waits_for_another_and_then_sees_what_it_pushed(tmp_path):
+    """A candidate that was judged before another was pushed is not pushed over it, however close the two come."""
     code = """
         import os, sys
         from pathlib import Path
+        from reefline.errors import BundleError
         from reefline.serving import push_bundle
         from tests.factories_evaluation import make_facts, write_candidate
-        for number in range(5):
-            candidate = write_candidate(Path("candidate-" + sys.argv[1]), os.urandom(1000))
-            push_bundle(candidate, make_facts(run_id=sys.argv[1]), Path("serving"))
+        candidate = write_candidate(Path("candidate-" + sys.argv[1]), os.urandom(1000))
+        sys.stdin.readline()
+        try:
+            push_bundle(candidate, make_facts(), Path("serving"))
+        except BundleError as error:
+            print(error)
     """
     children = [
         subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(code), str(number)],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(REPO)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        for number in range(2)
+        for number in range(4)
     ]
+    for child in children:
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    answers = [child.communicate(timeout=60)[0] for child in children]
 
-    assert [child.wait(60) for child in children] == [0, 0]
-    assert read_current(tmp_path / "serving", "detector") == 10
-    assert [verify_bundle(locate_bundle(tmp_path / "serving", "detector", v)).replaces for v in range(1, 11)] == [
-        None,
-        *range(1, 10),
-    ]
+    assert sorted(bool(answer) for answer in answers) == [False, True, True, True]
+    assert names(tmp_path / "serving") == ["1", "CURRENT"]
+
+
+def test_version_that_the_gate_did_not_see_is_not_replaced(tmp_path, serving):
+    push(tmp_path, b"one")
+    candidate = write_candidate(tmp_path / "candidate", b"two")
+
+    with pytest.raises(BundleError, match="version 1 serves, but the candidate was compared with version 0"):
+        push_bundle(candidate, facts_against(None), serving)
+
+    assert names(serving) == ["1", "CURRENT"]
+
+
+def test_same_model_with_more_files_is_pushed_though_the_gate_saw_what_it_replaced(tmp_path, serving):
+    push(tmp_path, b"one")
+    candidate = write_candidate(tmp_path / "candidate", b"one")
+    (candidate / "model_int8_edgetpu.tflite").write_bytes(b"compiled since")
+
+    record = push_bundle(candidate, facts_against(None), serving)
+
+    assert record.version == 2
+    assert (Path(record.path) / "model_int8_edgetpu.tflite").read_bytes() == b"compiled since"
+
+
+def test_baseline_is_what_serves(tmp_path, serving):
+    push(tmp_path, b"one")
+    candidate = write_candidate(tmp_path / "candidate", b"two")
+
+    baseline = resolve_baseline(serving, "detector", candidate)
+
+    assert baseline == Baseline(1, hashlib.sha256(b"one").hexdigest())
+
+
+def test_baseline_of_a_first_run_is_none(tmp_path, serving):
+    assert resolve_baseline(serving, "detector", write_candidate(tmp_path / "candidate")) == NO_BASELINE
+
+
+def test_baseline_of_the_serving_model_is_what_it_replaced(tmp_path, serving):
+    push(tmp_path, b"one")
+    assert resolve_baseline(serving, "detector", write_candidate(tmp_path / "candidate", b"one")) == NO_BASELINE
+
+    push(tmp_path, b"two")
+    baseline = resolve_baseline(serving, "detector", write_candidate(tmp_path / "candidate", b"two"))
+    assert baseline == Baseline(1, hashlib.sha256(b"one").hexdigest())
+
+
+def test_baseline_of_the_serving_model_is_none_where_the_replaced_bundle_was_tidied_away(tmp_path, serving):
+    push(tmp_path, b"one")
+    push(tmp_path, b"two")
+    shutil.rmtree(serving / "detector" / "1")
+
+    assert resolve_baseline(serving, "detector", write_candidate(tmp_path / "candidate", b"two")) == NO_BASELINE
+
+
+def test_baseline_after_a_rollback_is_what_users_have(tmp_path, serving):
+    push(tmp_path, b"one")
+    push(tmp_path, b"two")
+    rollback(serving, "detector")
+
+    assert resolve_baseline(serving, "detector", write_candidate(tmp_path / "candidate", b"three")).version == 1

@@ -1,0 +1,1 @@
+"""Evaluator: the gate, and the blessing."""

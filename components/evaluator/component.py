@@ -1,0 +1,43 @@
+"""The Evaluator component."""
+
+import json
+from pathlib import Path
+
+from tfx.components.evaluator import constants
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation
+
+from reefline.exporting import EXPORT_FILE, ExportRecord
+from reefline.gate import EvaluationReport, Verdict, judge
+from reefline.scores import Scores
+from reefline.settings import GateSettings
+
+
+@component
+def Evaluator(
+    scores: InputArtifact[ModelEvaluation],
+    model: InputArtifact[Model],
+    evaluation: OutputArtifact[ModelEvaluation],
+    blessing: OutputArtifact[ModelBlessing],
+    settings: Parameter[str],
+    code: Parameter[str],
+) -> None:
+    """Ask the gate whether the candidate may be pushed.
+
+    `settings` is a GateSettings as JSON; `code` only keys the cache. `evaluation` holds evaluation.json, a
+    `reefline.gate.EvaluationReport`. `blessing` is what TFX's own Evaluator makes: `blessed` (0 or 1), `current_model`,
+    `current_model_id`, and an empty file BLESSED or NOT_BLESSED.
+    """
+    measured = Scores.from_json(json.loads((Path(scores.uri) / "scores.json").read_text(encoding="utf-8")))
+    exported = ExportRecord.read(Path(model.uri) / "bundle" / EXPORT_FILE)
+    report = EvaluationReport(measured, judge(measured, exported.edgetpu, GateSettings.from_json(settings)))
+    text = json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+    (Path(evaluation.uri) / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+    blessed = report.verdict is Verdict.BLESSED
+    blessing.set_int_custom_property(
+        constants.ARTIFACT_PROPERTY_BLESSED_KEY, constants.BLESSED_VALUE if blessed else constants.NOT_BLESSED_VALUE
+    )
+    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
+    (Path(blessing.uri) / (constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME)).touch()

@@ -1,0 +1,1 @@
+"""ModelScorer: how good the candidate is, and the model that serves."""

@@ -1,0 +1,1 @@
+"""Pusher: a blessed candidate becomes the bundle that serves."""
