@@ -40,7 +40,7 @@ test-slow: setup
 
 # The OD API's own TF2 tests under reefline/od_api/compat.py; tests/odapi/expected_failures.txt lists what is known.
 test-odapi: setup
-	$(PYTHON) -m pytest -q -m odapi -o testpaths= -p tests.odapi.plugin --pyargs object_detection
+	$(PYTHON) -m pytest -q --import-mode=append -p tests.odapi.plugin --pyargs object_detection
 
 lock: $(if $(filter $(PINNED_UV),$(UV)),$(PINNED_UV))
 	$(UV) pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
