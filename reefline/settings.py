@@ -123,7 +123,6 @@ class ExporterSettings(Section):
     calibration_images: PositiveInt = 200
     max_detections: PositiveInt = 100
     nms_score_threshold: Fraction = 0.01
-    regular_nms: bool = True
     compiler_timeout_s: PositiveFloat = 600.0
 
 

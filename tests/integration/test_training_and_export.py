@@ -1,0 +1,211 @@
+"""The real loop and the real exporters on a few drawn images: minutes of work in half a minute."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reefline.edgetpu.graph import count_operators
+from reefline.errors import BundleError, CheckpointError, TrainingDivergedError
+from reefline.exporting import ExportInputs, ExportRecord, export_model, sample_images
+from reefline.od_api import compat, model_config
+from reefline.settings import Augmentation, EdgeTpuTarget, ExporterSettings, TrainerSettings
+from reefline.training_report import StopReason, TrainingReport
+from tests.factories_training import draw_example, write_labels, write_records
+
+SETTINGS = TrainerSettings(
+    model="ssd_mobilenet_v2_tiny",
+    input_size=96,
+    batch_size=4,
+    num_steps=6,
+    steps_per_eval=3,
+    learning_rate=0.02,
+    warmup_steps=1,
+    sample_images=1,
+    augmentations=(Augmentation.HORIZONTAL_FLIP,),
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compat.apply()
+    root = tmp_path_factory.mktemp("data")
+    write_records(root / "Split-train" / "data_tfrecord-00000-of-00001.gz", 12)
+    write_records(root / "Split-eval" / "data_tfrecord-00000-of-00001.gz", 4, first=50)
+    write_labels(root / "label_map.pbtxt")
+    return root
+
+
+def make_config(data: Path, settings: TrainerSettings):
+    files = model_config.TrainingFiles(
+        train_records=(str(data / "Split-train" / "*"),),
+        eval_records=(str(data / "Split-eval" / "*"),),
+        label_map=data / "label_map.pbtxt",
+    )
+    return model_config.build_pipeline_config(model_config.load_template(settings.model), settings, files)
+
+
+def train(data: Path, settings: TrainerSettings, directory: Path) -> TrainingReport:
+    from reefline.od_api.training import train_detector
+
+    config = make_config(data, settings)
+    directory.mkdir(parents=True, exist_ok=True)
+    model_config.write_pipeline_config(config, directory / "pipeline.config")
+    return train_detector(config, settings, directory, directory / "cache")
+
+
+@pytest.fixture(scope="module")
+def model_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("model_run")
+    train(data, SETTINGS, directory).write(directory / "training.json")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def exported(data: Path, model_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("model")
+    inputs = ExportInputs(model_run, data / "Split-train", data / "label_map.pbtxt")
+    export_model(inputs, ExporterSettings(calibration_images=5), EdgeTpuTarget.REQUIRED, directory)
+    return directory
+
+
+def test_loop_trains_saves_and_evaluates(model_run: Path) -> None:
+    report = TrainingReport.read(model_run / "training.json")
+    assert report.steps == 6
+    assert report.stop_reason is StopReason.ALL_STEPS_DONE
+    assert [point.step for point in report.evaluations] == [3, 6]
+    assert all(point.map is not None and 0 <= point.map <= 1 for point in report.evaluations)
+    assert report.best_step in (3, 6)
+    assert report.best_map == max(point.map or 0.0 for point in report.evaluations)
+    assert report.parameters > 500_000
+    assert (model_run / "best" / f"ckpt-{report.best_step}.index").is_file()
+    assert {path.name for path in (model_run / "checkpoints").glob("*.index")} == {"ckpt-3.index", "ckpt-6.index"}
+
+
+def test_tensorboard_shows_losses_rates_metrics_and_pictures(model_run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tags = {}
+    for name in ("train", "eval"):
+        events = EventAccumulator(str(model_run / "logs" / name))
+        events.Reload()
+        tags[name] = set(events.Tags()["tensors"])
+    assert {"Loss/total_loss", "Loss/classification_loss", "learning_rate"} <= tags["train"]
+    assert {"DetectionBoxes_Precision/mAP", "Loss/total_loss", "detections_and_ground_truth/0"} <= tags["eval"]
+
+
+def test_fine_tuning_starts_from_the_weights(data: Path, model_run: Path, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    from reefline.od_api.train_step import TrainStep
+    from reefline.settings import CheckpointType
+
+    step = TrainStep(make_config(data, SETTINGS))
+    prefix = tf.train.latest_checkpoint(str(model_run / "best"))
+    step.load_fine_tune_checkpoint(prefix, CheckpointType.DETECTION)
+    reader = tf.train.load_checkpoint(prefix)
+    name = next(
+        n for n in reader.get_variable_to_shape_map() if "feature_extractor" in n and "kernel" in n and "OPT" not in n
+    )
+    saved = reader.get_tensor(name)
+    weights = [v.numpy() for v in step.model._feature_extractor.variables if tuple(v.shape) == saved.shape]
+    assert any(np.array_equal(saved, weight) for weight in weights)
+
+
+def test_early_stopping_counts_evaluations_without_gain(data: Path, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(
+        update={"learning_rate": 1e-12, "num_steps": 50, "steps_per_eval": 1, "early_stopping_patience": 2}
+    )
+    report = train(data, settings, tmp_path)
+    assert report.stop_reason is StopReason.EARLY_STOPPING
+    assert report.steps == report.best_step + 2 < 50
+
+
+def test_diverging_loss_names_the_files(data: Path, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"learning_rate": 1e30, "warmup_steps": 0})
+    with pytest.raises(TrainingDivergedError, match=r"Loss/total_loss is (nan|inf).*square_\d+\.jpg"):
+        train(data, settings, tmp_path)
+
+
+def test_export_writes_what_is_judged_and_what_ships(exported: Path) -> None:
+    assert (exported / "saved_model" / "saved_model.pb").is_file()
+    bundle = {path.name for path in (exported / "bundle").iterdir()}
+    assert bundle == {"model_int8.tflite", "labels.txt", "export.json"}
+    assert (exported / "bundle" / "labels.txt").read_text() == "red\nblue\n"
+    record = ExportRecord.read(exported / "bundle" / "export.json")
+    assert (record.height_px, record.width_px, record.classes) == (96, 96, ("red", "blue"))
+    operators = count_operators(exported / "bundle" / "model_int8.tflite")
+    assert record.edgetpu.ops_total == operators > 50
+    assert json.loads((exported / "bundle" / "export.json").read_text())["edgetpu"]["compiled"] is False
+
+
+def test_saved_model_detects_as_the_checkpoint_does(data: Path, model_run: Path, exported: Path) -> None:
+    import tensorflow as tf
+    from object_detection.builders import model_builder
+
+    image = tf.io.decode_jpeg(draw_example(50).encoded_jpeg)[tf.newaxis]
+    config = model_config.read_pipeline_config(model_run / "pipeline.config")
+    tf.keras.backend.set_learning_phase(False)
+    model = model_builder.build(config.model, is_training=False)
+    inputs, shapes = model.preprocess(tf.cast(image, tf.float32))
+    model.predict(inputs, shapes)
+    tf.train.Checkpoint(model=model).restore(tf.train.latest_checkpoint(str(model_run / "best"))).expect_partial()
+    expected = model.postprocess(model.predict(inputs, shapes), shapes)
+    found = tf.saved_model.load(str(exported / "saved_model")).signatures["serving_default"](image)
+    np.testing.assert_allclose(found["detection_boxes"], expected["detection_boxes"], atol=1e-5)
+    np.testing.assert_allclose(found["detection_scores"], expected["detection_scores"], atol=1e-5)
+    np.testing.assert_array_equal(found["detection_classes"], expected["detection_classes"] + 1)
+
+
+def test_int8_model_takes_pixels_and_is_integer_inside(exported: Path) -> None:
+    import tensorflow as tf
+
+    interpreter = tf.lite.Interpreter(str(exported / "bundle" / "model_int8.tflite"))
+    interpreter.allocate_tensors()
+    (details,) = interpreter.get_input_details()
+    assert details["dtype"] is np.uint8
+    assert details["shape"].tolist() == [1, 96, 96, 3]
+    scale, zero_point = details["quantization"]
+    # MobileNet wants [-1, 1]: one step of a pixel is 2/255, and black is -1.
+    assert scale == pytest.approx(2 / 255, rel=1e-3)
+    assert zero_point in (127, 128)
+    floats = {tensor["name"] for tensor in interpreter.get_tensor_details() if tensor["dtype"] is np.float32}
+    # Only what feeds the detection post-processing and comes out of it.
+    assert len(floats) <= 8
+
+
+def test_edge_tpu_never_ships_a_float_model(data: Path, model_run: Path, tmp_path: Path) -> None:
+    inputs = ExportInputs(model_run, data / "Split-train", data / "label_map.pbtxt")
+    record = export_model(inputs, ExporterSettings(), EdgeTpuTarget.NEVER, tmp_path)
+    assert {path.name for path in (tmp_path / "bundle").iterdir()} == {
+        "model_float.tflite",
+        "labels.txt",
+        "export.json",
+    }
+    assert record.edgetpu.ops_on_cpu == record.edgetpu.ops_total > 0
+    assert "edgetpu: never" in record.edgetpu.reason
+
+
+def test_a_run_without_checkpoint_cannot_be_exported(data: Path, model_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "pipeline.config").write_text((model_run / "pipeline.config").read_text())
+    inputs = ExportInputs(tmp_path / "run", data / "Split-train", data / "label_map.pbtxt")
+    with pytest.raises(CheckpointError, match="no checkpoint in best/"):
+        export_model(inputs, ExporterSettings(), EdgeTpuTarget.REQUIRED, tmp_path / "model")
+
+
+def test_calibration_sample_is_spread_over_the_split(data: Path) -> None:
+    everything = [draw_example(index).encoded_jpeg for index in range(12)]
+    assert sorted(sample_images(data / "Split-train", 100)) == sorted(everything)
+    sample = sample_images(data / "Split-train", 5)
+    assert len(set(sample)) == 5
+    assert set(sample) <= set(everything)
+    assert set(sample) != set(everything[:5])
+    assert sample == sample_images(data / "Split-train", 5)
+
+
+def test_a_file_that_is_no_model_has_no_operators(tmp_path: Path) -> None:
+    (tmp_path / "notes.tflite").write_text("not a flatbuffer")
+    with pytest.raises(BundleError, match="not a TFLite model"):
+        count_operators(tmp_path / "notes.tflite")
