@@ -10,7 +10,13 @@ from tests.odapi import plugin
 
 
 def test_a_comment_is_the_reason_for_the_ids_below_it() -> None:
-    text = "# no sample data\nobject_detection/a_test.py::A::test_1\n\n# other class\nobject_detection/b_test.py::B::test_2\n"
+    text = """
+# no sample data
+object_detection/a_test.py::A::test_1
+
+# other class
+object_detection/b_test.py::B::test_2
+"""
     assert plugin.read_expected_failures(text) == {
         "object_detection/a_test.py::A::test_1": "no sample data",
         "object_detection/b_test.py::B::test_2": "other class",
