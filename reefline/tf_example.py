@@ -6,15 +6,12 @@ object_detection/data_decoders/tf_example_decoder.py of the TF2 Object Detection
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reefline.boxes import BoxXyxyPx
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 # JPEG data does not shrink further: a stored gzip stream costs a tenth of the time of a deflated one, and every reader
 # of gzip reads it (benchmarks/ingestion.py).
@@ -50,8 +47,8 @@ def encode_example(example: IngestedExample) -> bytes:
     width, height = example.width_px, example.height_px
     features["image/width"].int64_list.value.append(width)
     features["image/height"].int64_list.value.append(height)
-    features["image/filename"].bytes_list.value.append(example.filename.encode())
-    features["image/source_id"].bytes_list.value.append(example.source_id.encode())
+    features["image/filename"].bytes_list.value.append(os.fsencode(example.filename))
+    features["image/source_id"].bytes_list.value.append(os.fsencode(example.source_id))
     features["image/key/sha256"].bytes_list.value.append(example.sha256.encode())
     features["image/encoded"].bytes_list.value.append(example.encoded_jpeg)
     features["image/format"].bytes_list.value.append(b"jpeg")
@@ -79,8 +76,8 @@ def decode_example(serialized: bytes) -> IngestedExample:
         for name, extent in (("xmin", width), ("ymin", height), ("xmax", width), ("ymax", height))
     ]
     return IngestedExample(
-        source_id=_first_text(features["image/source_id"]),
-        filename=_first_text(features["image/filename"]),
+        source_id=os.fsdecode(features["image/source_id"].bytes_list.value[0]),
+        filename=os.fsdecode(features["image/filename"].bytes_list.value[0]),
         encoded_jpeg=features["image/encoded"].bytes_list.value[0],
         width_px=width,
         height_px=height,
@@ -90,7 +87,7 @@ def decode_example(serialized: bytes) -> IngestedExample:
         difficult=tuple(map(bool, features["image/object/difficult"].int64_list.value)),
         truncated=tuple(map(bool, features["image/object/truncated"].int64_list.value)),
         poses=tuple(pose.decode() for pose in features["image/object/view"].bytes_list.value),
-        sha256=_first_text(features["image/key/sha256"]),
+        sha256=features["image/key/sha256"].bytes_list.value[0].decode(),
     )
 
 
@@ -115,7 +112,3 @@ def read_examples(paths: Sequence[Path | str]) -> Iterator[IngestedExample]:
         return
     for record in tf.data.TFRecordDataset([str(path) for path in paths], compression_type="GZIP"):
         yield decode_example(record.numpy())
-
-
-def _first_text(feature: tf.train.Feature) -> str:
-    return feature.bytes_list.value[0].decode()

@@ -1,7 +1,9 @@
 """Pascal VOC annotations (LabelImg's XML): read and written here, and nowhere else.
 
 VOC counts pixels from 1 and its corners belong to the box (VOC2012 devkit, section 3.2). The internal box counts from
-0 and ends where the last pixel ends, so that x_min = xmin - 1 and x_max = xmax.
+0 and ends where the last pixel ends, so that x_min = xmin - 1 and x_max = xmax. Two things that tools do are allowed
+for: one that counts from 0 writes xmin 0 for the image's edge, and a click without a drag leaves xmin = xmax, which
+stays an empty box rather than one of a pixel.
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ class AnnotationSyntaxError(DataError):
     """An annotation file that cannot be read as VOC XML."""
 
 
+class ForbiddenXmlError(AnnotationSyntaxError):
+    """An annotation file that declares entities: an XML bomb, or a door to other files."""
+
+
 def parse_voc_annotation(xml_bytes: bytes) -> Annotation:
     """Read one VOC annotation from the bytes of its XML file, in any encoding the XML declares.
 
@@ -31,6 +37,7 @@ def parse_voc_annotation(xml_bytes: bytes) -> Annotation:
     to judge. Neither entities nor external files are ever resolved.
 
     Raises:
+        ForbiddenXmlError: the XML declares entities.
         AnnotationSyntaxError: the bytes are no well-formed, harmless XML with an <annotation> at its root.
     """
     root = _parse_xml(xml_bytes)
@@ -38,8 +45,8 @@ def parse_voc_annotation(xml_bytes: bytes) -> Annotation:
         raise AnnotationSyntaxError(f"the root element is <{root.tag}>, expected <annotation>: is this a VOC file?")
     return Annotation(
         filename=_text(root, "filename"),
-        width_px=_positive_int(_text(root, "size/width")),
-        height_px=_positive_int(_text(root, "size/height")),
+        width_px=_size(_text(root, "size/width")),
+        height_px=_size(_text(root, "size/height")),
         objects=tuple(_parse_object(element) for element in root.iter("object")),
     )
 
@@ -61,32 +68,43 @@ def format_voc_annotation(annotation: Annotation) -> bytes:
 def describe_voc_box(box_xyxy_px: BoxXyxyPx) -> str:
     """Return the box in the words and numbers of the XML it was read from."""
     box = box_xyxy_px
-    return f"xmin {box.x_min + 1:g}, ymin {box.y_min + 1:g}, xmax {box.x_max:g}, ymax {box.y_max:g}"
+    xmin, ymin = _written_low(box.x_min, box.x_max), _written_low(box.y_min, box.y_max)
+    return f"xmin {xmin:g}, ymin {ymin:g}, xmax {box.x_max:g}, ymax {box.y_max:g}"
 
 
 def _parse_xml(xml_bytes: bytes) -> ElementTree.Element:
     try:
         return defusedxml.ElementTree.fromstring(xml_bytes)
     except DefusedXmlException as error:
-        raise AnnotationSyntaxError(f"the XML declares an entity, which is refused: {error}") from error
+        raise ForbiddenXmlError(f"the XML declares an entity ({error}), which is refused: delete its DTD") from error
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         # LookupError: an encoding that Python does not know. ValueError: a multi-byte encoding that expat refuses.
         raise AnnotationSyntaxError(f"the XML cannot be read: {error}") from error
 
 
 def _parse_object(element: ElementTree.Element) -> AnnotatedObject:
+    x_min, x_max = _read_extent(_float(_text(element, "bndbox/xmin")), _float(_text(element, "bndbox/xmax")))
+    y_min, y_max = _read_extent(_float(_text(element, "bndbox/ymin")), _float(_text(element, "bndbox/ymax")))
     return AnnotatedObject(
         label=_text(element, "name"),
-        box_xyxy_px=BoxXyxyPx(
-            x_min=_float(_text(element, "bndbox/xmin")) - 1,
-            y_min=_float(_text(element, "bndbox/ymin")) - 1,
-            x_max=_float(_text(element, "bndbox/xmax")),
-            y_max=_float(_text(element, "bndbox/ymax")),
-        ),
+        box_xyxy_px=BoxXyxyPx(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max),
         difficult=_text(element, "difficult").lower() in _TRUE_WORDS,
         truncated=_text(element, "truncated").lower() in _TRUE_WORDS,
         pose=_text(element, "pose") or "Unspecified",
     )
+
+
+def _read_extent(low: float, high: float) -> tuple[float, float]:
+    """Return where an annotated extent starts and ends, counted from 0; NaN stays NaN."""
+    if low >= high or low < 0:
+        return low, high
+    return max(low - 1, 0.0), high
+
+
+def _written_low(low: float, high: float) -> float:
+    """Return what `_read_extent` reads as `low`, but for boxes of a pixel or less away from the image's edge."""
+    is_edge_pixel = low == 0 and high <= 1
+    return low if low >= high or low < 0 or is_edge_pixel else low + 1
 
 
 def _format_object(item: AnnotatedObject) -> str:
@@ -97,7 +115,8 @@ def _format_object(item: AnnotatedObject) -> str:
         f"    <pose>{escape(item.pose)}</pose>\n"
         f"    <truncated>{int(item.truncated)}</truncated>\n"
         f"    <difficult>{int(item.difficult)}</difficult>\n"
-        f"    <bndbox><xmin>{box.x_min + 1:.10g}</xmin><ymin>{box.y_min + 1:.10g}</ymin>"
+        f"    <bndbox><xmin>{_written_low(box.x_min, box.x_max):.10g}</xmin>"
+        f"<ymin>{_written_low(box.y_min, box.y_max):.10g}</ymin>"
         f"<xmax>{box.x_max:.10g}</xmax><ymax>{box.y_max:.10g}</ymax></bndbox>\n"
         "  </object>\n"
     )
@@ -114,6 +133,8 @@ def _float(text: str) -> float:
         return math.nan
 
 
-def _positive_int(text: str) -> int | None:
+def _size(text: str) -> int | None:
     value = _float(text)
-    return int(value) if math.isfinite(value) and value >= 1 else None
+    if not text:
+        return None
+    return int(value) if math.isfinite(value) and value >= 1 else 0

@@ -1,0 +1,142 @@
+"""Which files of a data folder are images, annotations and split lists, however they are laid out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from reefline.data.images import IMAGE_SUFFIXES
+from reefline.data.records import EVAL, TEST, TRAIN, UNASSIGNED
+from reefline.errors import DataError
+
+# VOCdevkit keeps segmentation masks beside the photographs; they are PNGs, and no images to detect things in.
+_MASK_FOLDERS = frozenset({"SegmentationClass", "SegmentationObject"})
+_LIST_FOLDER = ("ImageSets", "Main")
+_LIST_SPLITS = {"train": TRAIN, "val": EVAL, "eval": EVAL, "test": TEST, "trainval": UNASSIGNED}
+
+
+@dataclass(frozen=True)
+class DataFiles:
+    """The files that count, relative to the data folder, sorted, with forward slashes."""
+
+    images: tuple[str, ...]
+    annotations: tuple[str, ...]
+    split_lists: tuple[str, ...]
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every file whose content decides what is ingested."""
+        return tuple(sorted({*self.images, *self.annotations, *self.split_lists}))
+
+
+@dataclass(frozen=True)
+class SplitLists:
+    """What ImageSets/Main/*.txt say: (root folder, image id) → split; UNASSIGNED is to be divided by hash.
+
+    `sources` maps the same keys to the list file; `repeated` holds the (list file, id) that an earlier list has too.
+    """
+
+    splits: dict[tuple[str, str], str]
+    sources: dict[tuple[str, str], str]
+    repeated: tuple[tuple[str, str], ...]
+
+    def split_of(self, *paths: str) -> str | None:
+        """Return the split of a file that any of `paths` names; None where no list has it."""
+        for path in paths:
+            pure = PurePosixPath(path)
+            for folder in pure.parents:
+                key = ("" if str(folder) == "." else str(folder), pure.stem)
+                if key in self.splits:
+                    return self.splits[key]
+        return None
+
+
+def list_data_files(data_dir: Path, *, image_dir: str | None = None, annotation_dir: str | None = None) -> DataFiles:
+    """Find the images, annotations and split lists of a data folder, in nested folders too.
+
+    `image_dir` and `annotation_dir`, relative to the data folder, narrow where images and annotations are looked for.
+
+    Raises:
+        DataError: there is no such folder, or it holds no images, or no annotations.
+    """
+    if not data_dir.is_dir():
+        raise DataError(f"{data_dir}: no such folder: name the folder that holds the images and their VOC annotations")
+    for name, value in (("image_dir", image_dir), ("annotation_dir", annotation_dir)):
+        if value is not None and not (data_dir / value).is_dir():
+            raise DataError(f"{data_dir / value}: no such folder: data.{name} is relative to the data folder")
+    files = sorted(_walk(data_dir))
+    images = [path for path in files if _is_image(path) and _is_under(path, image_dir)]
+    annotations = [path for path in files if path.lower().endswith(".xml") and _is_under(path, annotation_dir)]
+    where = data_dir.resolve()
+    if not images and not annotations:
+        raise DataError(f"{where}: holds neither images nor VOC annotations (.xml): is this the right folder?")
+    if not annotations:
+        raise DataError(
+            f"{where}: holds {len(images)} images and no annotation: save one VOC .xml file an image (LabelImg's "
+            "PascalVOC format) beside the images or in a folder of their own"
+        )
+    if not images:
+        raise DataError(f"{where}: holds {len(annotations)} annotations and no image: copy the images there too")
+    lists = [path for path in files if _is_split_list(path)]
+    return DataFiles(images=tuple(images), annotations=tuple(annotations), split_lists=tuple(lists))
+
+
+def read_split_lists(data_dir: Path, split_lists: tuple[str, ...]) -> SplitLists | None:
+    """Read ImageSets/Main/{train,val|eval,test,trainval}.txt; None where there is none, or nothing in it.
+
+    train.txt, val.txt and test.txt win over trainval.txt. Where no list names eval images, those of train are divided.
+    """
+    splits: dict[tuple[str, str], str] = {}
+    sources: dict[tuple[str, str], str] = {}
+    repeated = []
+    order = list(_LIST_SPLITS)
+    for path in sorted(split_lists, key=lambda path: (order.index(PurePosixPath(path).stem), path)):
+        name = PurePosixPath(path).stem
+        for key in _read_list(data_dir, path):
+            if key not in splits:
+                splits[key], sources[key] = _LIST_SPLITS[name], path
+            elif name != "trainval" and sources[key] != path:
+                repeated.append((path, key[1]))
+    if not splits:
+        return None
+    if EVAL not in splits.values():
+        splits = {key: UNASSIGNED if split == TRAIN else split for key, split in splits.items()}
+    return SplitLists(splits, sources, tuple(repeated))
+
+
+def _read_list(data_dir: Path, path: str) -> Iterator[tuple[str, str]]:
+    root = "/".join(PurePosixPath(path).parts[: -len(_LIST_FOLDER) - 1])
+    text = (data_dir / path).read_text(encoding="utf-8", errors="replace")
+    for line in text.splitlines():
+        # The lists of one class hold a second column; ids with spaces would be cut short, and VOC has none.
+        if words := line.split():
+            yield root, words[0]
+
+
+def _walk(data_dir: Path) -> Iterator[str]:
+    """Yield every file, following links to folders but never in a circle; hidden files and masks are passed over."""
+    visited = set()
+    for folder, folders, files in os.walk(data_dir, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _MASK_FOLDERS)
+        relative = PurePosixPath(Path(folder).relative_to(data_dir).as_posix())
+        yield from (str(relative / name) for name in files if not name.startswith("."))
+
+
+def _is_image(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _is_under(path: str, folder: str | None) -> bool:
+    return folder is None or PurePosixPath(path).is_relative_to(PurePosixPath(folder))
+
+
+def _is_split_list(path: str) -> bool:
+    pure = PurePosixPath(path)
+    return pure.suffix == ".txt" and pure.stem in _LIST_SPLITS and pure.parts[-3:-1] == _LIST_FOLDER

@@ -1,0 +1,168 @@
+"""Between the passes: the label map, the splits, the verdict on how much was rejected, and the shards to write."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from reefline.data.inspection import Inspection
+from reefline.data.matching import Discovery
+from reefline.data.records import EVAL, SPLITS, TEST, TRAIN, ImageRecord
+from reefline.data.report import IngestionReport, count_splits
+from reefline.data.severity import describe_finding
+from reefline.data.splitting import assign_splits
+from reefline.errors import DataError
+from reefline.findings import Action, Finding
+from reefline.label_map import LabelMap
+from reefline.settings import IngestionSettings
+
+_LISTED_PROBLEMS = 50
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One TFRecord file to write: number `index` of the `count` files of its split."""
+
+    split: str
+    index: int
+    count: int
+    records: tuple[ImageRecord, ...]
+
+    @property
+    def file_name(self) -> str:
+        """The name that TFX expects of a split's files."""
+        return f"data_tfrecord-{self.index:05d}-of-{self.count:05d}.gz"
+
+
+@dataclass
+class _Tally:
+    """What the inspections add up to."""
+
+    records: list[ImageRecord] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    images_found: int = 0
+    boxes_found: int = 0
+
+
+@dataclass(frozen=True)
+class IngestionPlan:
+    """All that the second pass needs, and the report of the first."""
+
+    label_map: LabelMap
+    shards: tuple[Shard, ...]
+    report: IngestionReport
+
+    @property
+    def records(self) -> tuple[ImageRecord, ...]:
+        """The records of all shards."""
+        return tuple(record for shard in self.shards for record in shard.records)
+
+
+def plan_ingestion(
+    discovery: Discovery,
+    inspections: Iterable[Inspection],
+    settings: IngestionSettings,
+    given_label_map: LabelMap | None,
+) -> IngestionPlan:
+    """Decide what is written where.
+
+    Raises:
+        DataError: too much was rejected, no box is left, or there is nothing to split; it carries all findings.
+    """
+    tally = _add_up(discovery, inspections)
+    findings = sort_findings(tally.findings)
+    rejected_images = sum(finding.action is Action.DROPPED_IMAGE for finding in findings)
+    rejected_boxes = sum(finding.action is Action.DROPPED_BOX for finding in findings)
+    limit = settings.max_rejected_fraction
+    _check_rejected("images", rejected_images, tally.images_found, limit, findings)
+    _check_rejected("boxes", rejected_boxes, tally.boxes_found, limit, findings)
+    names = sorted({item.label for record in tally.records for item in record.objects})
+    if not names:
+        raise DataError("no box is left to train on: annotate objects, or see the findings", findings=findings)
+    label_map = given_label_map or LabelMap(tuple(names))
+    records = assign_splits(
+        tally.records,
+        eval_fraction=settings.eval_fraction,
+        test_fraction=0.0 if discovery.has_split_lists else settings.test_fraction,
+    )
+    _check_splits(records, discovery.has_split_lists, findings)
+    splits = [split for split in SPLITS if split != TEST or any(record.split == TEST for record in records)]
+    return IngestionPlan(
+        label_map=label_map,
+        shards=tuple(shard for split in splits for shard in _shard(records, split, settings.images_per_shard)),
+        report=IngestionReport(
+            splits=count_splits(records, splits, label_map.names),
+            findings=findings,
+            label_map_names=label_map.names,
+            images_found=tally.images_found,
+            images_rejected=rejected_images,
+            boxes_found=tally.boxes_found,
+            boxes_rejected=rejected_boxes,
+            duplicate_groups=_group_duplicates(records),
+        ),
+    )
+
+
+def sort_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings in the order of files; what is said of a whole file comes before its objects."""
+    return tuple(sorted(findings, key=lambda f: (f.file, -1 if f.object is None else f.object, f.rule, f.message)))
+
+
+def _add_up(discovery: Discovery, inspections: Iterable[Inspection]) -> _Tally:
+    tally = _Tally(findings=list(discovery.findings))
+    tally.images_found = sum(finding.action is Action.DROPPED_IMAGE for finding in discovery.findings)
+    for inspection in inspections:
+        tally.images_found += 1
+        tally.boxes_found += inspection.boxes_found
+        tally.findings += inspection.findings
+        if inspection.record is not None:
+            tally.records.append(inspection.record)
+    # Passes may end in any order; the result must not depend on it.
+    tally.records.sort(key=lambda record: (record.sha256, record.image))
+    return tally
+
+
+def _check_rejected(kind: str, rejected: int, found: int, limit: float, findings: Sequence[Finding]) -> None:
+    if rejected <= limit * found:
+        return
+    action = Action.DROPPED_IMAGE if kind == "images" else Action.DROPPED_BOX
+    problems = [describe_finding(finding) for finding in findings if finding.action is action]
+    left_out = len(problems) - _LISTED_PROBLEMS
+    raise DataError(
+        f"{rejected} of {found} {kind} are rejected, more than data.max_rejected_fraction allows ({limit:g}): "
+        "mend them, or raise the limit",
+        *problems[:_LISTED_PROBLEMS],
+        *([f"… and {left_out} more, which the run's summary.json lists"] if left_out > 0 else []),
+        findings=findings,
+    )
+
+
+def _check_splits(records: Sequence[ImageRecord], has_split_lists: bool, findings: Sequence[Finding]) -> None:
+    found = {record.split for record in records}
+    if found >= {TRAIN, EVAL}:
+        return
+    if len({record.sha256 for record in records}) < 2:
+        raise DataError(
+            f"there is nothing to split: {len(records)} usable image of distinct content, and training and evaluation "
+            "need one each: add images",
+            findings=findings,
+        )
+    missing = TRAIN if TRAIN not in found else EVAL
+    where = "the lists of ImageSets/Main" if has_split_lists else "data.eval_fraction and data.test_fraction"
+    raise DataError(f"the {missing} split is empty: change {where}, or add images", findings=findings)
+
+
+def _shard(records: Sequence[ImageRecord], split: str, images_per_shard: int) -> list[Shard]:
+    """Cut a split into shards in the order of content hashes, which is as good as shuffled, and stable."""
+    chosen = [record for record in records if record.split == split]
+    count = max(1, -(-len(chosen) // images_per_shard))
+    starts = [len(chosen) * index // count for index in range(count + 1)]
+    return [Shard(split, index, count, tuple(chosen[starts[index] : starts[index + 1]])) for index in range(count)]
+
+
+def _group_duplicates(records: Sequence[ImageRecord]) -> tuple[tuple[str, ...], ...]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for record in records:
+        groups[record.sha256].append(record.image)
+    return tuple(sorted(tuple(sorted(images)) for images in groups.values() if len(images) > 1))

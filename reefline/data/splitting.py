@@ -1,0 +1,57 @@
+"""Which split an image goes to, from its content alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from reefline.data.records import EVAL, TEST, TRAIN, UNASSIGNED, ImageRecord
+
+# 13 hexadecimal digits are 52 bits, which a float holds exactly.
+_HASH_DIGITS = 13
+
+
+def split_of_content(sha256: str, *, eval_fraction: float, test_fraction: float) -> str:
+    """Return the split of an image by the sha256 (hex) of its file.
+
+    It depends on nothing else: adding images moves none, and exact duplicates land on one side. A larger
+    `eval_fraction` only ever moves images from train to eval.
+    """
+    position = _position(sha256)
+    if position < eval_fraction:
+        return EVAL
+    return TEST if position >= 1.0 - test_fraction else TRAIN
+
+
+def assign_splits(
+    records: Sequence[ImageRecord], *, eval_fraction: float, test_fraction: float
+) -> tuple[ImageRecord, ...]:
+    """Return the records with a split each; those that have one keep it.
+
+    A data set so small that its hashes leave train or eval empty lends the image that lies nearest to the empty split,
+    with all of its duplicates.
+    """
+    assigned = [
+        record
+        if record.split != UNASSIGNED
+        else replace(
+            record,
+            split=split_of_content(record.sha256, eval_fraction=eval_fraction, test_fraction=test_fraction),
+        )
+        for record in records
+    ]
+    free = sorted({record.sha256 for record in records if record.split == UNASSIGNED}, key=_position)
+    for split in (EVAL, TRAIN):
+        filled = {record.split for record in assigned}
+        if split not in filled and len(free) > 1:
+            lent = free[0] if split == EVAL else free[-1]
+            assigned = [
+                replace(after, split=split) if before.split == UNASSIGNED and after.sha256 == lent else after
+                for before, after in zip(records, assigned, strict=True)
+            ]
+    return tuple(assigned)
+
+
+def _position(sha256: str) -> float:
+    """Return where a hash lies in 0..1."""
+    return int(sha256[:_HASH_DIGITS], 16) / 16**_HASH_DIGITS
