@@ -9,16 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+from reefline.candidate import find_shipped_model, read_labels
 from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.errors import BundleError
 from reefline.exporting import EDGE_TPU_FILE, FLOAT_FILE, INT8_FILE, LABELS_FILE
 from reefline.gate import EvaluationReport, GateResult
-from reefline.scores import Precision, Scores
+from reefline.scores import Scores
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
-# The files of an export that are shipped, where they are there; the rest of what they say is in the manifest.
-SHIPPED_FILES = (INT8_FILE, EDGE_TPU_FILE, FLOAT_FILE, LABELS_FILE)
+# What of a candidate is shipped, where it is there; what its other files say is in the manifest.
+_SHIPPED_FILES = (INT8_FILE, EDGE_TPU_FILE, FLOAT_FILE, LABELS_FILE)
 _CHUNK_BYTES = 1 << 20
 
 
@@ -127,38 +128,6 @@ class PushRecord:
         return asdict(self)
 
 
-def find_shipped_model(bundle: Path) -> Path:
-    """Return the TFLite file of a bundle that the verdict is about: int8, or float where there is no int8.
-
-    Raises:
-        BundleError: the folder holds neither.
-    """
-    for name in (INT8_FILE, FLOAT_FILE):
-        if (bundle / name).is_file():
-            return bundle / name
-    raise BundleError(f"{bundle}: neither {INT8_FILE} nor {FLOAT_FILE} found; export the model again")
-
-
-def precision_of(shipped_model: Path) -> Precision:
-    """Return the arithmetic of a shipped TFLite file, which its name tells."""
-    return Precision.INT8 if shipped_model.name == INT8_FILE else Precision.FLOAT
-
-
-def read_labels(bundle: Path) -> tuple[str, ...]:
-    """Return the class names of labels.txt: line n is the 0-based class n.
-
-    Raises:
-        BundleError: the bundle has no labels.txt, or it is no UTF-8 text.
-    """
-    path = bundle / LABELS_FILE
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path}: cannot be read ({error}); export the model again") from error
-    # Not splitlines: a name may hold a character that Unicode takes for the end of a line.
-    return tuple(text.removesuffix("\n").split("\n"))
-
-
 def record_files(bundle: Path) -> tuple[FileRecord, ...]:
     """Return name, sha256 and size of every shipped file of a bundle.
 
@@ -167,7 +136,7 @@ def record_files(bundle: Path) -> tuple[FileRecord, ...]:
     """
     find_shipped_model(bundle)
     read_labels(bundle)
-    present = (name for name in SHIPPED_FILES if (bundle / name).is_file())
+    present = (name for name in _SHIPPED_FILES if (bundle / name).is_file())
     return tuple(
         FileRecord(name, sha256=hash_file(bundle / name), bytes=(bundle / name).stat().st_size) for name in present
     )

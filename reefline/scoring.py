@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from reefline.bundle import find_shipped_model, precision_of, read_labels
+from reefline.candidate import find_shipped_model, precision_of, read_labels
 from reefline.coco_metrics import compute_metrics
 from reefline.detections import Detections, GroundTruth, ScoredImage
 from reefline.detector import Detector, SavedModelDetector, TfliteDetector

@@ -30,12 +30,12 @@ from reefline.bundle import (
     FileRecord,
     Manifest,
     PushRecord,
-    find_shipped_model,
     hash_file,
     read_manifest,
     record_files,
     verify_bundle,
 )
+from reefline.candidate import find_shipped_model
 from reefline.errors import BundleError, ConfigError, WorkspaceError
 
 CURRENT_FILE = "CURRENT"

@@ -9,16 +9,12 @@ import pytest
 from reefline.bundle import (
     FileRecord,
     Manifest,
-    find_shipped_model,
     hash_file,
-    precision_of,
-    read_labels,
     read_manifest,
     record_files,
     verify_bundle,
 )
 from reefline.errors import BundleError
-from reefline.scores import Precision
 from reefline.serving import push_bundle
 from tests.factories_evaluation import make_facts, write_candidate
 
@@ -99,20 +95,6 @@ def test_manifest_without_a_model(bundle):
         read_manifest(bundle)
 
 
-def test_int8_ships_where_both_are_there(tmp_path):
-    write_candidate(tmp_path, name="model_float.tflite")
-    assert find_shipped_model(tmp_path).name == "model_float.tflite"
-    assert precision_of(find_shipped_model(tmp_path)) is Precision.FLOAT
-
-    write_candidate(tmp_path)
-    assert precision_of(find_shipped_model(tmp_path)) is Precision.INT8
-
-
-def test_folder_without_a_model(tmp_path):
-    with pytest.raises(BundleError, match=r"neither model_int8\.tflite nor model_float\.tflite"):
-        find_shipped_model(tmp_path)
-
-
 def test_files_of_a_candidate(tmp_path):
     candidate = write_candidate(tmp_path, b"abc")
     (candidate / "model_int8_edgetpu.tflite").write_bytes(b"tpu")
@@ -121,25 +103,6 @@ def test_files_of_a_candidate(tmp_path):
 
     assert set(files) == {"model_int8.tflite", "model_int8_edgetpu.tflite", "labels.txt"}
     assert files["model_int8.tflite"] == FileRecord("model_int8.tflite", hashlib.sha256(b"abc").hexdigest(), 3)
-
-
-@pytest.mark.parametrize(
-    "labels",
-    [
-        pytest.param(("cat",), id="one"),
-        pytest.param(("white blood cell", "Ühü", "<script>", 'a"b'), id="odd-names"),
-        pytest.param(("a\u2028b", "c"), id="unicode-line-separator-inside-a-name"),
-    ],
-)
-def test_labels_by_line(tmp_path, labels):
-    write_candidate(tmp_path, labels=labels)
-
-    assert read_labels(tmp_path) == labels
-
-
-def test_no_labels(tmp_path):
-    with pytest.raises(BundleError, match=r"labels\.txt: cannot be read"):
-        read_labels(tmp_path)
 
 
 def test_hash_of_a_file_larger_than_a_chunk(tmp_path):

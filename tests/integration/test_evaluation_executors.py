@@ -1,0 +1,80 @@
+"""Executors of ServingBundle and Pusher by themselves: what a local pipeline cannot bring about."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, PushedModel
+
+from components.pusher.executor import PusherExecutor
+from components.serving_bundle.component import ServingBundle
+from reefline.errors import ReeflineError
+from reefline.gate import EvaluationReport, GateResult
+from reefline.serving import push_bundle
+from tests.factories_evaluation import make_facts, make_scores, write_candidate
+
+
+def make_artifact(artifact_type, directory: Path):
+    directory.mkdir(parents=True, exist_ok=True)
+    artifact = artifact_type()
+    artifact.uri = str(directory)
+    return artifact
+
+
+@pytest.fixture
+def model(tmp_path):
+    write_candidate(tmp_path / "model" / "bundle", b"candidate")
+    return make_artifact(Model, tmp_path / "model")
+
+
+@pytest.mark.parametrize("serving", [True, False], ids=["one-serves", "none-serves"])
+def test_serving_bundle_resolves_by_itself_where_no_driver_ran(tmp_path, model, serving):
+    if serving:
+        push_bundle(write_candidate(tmp_path / "old", b"old"), make_facts(), tmp_path / "serving")
+    outputs = {"baseline": [make_artifact(PushedModel, tmp_path / "baseline")]}
+    properties = {"destination": str(tmp_path / "serving"), "model_name": "detector", "code": "1"}
+
+    ServingBundle.EXECUTOR_SPEC.executor_class().Do({"model": [model]}, outputs, properties)
+
+    (baseline,) = outputs["baseline"]
+    assert baseline.get_int_custom_property("present") == int(serving)
+    assert baseline.get_int_custom_property("version") == int(serving)
+    assert (tmp_path / "baseline" / "bundle" / "model_int8.tflite").exists() is serving
+
+
+@pytest.mark.parametrize(
+    ("current_model", "blessed", "passed", "message"),
+    [
+        pytest.param("elsewhere", 1, True, "it is for elsewhere", id="blessing-of-another-model"),
+        pytest.param(
+            None, 1, False, "blessed is True, the evaluation says NOT_BLESSED", id="blessing-of-a-refused-model"
+        ),
+        pytest.param(
+            None, 0, True, "blessed is False, the evaluation says BLESSED", id="no-blessing-of-a-passed-model"
+        ),
+    ],
+)
+def test_pusher_pushes_nothing_where_blessing_and_evaluation_disagree(
+    tmp_path, model, current_model, blessed, passed, message
+):
+    blessing = make_artifact(ModelBlessing, tmp_path / "blessing")
+    blessing.set_string_custom_property("current_model", current_model or model.uri)
+    blessing.set_int_custom_property("blessed", blessed)
+    evaluation = make_artifact(ModelEvaluation, tmp_path / "evaluation")
+    report = EvaluationReport(make_scores(), (GateResult("min_map", 0.5, 0.5, passed, "because"),))
+    (tmp_path / "evaluation" / "evaluation.json").write_text(json.dumps(report.to_json()))
+    inputs = {
+        "model": [model],
+        "blessing": [blessing],
+        "evaluation": [evaluation],
+        "examples": [make_artifact(Examples, tmp_path / "examples")],
+    }
+    outputs = {"pushed_model": [make_artifact(PushedModel, tmp_path / "pushed")]}
+    properties = {"destination": str(tmp_path / "serving"), "model_name": "detector", "code": "1"}
+
+    with pytest.raises(ReeflineError, match=message):
+        PusherExecutor().Do(inputs, outputs, properties)
+
+    assert not (tmp_path / "serving").exists()
