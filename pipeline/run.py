@@ -65,6 +65,8 @@ class _Progress:
 
     stage: str = "config"
     model: str = ""
+    # What the user calls <workspace>/source, which is all that the pipeline sees of it.
+    data_dir: str = ""
     node_runs: list[NodeRun] = field(default_factory=list)
 
 
@@ -83,6 +85,7 @@ def run_pipeline(request: RunRequest, workspace: Workspace, run_folder: Path, sa
             _run_stages(request, workspace, run_folder, progress, say)
     except BaseException as error:
         exit_code, problems = explain_error(error, run_folder)
+        problems = tuple(problem.replace(str(workspace.source), progress.data_dir) for problem in problems)
         failure = Failure(progress.stage, "\n".join(problems))
         findings = error.findings if isinstance(error, DataError) else ()
     records = RunRecords(run_id=run_folder.name, model=progress.model, failure=failure)
@@ -120,7 +123,9 @@ def _run_stages(
     progress.model, progress.stage = config.model_name, "workspace"
     with hold_lock(workspace):
         progress.stage = "data"
-        point_source_at(workspace, _provide_data(request, config, workspace, say))
+        data_dir = _provide_data(request, config, workspace, say)
+        progress.data_dir = str(data_dir)
+        point_source_at(workspace, data_dir)
         progress.stage = "pipeline"
         with send_noise_to(run_folder / "run.log"):
             _run_dag(config, workspace, run_folder.name, progress, say)

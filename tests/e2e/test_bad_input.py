@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import shutil
 import struct
+import subprocess
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import local_runner
 from reefline.data.demo import generate_demo_data
 from tests.factories_runs import QUICK, PipelineRun, run_pipeline
 
@@ -163,3 +167,25 @@ def test_bad_label_map(data: Path, tmp_path: Path, ids: tuple[int, ...], message
     label_map.write_text("".join(f"item {{ id: {i} name: '{n}' }}\n" for i, n in zip(ids, names, strict=True)))
     settings = {**SETTINGS, "data.label_map": str(label_map)}
     _assert_refused(run_pipeline(tmp_path / "ws", "--data", data, settings=settings), message)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1.5 MB; mounting one takes root."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1536k", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here: that takes root")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_no_space_left_on_the_device(data: Path, small_disk: Path) -> None:
+    out = io.StringIO()
+    options = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
+    with contextlib.redirect_stdout(out):
+        exit_code = local_runner.main(["--data", str(data), "--workspace", str(small_disk / "ws"), *options])
+    assert exit_code == 2, out.getvalue()
+    assert "ws: no space left on the device; free some, or name another folder" in out.getvalue()
+    assert "Traceback" not in out.getvalue()
+    assert not [p for p in (small_disk / "ws" / "artifacts").rglob("*") if p.suffix == ".gz"]

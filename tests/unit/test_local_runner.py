@@ -11,7 +11,7 @@ import pytest
 
 import local_runner
 from pipeline import run
-from pipeline.workspace import hold_lock, open_workspace
+from pipeline.workspace import Workspace, hold_lock, open_workspace
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
 
@@ -129,6 +129,17 @@ def test_findings_of_an_error_are_in_the_report(tmp_path: Path, monkeypatch, con
     monkeypatch.setattr(run, "_run_dag", fail)
     assert _main(tmp_path, "--config", config_file, "--data", tmp_path) == 2
     assert _summary(tmp_path)["data"]["findings"] == [finding.to_json()]
+
+
+def test_messages_name_the_folder_as_the_user_does(tmp_path: Path, capsys, monkeypatch, config_file: Path) -> None:
+    def fail(_config: object, workspace: Workspace, *_arguments: object) -> None:
+        raise DataError(f"{workspace.source}: holds neither images nor annotations")
+
+    monkeypatch.setattr(run, "_run_dag", fail)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    assert _main(tmp_path, "--config", config_file, "--data", "pictures") == 2
+    assert "error: pictures: holds neither images" in capsys.readouterr().out
 
 
 def test_demo_data_is_generated_once(tmp_path: Path, capsys, monkeypatch) -> None:
