@@ -1,0 +1,56 @@
+"""The VocExampleGen component."""
+
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
+from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
+from tfx.types.channel import OutputChannel
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.standard_artifacts import Config, ExampleAnomalies, Examples
+
+from components.voc_example_gen.driver import Driver
+from components.voc_example_gen.executor import Executor
+
+
+class VocExampleGenSpec(ComponentSpec):
+    """What VocExampleGen takes and makes; the driver adds `input_fingerprint`, which keys the cache by content."""
+
+    PARAMETERS = {
+        "data_dir": ExecutionParameter(type=str),
+        "settings": ExecutionParameter(type=str),
+        "hash_memory": ExecutionParameter(type=str),
+        "code": ExecutionParameter(type=str),
+        "input_fingerprint": ExecutionParameter(type=str, optional=True),
+    }
+    INPUTS: dict[str, ChannelParameter] = {}
+    OUTPUTS = {
+        "examples": ChannelParameter(type=Examples),
+        "label_map": ChannelParameter(type=Config),
+        "report": ChannelParameter(type=ExampleAnomalies),
+    }
+
+
+class VocExampleGen(BaseBeamComponent):
+    """Ingest a folder of images with Pascal VOC annotations.
+
+    `data_dir` is the folder, best a link whose path never changes, as it is part of the cache key; `settings` is an
+    IngestionSettings as JSON; `hash_memory` is the path of a SQLite file that remembers the hashes of files; `code`
+    only keys the cache. Outputs: `examples` (Split-train, Split-eval and, where there are test images, Split-test, with
+    the custom properties `input_fingerprint` and `max_boxes_per_image`), `label_map` (label_map.pbtxt), `report`
+    (report.json, an IngestionReport, and records.jsonl, an ImageRecord a line).
+    """
+
+    SPEC_CLASS = VocExampleGenSpec
+    EXECUTOR_SPEC = BeamExecutorSpec(Executor)
+    DRIVER_CLASS = Driver
+
+    def __init__(self, data_dir: str, settings: str, hash_memory: str, code: str) -> None:
+        super().__init__(
+            VocExampleGenSpec(
+                data_dir=data_dir,
+                settings=settings,
+                hash_memory=hash_memory,
+                code=code,
+                examples=OutputChannel(Examples, self, "examples"),
+                label_map=OutputChannel(Config, self, "label_map"),
+                report=OutputChannel(ExampleAnomalies, self, "report"),
+            )
+        )

@@ -1,0 +1,95 @@
+"""The executor of VocExampleGen."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils
+from tfx.types.artifact import Artifact
+
+from components.voc_example_gen.driver import FINGERPRINT_PROPERTY
+from components.voc_example_gen.passes import (
+    LABEL_MAP_FILE,
+    RECORDS_FILE,
+    REPORT_FILE,
+    Passes,
+    apply_passes,
+    read_failure,
+    read_report,
+)
+from reefline.data.layouts import list_data_files
+from reefline.data.matching import discover
+from reefline.data.records import read_records
+from reefline.label_map import read_label_map
+from reefline.settings import IngestionSettings
+
+
+class Executor(BaseBeamExecutor):
+    """Finds, inspects, plans and writes; its outputs are complete, or empty where it raises."""
+
+    def Do(
+        self,
+        input_dict: Mapping[str, list[Artifact]],
+        output_dict: Mapping[str, list[Artifact]],
+        exec_properties: Mapping[str, Any],
+    ) -> None:
+        """Ingest `data_dir` as `settings` say.
+
+        Raises:
+            DataError: the data cannot be ingested; it carries all findings.
+            ConfigError: the given label map is malformed.
+        """
+        examples, label_map, report = (
+            artifact_utils.get_single_instance(output_dict[key]) for key in ("examples", "label_map", "report")
+        )
+        settings = IngestionSettings.from_json(exec_properties["settings"])
+        data_dir = Path(exec_properties["data_dir"])
+        files = list_data_files(data_dir, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
+        given = read_label_map(settings.label_map) if settings.label_map is not None else None
+        with _emptied_on_error(*(Path(artifact.uri) for artifact in (examples, label_map, report))):
+            work_dir = Path(report.uri) / ".work"
+            work_dir.mkdir(parents=True)
+            passes = Passes(str(data_dir), str(work_dir), examples.uri, exec_properties["settings"], given)
+            with self._make_beam_pipeline() as pipeline:
+                apply_passes(pipeline, passes, discover(data_dir, files))
+            failure = read_failure(work_dir)
+            if failure is not None:
+                raise failure
+            _hand_over(work_dir, label_map, report)
+            _describe_examples(examples, Path(report.uri), exec_properties[FINGERPRINT_PROPERTY])
+
+
+def _hand_over(work_dir: Path, label_map: Artifact, report: Artifact) -> None:
+    Path(label_map.uri).mkdir(parents=True, exist_ok=True)
+    # Moved, not renamed: on some orchestrators each output is a volume of its own.
+    shutil.move(work_dir / LABEL_MAP_FILE, Path(label_map.uri) / LABEL_MAP_FILE)
+    for name in (REPORT_FILE, RECORDS_FILE):
+        shutil.move(work_dir / name, Path(report.uri) / name)
+    shutil.rmtree(work_dir)
+
+
+def _describe_examples(examples: Artifact, report_dir: Path, fingerprint: str) -> None:
+    examples.split_names = artifact_utils.encode_split_names(list(read_report(report_dir).splits))
+    examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
+    examples_utils.set_file_format(examples, "tfrecords_gzip")
+    examples.set_string_custom_property(FINGERPRINT_PROPERTY, fingerprint)
+    # The OD API pads the boxes of a batch to a number that has to be known before training.
+    most_boxes = max(len(record.objects) for record in read_records(report_dir / RECORDS_FILE))
+    examples.set_int_custom_property("max_boxes_per_image", most_boxes)
+
+
+@contextlib.contextmanager
+def _emptied_on_error(*folders: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
