@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfx.orchestration.portable import base_driver
+from tfx.dsl.components.base.base_driver import BaseDriver as ComponentDriver
+from tfx.orchestration import metadata
+from tfx.orchestration.portable.base_driver import BaseDriver as LaunchedDriver
 from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.proto.orchestration import driver_output_pb2
 
@@ -16,8 +18,16 @@ from reefline.settings import IngestionSettings
 FINGERPRINT_PROPERTY = "input_fingerprint"
 
 
-class Driver(base_driver.BaseDriver):
-    """Adds the fingerprint of the data's content to the exec properties, which TFX hashes into the cache key."""
+class Driver(ComponentDriver, LaunchedDriver):
+    """Adds the fingerprint of the data's content to the exec properties, which TFX hashes into the cache key.
+
+    TFX asks for the first base when a component is declared, and for the second when it is run, as its own ExampleGen
+    drivers do.
+    """
+
+    def __init__(self, metadata_handle: metadata.Metadata) -> None:
+        ComponentDriver.__init__(self, metadata_handle)
+        LaunchedDriver.__init__(self, metadata_handle)
 
     def run(self, execution_info: ExecutionInfo) -> driver_output_pb2.DriverOutput:
         """Return the exec properties with the fingerprint.

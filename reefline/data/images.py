@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _JPEG_FORMATS = frozenset({"JPEG", "MPO"})
 _EXIF_ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
 _AXIS_SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
+# Pillow's limit is a module variable, and Beam may run threads.
+_PILLOW_LIMIT_LOCK = threading.Lock()
 # What Pillow says, and nothing else tells a file that ends too soon from one that is broken.
 _TRUNCATION_WORDS = ("truncated", "premature", "unexpected end", "not enough data", "incomplete")
 
@@ -119,7 +122,7 @@ def shrunk_size_px(size_px: tuple[int, int], max_dimension: int | None) -> tuple
 def _open_image(image_bytes: bytes, max_image_pixels: int | None) -> ImageFile.ImageFile:
     if not image_bytes:
         raise ImageProblemError("image_unreadable", "the file is empty: copy it again")
-    with _decoder_errors():
+    with _decoder_errors(), _without_pillow_limit():
         image = Image.open(io.BytesIO(image_bytes), formats=_FORMATS)
     width_px, height_px = image.size
     if max_image_pixels is not None and width_px * height_px > max_image_pixels:
@@ -129,6 +132,17 @@ def _open_image(image_bytes: bytes, max_image_pixels: int | None) -> ImageFile.I
             "shrink the image, or raise the limit",
         )
     return image
+
+
+@contextlib.contextmanager
+def _without_pillow_limit() -> Iterator[None]:
+    """Let headers of any size be read: Pillow refuses to say how large the image is that it refuses."""
+    with _PILLOW_LIMIT_LOCK:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 @contextlib.contextmanager

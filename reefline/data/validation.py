@@ -1,0 +1,37 @@
+"""The verdict on the data: all rules run, all findings collected, then it is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reefline.data.dataset_rules import DATASET_RULES, DatasetContext
+from reefline.data.planning import sort_findings
+from reefline.data.records import ImageRecord
+from reefline.data.report import Anomaly, IngestionReport, ValidationReport
+from reefline.data.severity import describe_finding, drop_silenced, resolve_severities, select_errors
+from reefline.errors import DataError
+from reefline.settings import ValidationSettings
+
+
+def validate_data_set(
+    records: Iterable[ImageRecord],
+    report: IngestionReport,
+    anomalies: Iterable[Anomaly],
+    settings: ValidationSettings,
+) -> ValidationReport:
+    """Return ingestion's findings and those of the rules on the whole data set, without those that are off.
+
+    Raises:
+        ConfigError: `settings.severities` names a rule that does not exist.
+        DataError: a finding is an error, or ExampleValidator found an anomaly; it carries all findings.
+    """
+    severities = resolve_severities(settings.severities)
+    context = DatasetContext(tuple(records), report, settings)
+    found = [finding for rule in DATASET_RULES for finding in rule(context)]
+    findings = drop_silenced(sort_findings([*report.findings, *found]), severities)
+    anomalies = tuple(anomalies)
+    problems = [describe_finding(finding) for finding in select_errors(findings, severities)]
+    problems += [f"split {a.split}, feature {a.feature}: {a.description} [anomaly]" for a in anomalies]
+    if problems:
+        raise DataError(*problems, findings=findings)
+    return ValidationReport(findings=findings, anomalies=anomalies)

@@ -1,0 +1,99 @@
+"""Real pipelines of VocExampleGen and of what validates it, and examples that no ingestion would write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ml_metadata
+from ml_metadata.proto import metadata_store_pb2
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+
+from components.annotation_validator.component import AnnotationValidator
+from components.voc_example_gen.component import VocExampleGen
+from reefline.settings import IngestionSettings, ValidationSettings
+
+REPO_DIR = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class IngestionRun:
+    """Where a run's outputs lie, the newest of each component, and how many executions there were, by their state."""
+
+    store: ml_metadata.MetadataStore
+
+    def folder(self, type_name: str, name: str) -> Path:
+        return Path(self.artifact(type_name, name).uri)
+
+    def artifact(self, type_name: str, name: str) -> metadata_store_pb2.Artifact:
+        found = [a for a in self.store.get_artifacts_by_type(type_name) if f"/{name}/" in a.uri]
+        return max(found, key=lambda artifact: artifact.id)
+
+    def states(self, component: str) -> list[str]:
+        state = metadata_store_pb2.Execution.State
+        executions = [
+            e
+            for t in self.store.get_execution_types()
+            if t.name.endswith(component)
+            for e in self.store.get_executions_by_type(t.name)
+        ]
+        return [state.Name(e.last_known_state) for e in sorted(executions, key=lambda e: e.id)]
+
+
+def ingest(
+    data_dir: Path,
+    workspace: Path,
+    *,
+    settings: IngestionSettings = IngestionSettings(),  # noqa: B008  frozen
+    validation: ValidationSettings | None = None,
+    beam_args: Sequence[str] = ("--direct_running_mode=in_memory",),
+) -> IngestionRun:
+    """Run VocExampleGen, and all of validation where its settings are given, on LocalDagRunner with the cache on."""
+    workspace.mkdir(parents=True, exist_ok=True)
+    link = workspace / "source"
+    link.unlink(missing_ok=True)
+    link.symlink_to(data_dir)
+    example_gen = VocExampleGen(
+        data_dir=str(link), settings=settings.to_json(), hash_memory=str(workspace / "hashes.db"), code="tests"
+    )
+    nodes: list[BaseNode] = [example_gen]
+    if validation is not None:
+        nodes += _validating_nodes(example_gen, validation)
+    connection = sqlite_metadata_connection_config(str(workspace / "metadata.db"))
+    LocalDagRunner().run(
+        Pipeline(
+            pipeline_name="ingestion",
+            pipeline_root=str(workspace / "artifacts"),
+            components=nodes,
+            enable_cache=True,
+            metadata_connection_config=connection,
+            beam_pipeline_args=list(beam_args),
+        )
+    )
+    return open_run(workspace)
+
+
+def open_run(workspace: Path) -> IngestionRun:
+    return IngestionRun(ml_metadata.MetadataStore(sqlite_metadata_connection_config(str(workspace / "metadata.db"))))
+
+
+def _validating_nodes(example_gen: VocExampleGen, validation: ValidationSettings) -> list[BaseNode]:
+    examples = example_gen.outputs["examples"]
+    statistics_gen = StatisticsGen(examples=examples)
+    schema_gen = ImportSchemaGen(schema_file=str(REPO_DIR / "configs" / "schema.pbtxt"))
+    validator = ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"])
+    judge = AnnotationValidator(
+        examples=examples,
+        report=example_gen.outputs["report"],
+        anomalies=validator.outputs["anomalies"],
+        settings=validation.to_json(),
+        code="tests",
+    )
+    return [statistics_gen, schema_gen, validator, judge]
