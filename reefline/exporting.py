@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from reefline.edgetpu.compiler import compile_for_edge_tpu
 from reefline.edgetpu.graph import count_operators
+from reefline.edgetpu.metadata import add_metadata
+from reefline.edgetpu.postprocess import read_postprocess_op
 from reefline.edgetpu.quantization import convert_to_float, convert_to_int8
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.errors import CheckpointError
@@ -74,15 +76,16 @@ def export_model(
         CheckpointError: the training run holds no best checkpoint.
     """
     config = model_config.read_pipeline_config(inputs.model_run / "pipeline.config")
-    checkpoint = _find_best_checkpoint(inputs.model_run)
+    checkpoint = find_best_checkpoint(inputs.model_run)
     bundle = directory / "bundle"
     bundle.mkdir(parents=True)
     export.export_saved_model(config, checkpoint, directory / "saved_model")
     with tempfile.TemporaryDirectory() as scratch:
         graph_dir = Path(scratch) / "tflite_graph"
-        export.export_tflite_graph(config, checkpoint, settings, graph_dir)
-        if target is EdgeTpuTarget.NEVER:
-            edgetpu = _write_float(graph_dir, bundle)
+        is_float = target is EdgeTpuTarget.NEVER
+        export.export_tflite_graph(config, checkpoint, settings, graph_dir, for_int8=not is_float)
+        if is_float:
+            edgetpu = _write_float(graph_dir, inputs, bundle)
         else:
             edgetpu = _write_int8(config, graph_dir, inputs, settings, bundle)
     label_map = read_label_map(inputs.label_map)
@@ -98,7 +101,12 @@ def write_labels(label_map: LabelMap, path: Path) -> None:
     path.write_text("".join(f"{name}\n" for name in label_map.names), encoding="utf-8")
 
 
-def _find_best_checkpoint(model_run: Path) -> str:
+def find_best_checkpoint(model_run: Path) -> str:
+    """Return the prefix of the checkpoint that a training run kept as its best.
+
+    Raises:
+        CheckpointError: there is none.
+    """
     import tensorflow as tf
 
     checkpoint = tf.train.latest_checkpoint(str(model_run / "best"))
@@ -116,15 +124,15 @@ def _write_int8(
         return export.iterate_calibration_inputs(config, map(_decode_image, encoded_images))
 
     model = bundle / INT8_FILE
-    model.write_bytes(convert_to_int8(graph_dir, calibration_inputs))
+    _write_with_labels(convert_to_int8(graph_dir, calibration_inputs), inputs, model)
     return compile_for_edge_tpu(
         model, bundle / EDGE_TPU_FILE, ops_total=count_operators(model), timeout_s=settings.compiler_timeout_s
     )
 
 
-def _write_float(graph_dir: Path, bundle: Path) -> EdgeTpuRecord:
+def _write_float(graph_dir: Path, inputs: ExportInputs, bundle: Path) -> EdgeTpuRecord:
     model = bundle / FLOAT_FILE
-    model.write_bytes(convert_to_float(graph_dir))
+    _write_with_labels(convert_to_float(graph_dir), inputs, model)
     total = count_operators(model)
     return EdgeTpuRecord(
         compiled=False,
@@ -136,6 +144,20 @@ def _write_float(graph_dir: Path, bundle: Path) -> EdgeTpuRecord:
         ops_uncertain=0,
         reason="the config says 'edgetpu: never': this is a float model, and float operators do not map",
     )
+
+
+def _write_with_labels(model: bytes, inputs: ExportInputs, path: Path) -> None:
+    """Write a TFLite model with its labels inside."""
+    path.write_bytes(model)
+    op = read_postprocess_op(path)
+    roles = {
+        op.boxes_index: "location",
+        op.classes_index: "category",
+        op.scores_index: "score",
+        op.count_index: "number of detections",
+    }
+    names = read_label_map(inputs.label_map).names
+    path.write_bytes(add_metadata(model, path.stem, names, [roles[index] for index in op.model_outputs]))
 
 
 def sample_images(records: Path, count: int) -> tuple[bytes, ...]:

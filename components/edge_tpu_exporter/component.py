@@ -27,7 +27,7 @@ def EdgeTpuExporter(
     from reefline.od_api import compat
 
     compat.apply()
-    from reefline.exporting import ExportInputs, export_model
+    from reefline.exporting import ExportInputs, export_model, find_best_checkpoint
 
     inputs = ExportInputs(
         model_run=Path(model_run.uri),
@@ -35,3 +35,4 @@ def EdgeTpuExporter(
         label_map=Path(label_map.uri) / "label_map.pbtxt",
     )
     export_model(inputs, ExporterSettings.from_json(settings), EdgeTpuTarget(edge_tpu), Path(model.uri))
+    model.set_string_custom_property("checkpoint", find_best_checkpoint(inputs.model_run))

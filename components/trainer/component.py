@@ -30,7 +30,6 @@ def Trainer(
 
     compat.apply()
     from reefline.label_map import read_label_map
-
     from reefline.od_api import model_config
     from reefline.od_api.training import train_detector
 

@@ -19,13 +19,17 @@ _FILE_IDENTIFIER = b"TFL3"
 
 @dataclass(frozen=True)
 class PostprocessOp:
-    """Where a detector's results are, as tensor indices, and how many classes it tells apart."""
+    """Where a detector's results are, as tensor indices, and how many classes it tells apart.
+
+    `model_outputs` are the tensor indices in the order of the model's own outputs.
+    """
 
     boxes_index: int
     classes_index: int
     scores_index: int
     count_index: int
     num_classes: int
+    model_outputs: tuple[int, ...]
 
 
 def read_postprocess_op(path: Path) -> PostprocessOp:
@@ -46,7 +50,15 @@ def read_postprocess_op(path: Path) -> PostprocessOp:
         raise BundleError(f"{path}: no {POSTPROCESS_OP} with four outputs found; export the model again")
     options = flexbuffers.Loads(bytearray(operator.CustomOptionsAsNumpy().tobytes()))
     boxes, classes, scores, count = (int(operator.Outputs(position)) for position in range(4))
-    return PostprocessOp(boxes, classes, scores, count, num_classes=int(options["num_classes"]))
+    graph = model.Subgraphs(0)
+    return PostprocessOp(
+        boxes_index=boxes,
+        classes_index=classes,
+        scores_index=scores,
+        count_index=count,
+        num_classes=int(options["num_classes"]),
+        model_outputs=tuple(int(graph.Outputs(position)) for position in range(graph.OutputsLength())),
+    )
 
 
 def _find_operator(model: Any) -> Any:

@@ -54,11 +54,16 @@ def export_saved_model(config: TrainEvalPipelineConfig, checkpoint_prefix: str, 
 
 
 def export_tflite_graph(
-    config: TrainEvalPipelineConfig, checkpoint_prefix: str, settings: ExporterSettings, directory: Path
+    config: TrainEvalPipelineConfig,
+    checkpoint_prefix: str,
+    settings: ExporterSettings,
+    directory: Path,
+    *,
+    for_int8: bool,
 ) -> None:
     """Write the SavedModel that the TFLite converter turns into a detector with its post-processing inside.
 
-    Input: float32 [1, height, width, 3], in the range that `iterate_calibration_inputs` gives for this model.
+    Input: float32 [1, height, width, 3]; pixels 0..255, or `for_int8` what `iterate_calibration_inputs` gives.
     """
     import tensorflow as tf
     from object_detection import export_tflite_graph_lib_tf2
@@ -70,7 +75,7 @@ def export_tflite_graph(
     module = export_tflite_graph_lib_tf2.SSDModule(config, model, settings.max_detections, use_regular_nms=False)
     # The method is decorated with a tf.function that converts through AutoGraph; its plain body is what is wanted.
     infer = vars(export_tflite_graph_lib_tf2.SSDModule)["inference_fn"].python_function
-    takes_raw_pixels = not _is_affine(model)
+    takes_raw_pixels = not (for_int8 and _is_affine(model))
 
     def detect(image: tf.Tensor) -> Any:
         return infer(module, _preprocess(model, image) if takes_raw_pixels else image)
@@ -99,7 +104,8 @@ def iterate_calibration_inputs(
     size = read_input_size(config)
     takes_raw_pixels = not _is_affine(model)
     for image in images_rgb:
-        resized = tf.image.resize(tf.cast(image[np.newaxis], tf.float32), (size.height_px, size.width_px)).numpy()
+        # The OD API's fixed_shape_resizer is TensorFlow 1's resize, which aligns pixels by their corners.
+        resized = tf.compat.v1.image.resize(image[np.newaxis], (size.height_px, size.width_px)).numpy()
         resized[0, 0, 0], resized[0, 0, -1] = 0.0, 255.0
         yield resized if takes_raw_pixels else _preprocess(model, tf.constant(resized)).numpy()
 

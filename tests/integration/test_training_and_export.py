@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from reefline.edgetpu.graph import count_operators
+from reefline.edgetpu.metadata import read_labels
+from reefline.edgetpu.postprocess import read_postprocess_op
 from reefline.errors import BundleError, CheckpointError, TrainingDivergedError
 from reefline.exporting import ExportInputs, ExportRecord, export_model, sample_images
 from reefline.od_api import compat, model_config
 from reefline.settings import Augmentation, EdgeTpuTarget, ExporterSettings, TrainerSettings
 from reefline.training_report import StopReason, TrainingReport
-from tests.factories_training import draw_example, write_labels, write_records
+from tests.factories_training import LABELS, draw_example, write_labels, write_records
 
 SETTINGS = TrainerSettings(
     model="ssd_mobilenet_v2_tiny",
@@ -175,7 +177,33 @@ def test_int8_model_takes_pixels_and_is_integer_inside(exported: Path) -> None:
     assert len(floats) <= 8
 
 
-def test_edge_tpu_never_ships_a_float_model(data: Path, model_run: Path, tmp_path: Path) -> None:
+def test_labels_are_inside_the_model(exported: Path) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+    from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
+
+    content = (exported / "bundle" / "model_int8.tflite").read_bytes()
+    assert read_labels(content) == LABELS.names
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    (entry,) = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
+    packed = bytes(model.buffers[entry.buffer].data)
+    metadata = metadata_schema.ModelMetadataT.InitFromObj(metadata_schema.ModelMetadata.GetRootAs(packed, 0))
+    outputs = metadata.subgraphMetadata[0].outputTensorMetadata
+    found = dict(zip((tensor.name.decode() for tensor in outputs), model.subgraphs[0].outputs, strict=True))
+    op = read_postprocess_op(exported / "bundle" / "model_int8.tflite")
+    assert found == {
+        "location": op.boxes_index,
+        "category": op.classes_index,
+        "score": op.scores_index,
+        "number of detections": op.count_index,
+    }
+    (category,) = [tensor for tensor in outputs if tensor.name == b"category"]
+    assert category.associatedFiles[0].name == b"labels.txt"
+
+
+def test_edge_tpu_never_ships_a_float_model(data: Path, model_run: Path, exported: Path, tmp_path: Path) -> None:
+    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
+
     inputs = ExportInputs(model_run, data / "Split-train", data / "label_map.pbtxt")
     record = export_model(inputs, ExporterSettings(), EdgeTpuTarget.NEVER, tmp_path)
     assert {path.name for path in (tmp_path / "bundle").iterdir()} == {
@@ -185,6 +213,17 @@ def test_edge_tpu_never_ships_a_float_model(data: Path, model_run: Path, tmp_pat
     }
     assert record.edgetpu.ops_on_cpu == record.edgetpu.ops_total > 0
     assert "edgetpu: never" in record.edgetpu.reason
+    interpreter = Interpreter(str(tmp_path / "bundle" / "model_float.tflite"))
+    interpreter.allocate_tensors()
+    pixels = np.full((1, 96, 96, 3), 128.0, np.float32)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels)
+    interpreter.invoke()
+    found = tf.saved_model.load(str(exported / "saved_model")).signatures["serving_default"](
+        tf.constant(pixels, tf.uint8)
+    )
+    scores = interpreter.get_tensor(read_postprocess_op(tmp_path / "bundle" / "model_float.tflite").scores_index)
+    # The float model takes pixels as they are, like the SavedModel.
+    np.testing.assert_allclose(scores[0, 0], found["detection_scores"][0, 0], atol=1e-4)
 
 
 def test_a_run_without_checkpoint_cannot_be_exported(data: Path, model_run: Path, tmp_path: Path) -> None:
