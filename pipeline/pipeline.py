@@ -51,6 +51,8 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
     examples, label_map = example_gen.outputs["examples"], example_gen.outputs["label_map"]
     statistics_gen = StatisticsGen(examples=examples)
     schema_gen = ImportSchemaGen(schema_file=places.schema_file)
+    # Order alone: TFX runs what is independent in no particular order, and runs should read alike.
+    schema_gen.add_upstream_node(statistics_gen)
     example_validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
     )

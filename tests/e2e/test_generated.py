@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -61,7 +62,7 @@ def _assert_metrics(metrics: dict[str, Any]) -> None:
 
 
 def test_the_whole_of_the_summary(first: PipelineRun) -> None:
-    summary = dict(first.summary)
+    summary = copy.deepcopy(first.summary)
     assert summary.pop("schema_version") == 1
     assert summary.pop("run_id") == (first.workspace / "reports" / "latest").resolve().name
     assert (summary.pop("model"), summary.pop("verdict"), summary.pop("failure")) == ("demo", "BLESSED", None)
