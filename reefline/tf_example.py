@@ -62,7 +62,8 @@ def encode_example(example: IngestedExample) -> bytes:
     features["image/object/difficult"].int64_list.value.extend(map(int, example.difficult))
     features["image/object/truncated"].int64_list.value.extend(map(int, example.truncated))
     features["image/object/view"].bytes_list.value.extend([pose.encode() for pose in example.poses])
-    return message.SerializeToString()
+    # Equal images give equal files, whatever process wrote them.
+    return message.SerializeToString(deterministic=True)
 
 
 def decode_example(serialized: bytes) -> IngestedExample:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from reefline.settings import IngestionSettings
 
 
 class Executor(BaseBeamExecutor):
-    """Finds, inspects, plans and writes; its outputs are complete, or empty where it raises."""
+    """Finds, inspects, plans and writes."""
 
     def Do(
         self,
@@ -53,17 +52,17 @@ class Executor(BaseBeamExecutor):
         data_dir = Path(exec_properties["data_dir"])
         files = list_data_files(data_dir, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
         given = read_label_map(settings.label_map) if settings.label_map is not None else None
-        with _emptied_on_error(*(Path(artifact.uri) for artifact in (examples, label_map, report))):
-            work_dir = Path(report.uri) / ".work"
-            work_dir.mkdir(parents=True)
-            passes = Passes(str(data_dir), str(work_dir), examples.uri, exec_properties["settings"], given)
-            with self._make_beam_pipeline() as pipeline:
-                apply_passes(pipeline, passes, discover(data_dir, files))
-            failure = read_failure(work_dir)
-            if failure is not None:
-                raise failure
-            _hand_over(work_dir, label_map, report)
-            _describe_examples(examples, Path(report.uri), exec_properties[FINGERPRINT_PROPERTY])
+        # TFX removes the outputs of an execution that raises, and with them the working folder.
+        work_dir = Path(report.uri) / ".work"
+        work_dir.mkdir(parents=True)
+        passes = Passes(str(data_dir), str(work_dir), examples.uri, exec_properties["settings"], given)
+        with self._make_beam_pipeline() as pipeline:
+            apply_passes(pipeline, passes, discover(data_dir, files))
+        failure = read_failure(work_dir)
+        if failure is not None:
+            raise failure
+        _hand_over(work_dir, label_map, report)
+        _describe_examples(examples, Path(report.uri), exec_properties[FINGERPRINT_PROPERTY])
 
 
 def _hand_over(work_dir: Path, label_map: Artifact, report: Artifact) -> None:
@@ -83,13 +82,3 @@ def _describe_examples(examples: Artifact, report_dir: Path, fingerprint: str) -
     # The OD API pads the boxes of a batch to a number that has to be known before training.
     most_boxes = max(len(record.objects) for record in read_records(report_dir / RECORDS_FILE))
     examples.set_int_custom_property("max_boxes_per_image", most_boxes)
-
-
-@contextlib.contextmanager
-def _emptied_on_error(*folders: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise

@@ -1,0 +1,151 @@
+"""VocExampleGen on real Beam, through a real runner with TFX's own cache."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from reefline.data.records import read_records
+from reefline.data.report import IngestionReport
+from reefline.errors import ConfigError, DataError
+from reefline.label_map import LabelMap, read_label_map, write_label_map
+from reefline.settings import IngestionSettings
+from reefline.tf_example import IngestedExample, read_examples
+from tests.factories import add_image, make_data_set, make_jpeg, make_object
+from tests.factories_ingestion import IngestionRun, ingest, open_run
+
+BCCD_DIR = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "bccd"
+
+
+def _report(run: IngestionRun) -> IngestionReport:
+    path = run.folder("ExampleAnomalies", "VocExampleGen") / "report.json"
+    return IngestionReport.from_json(json.loads(path.read_text()))
+
+
+def _examples(run: IngestionRun, split: str) -> list[IngestedExample]:
+    return list(read_examples(sorted((run.folder("Examples", "VocExampleGen") / f"Split-{split}").iterdir())))
+
+
+def test_what_is_written_is_what_was_annotated(tmp_path: Path) -> None:
+    data = make_data_set(tmp_path / "data", images=14)
+    add_image(data, "negative", seed=50, objects=())
+    run = ingest(data, tmp_path / "ws", settings=IngestionSettings(images_per_shard=5))
+    report = _report(run)
+    examples = {example.filename: example for split in report.splits for example in _examples(run, split)}
+    assert set(examples) == {p.name for p in data.glob("*.jpg")}
+    assert {split: counts.images for split, counts in report.splits.items()} == {
+        split: len(_examples(run, split)) for split in ("train", "eval")
+    }
+    first = examples["image_000.jpg"]
+    assert first.encoded_jpeg == (data / "image_000.jpg").read_bytes()
+    assert (first.class_names, first.class_ids) == (("cat",), (1,))
+    assert first.boxes_xyxy_px == (make_object().box_xyxy_px,)
+    assert examples["negative.jpg"].boxes_xyxy_px == ()
+    assert read_label_map(run.folder("Config", "VocExampleGen") / "label_map.pbtxt") == LabelMap(("cat", "dog"))
+
+
+def test_the_artifact_says_what_others_need(tmp_path: Path) -> None:
+    data = make_data_set(tmp_path / "data")
+    many = [make_object(box=(x, 1, x + 5, 9)) for x in range(7)]
+    add_image(data, "many", seed=60, objects=many)
+    run = ingest(data, tmp_path / "ws", settings=IngestionSettings(images_per_shard=5))
+    artifact = run.artifact("Examples", "VocExampleGen")
+    assert json.loads(artifact.properties["split_names"].string_value) == ["train", "eval"]
+    assert artifact.custom_properties["max_boxes_per_image"].int_value == 7
+    assert len(artifact.custom_properties["input_fingerprint"].string_value) == 64
+    names = sorted(p.name for p in (Path(artifact.uri) / "Split-train").iterdir())
+    assert names == [f"data_tfrecord-{i:05d}-of-{len(names):05d}.gz" for i in range(len(names))]
+    assert len(names) > 1
+
+
+def test_the_cache_goes_by_content(tmp_path: Path) -> None:
+    data = make_data_set(tmp_path / "data")
+    ingest(data, tmp_path / "ws")
+    os.utime(data / "image_000.jpg")
+    moved = data.rename(tmp_path / "elsewhere")
+    assert ingest(moved, tmp_path / "ws").states("VocExampleGen") == ["COMPLETE", "CACHED"]
+    (moved / "image_000.jpg").write_bytes(make_jpeg(seed=77))
+    assert ingest(moved, tmp_path / "ws").states("VocExampleGen")[-1] == "COMPLETE"
+    add_image(moved, "more", seed=78)
+    assert ingest(moved, tmp_path / "ws").states("VocExampleGen")[-1] == "COMPLETE"
+
+
+def test_a_changed_label_map_is_ingested_again(tmp_path: Path) -> None:
+    data, path = make_data_set(tmp_path / "data"), tmp_path / "labels.pbtxt"
+    write_label_map(path, LabelMap(("dog", "cat")))
+    settings = IngestionSettings(label_map=str(path))
+    run = ingest(data, tmp_path / "ws", settings=settings)
+    assert _report(run).label_map_names == ("dog", "cat")
+    write_label_map(path, LabelMap(("cat", "dog", "emu")))
+    run = ingest(data, tmp_path / "ws", settings=settings)
+    assert run.states("VocExampleGen") == ["COMPLETE", "COMPLETE"]
+    assert _report(run).label_map_names == ("cat", "dog", "emu")
+
+
+def test_too_much_rejected_stops_with_the_list_and_leaves_nothing(tmp_path: Path) -> None:
+    data = make_data_set(tmp_path / "data")
+    (data / "image_003.jpg").write_text("not an image")
+    content = (data / "image_004.jpg").read_bytes()
+    (data / "image_004.jpg").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match="2 of 12 images are rejected") as caught:
+        ingest(data, tmp_path / "ws")
+    assert [problem.split(":")[0] for problem in caught.value.problems[1:]] == ["image_003.jpg", "image_004.jpg"]
+    assert [finding.rule for finding in caught.value.findings] == ["image_unreadable", "image_truncated"]
+    assert not [path for path in (tmp_path / "ws" / "artifacts").rglob("*") if path.is_file()]
+    assert open_run(tmp_path / "ws").states("VocExampleGen") == ["FAILED"]
+
+
+def test_few_rejected_are_reported_and_the_rest_is_ingested(tmp_path: Path) -> None:
+    data = make_data_set(tmp_path / "data")
+    (data / "image_003.jpg").write_text("not an image")
+    run = ingest(data, tmp_path / "ws", settings=IngestionSettings(max_rejected_fraction=0.1))
+    report = _report(run)
+    assert (report.images_found, report.images_rejected) == (12, 1)
+    assert sum(counts.images for counts in report.splits.values()) == 11
+
+
+def test_a_bad_label_map_is_told_before_any_image_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "labels.pbtxt"
+    path.write_text("item { id: 0 name: 'cat' }")
+    data = make_data_set(tmp_path / "data")
+    with pytest.raises(ConfigError, match=r"labels\.pbtxt: an item has id 0"):
+        ingest(data, tmp_path / "ws", settings=IngestionSettings(label_map=str(path)))
+
+
+@pytest.mark.parametrize(
+    "beam_args",
+    [
+        pytest.param(("--direct_running_mode=multi_threading", "--direct_num_workers=2"), id="threads"),
+        pytest.param(
+            ("--direct_running_mode=multi_processing", "--direct_num_workers=2"), id="processes", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_workers_change_nothing(tmp_path: Path, beam_args: tuple[str, ...]) -> None:
+    data, settings = make_data_set(tmp_path / "data"), IngestionSettings(images_per_shard=5)
+    runs = [
+        ingest(data, tmp_path / "one", settings=settings),
+        ingest(data, tmp_path / "two", settings=settings, beam_args=beam_args),
+    ]
+    contents = [
+        {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.gz")}
+        for folder in (run.folder("Examples", "VocExampleGen") for run in runs)
+    ]
+    assert contents[0] == contents[1]
+    assert _report(runs[0]) == _report(runs[1])
+
+
+@pytest.mark.skipif(not BCCD_DIR.is_dir(), reason="../shared/data/bccd is not there")
+def test_bccd_is_ingested_whole_but_for_two_boxes(tmp_path: Path) -> None:
+    run = ingest(BCCD_DIR.resolve(), tmp_path / "ws")
+    report = _report(run)
+    assert {split: counts.images for split, counts in report.splits.items()} == {"train": 205, "eval": 87, "test": 72}
+    assert [(f.file, f.object, f.rule, f.action.value) for f in report.findings] == [
+        ("Annotations/BloodImage_00338.xml", 12, "box_degenerate", "dropped_box"),
+        ("Annotations/BloodImage_00343.xml", 3, "box_degenerate", "dropped_box"),
+    ]
+    records = read_records(run.folder("ExampleAnomalies", "VocExampleGen") / "records.jsonl")
+    assert sum(record.passes_through for record in records) == 364
