@@ -13,6 +13,7 @@ from typing import Annotated, Any, Optional, get_args
 import pydantic
 import yaml
 
+from reefline.data.severity import resolve_severities
 from reefline.errors import ConfigError
 from reefline.od_api.model_config import check_edge_tpu, load_template
 from reefline.settings import (
@@ -127,6 +128,7 @@ def parse_config(record: Mapping[str, Any], *, source: str) -> PipelineConfig:
     problems = _find_contradictions(config)
     if problems:
         raise ConfigError(*(f"{source}: {problem}" for problem in problems))
+    resolve_severities(config.validation.severities)
     check_edge_tpu(load_template(config.trainer.model), config.edgetpu)
     return config
 

@@ -28,6 +28,6 @@ def test_bccd_from_images_to_a_bundle(tmp_path: Path) -> None:
     assert {name: split["images"] for name, split in data["splits"].items()} == {"train": 205, "eval": 87, "test": 72}
     dropped = [f for f in data["findings"] if f["action"] in ("dropped_box", "dropped_image")]
     assert [(f["rule"], f["action"]) for f in dropped] == [("box_degenerate", "dropped_box")] * 2
-    assert len([f for f in data["findings"] if f["rule"] == "near_duplicate"]) == 1
+    assert len([f for f in data["findings"] if f["rule"] == "near_duplicate_across_splits"]) == 1
     assert data["anomalies"] == []
     assert (run.workspace / "serving" / "bccd" / "1" / "labels.txt").read_text().split() == ["Platelets", "RBC", "WBC"]

@@ -56,7 +56,7 @@ def test_sections_left_out_take_their_defaults(write) -> None:
         pytest.param("trainer.learning_rate=1", 1, id="integer-for-a-float"),
         pytest.param("gate.min_map=null", None, id="null"),
         pytest.param("trainer.augmentations=[vertical_flip]", ["vertical_flip"], id="list"),
-        pytest.param("validation.severities.near_duplicate=off", "off", id="off-is-a-word"),
+        pytest.param("validation.severities.box_tiny=off", "off", id="off-is-a-word"),
         pytest.param("model_name=a=b", "a=b", id="second-equals-sign"),
     ],
 )
@@ -67,12 +67,12 @@ def test_override_values_are_yaml(text: str, value: object) -> None:
 
 def test_overrides_replace_and_make_sections(write) -> None:
     config = _load(
-        write(MINIMAL), "trainer.num_steps=50", "data.eval_fraction=0.5", "validation.severities.near_duplicate=off"
+        write(MINIMAL), "trainer.num_steps=50", "data.eval_fraction=0.5", "validation.severities.box_tiny=off"
     )
     assert config.trainer.num_steps == 50
     assert config.trainer.model == "ssd_mobilenet_v2_tiny"
     assert config.data.eval_fraction == 0.5
-    assert config.validation.severities == {"near_duplicate": Severity.OFF}
+    assert config.validation.severities == {"box_tiny": Severity.OFF}
 
 
 def test_the_last_override_wins(write) -> None:
@@ -124,6 +124,11 @@ def test_override_below_a_single_value(write) -> None:
             ["trainer.fine_tune_checkpoint.source=https://host/a.tar.gz"],
             r"trainer\.fine_tune_checkpoint: .*needs its sha256",
             id="url-without-hash",
+        ),
+        pytest.param(
+            ["validation.severities.box_tinny=off"],
+            r"validation\.severities: there is no rule 'box_tinny': did you mean 'box_tiny'",
+            id="unknown-rule",
         ),
         pytest.param(
             ["trainer.model=ssd_mobilenet_v2_tinny"],
