@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,4 +68,8 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    if exit_code > 128:
+        # Stopped by a signal. All is written by now, and TensorFlow's input threads hold an orderly exit up for 12 s.
+        os._exit(exit_code)
+    sys.exit(exit_code)
