@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ _JPEG_QUALITY = 95
 # Pillow takes a JPEG of several pictures (MPO) for a JPEG first.
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "GIF", "TIFF")
 _JPEG_FORMATS = frozenset({"JPEG", "MPO"})
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_SIZE = slice(16, 24)
 _EXIF_ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
 _AXIS_SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
@@ -122,16 +125,24 @@ def shrunk_size_px(size_px: tuple[int, int], max_dimension: int | None) -> tuple
 def _open_image(image_bytes: bytes, max_image_pixels: int | None) -> ImageFile.ImageFile:
     if not image_bytes:
         raise ImageProblemError("image_unreadable", "the file is empty: copy it again")
+    # A PNG that ends behind its header is none to Pillow; its size is refused all the same, for it is what counts.
+    if max_image_pixels is not None and image_bytes.startswith(_PNG_SIGNATURE) and len(image_bytes) >= _PNG_SIZE.stop:
+        _check_pixels(struct.unpack(">II", image_bytes[_PNG_SIZE]), max_image_pixels)
     with _decoder_errors(), _without_pillow_limit():
         image = Image.open(io.BytesIO(image_bytes), formats=_FORMATS)
-    width_px, height_px = image.size
-    if max_image_pixels is not None and width_px * height_px > max_image_pixels:
+    if max_image_pixels is not None:
+        _check_pixels(image.size, max_image_pixels)
+    return image
+
+
+def _check_pixels(size_px: tuple[int, ...], max_image_pixels: int) -> None:
+    width_px, height_px = size_px
+    if width_px * height_px > max_image_pixels:
         raise ImageProblemError(
             "image_too_large",
             f"{width_px} x {height_px} px are more than the {max_image_pixels} that data.max_image_pixels allows: "
             "shrink the image, or raise the limit",
         )
-    return image
 
 
 @contextlib.contextmanager
@@ -162,7 +173,9 @@ def _describe(error: Exception) -> ImageProblemError:
     if isinstance(error, Image.DecompressionBombError):
         return ImageProblemError("image_too_large", f"{text}: shrink the image")
     if isinstance(error, UnidentifiedImageError):
-        return ImageProblemError("image_unreadable", "not a JPEG, PNG, BMP, WebP, GIF or TIFF image, whatever its name")
+        return ImageProblemError(
+            "image_unreadable", "not a readable JPEG, PNG, BMP, WebP, GIF or TIFF image, whatever its name says"
+        )
     if isinstance(error, EOFError) or any(word in text.lower() for word in _TRUNCATION_WORDS):
         return ImageProblemError("image_truncated", f"the image ends too soon ({text}): copy or export it again")
     return ImageProblemError("image_unreadable", f"the image cannot be decoded ({text}): copy or export it again")

@@ -1,0 +1,233 @@
+"""reefline/data/layouts.py and matching.py on folders as people have them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from reefline.data.layouts import list_data_files
+from reefline.data.matching import Discovery, discover, is_unsafe_filename
+from reefline.errors import DataError
+from tests.factories import add_image, make_jpeg, make_xml
+
+
+def _discover(folder: Path, **names: str) -> Discovery:
+    return discover(folder, list_data_files(folder, **names))
+
+
+def _pairs(discovery: Discovery) -> list[tuple[str, str]]:
+    return [(candidate.image, candidate.xml) for candidate in discovery.candidates]
+
+
+def _rules(discovery: Discovery) -> list[tuple[str, str]]:
+    return [(finding.file, finding.rule) for finding in discovery.findings]
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("images", "annotations"),
+    [
+        pytest.param("JPEGImages", "Annotations", id="voc"),
+        pytest.param("", "", id="flat"),
+        pytest.param("deep/er/images", "labels", id="separate"),
+        pytest.param("VOCdevkit/VOC2007/JPEGImages", "VOCdevkit/VOC2007/Annotations", id="vocdevkit"),
+    ],
+)
+def test_layouts_are_found(tmp_path: Path, images: str, annotations: str) -> None:
+    for stem in ("a", "b"):
+        add_image(tmp_path, stem, images=images, annotations=annotations)
+    discovery = _discover(tmp_path)
+    image_prefix, xml_prefix = (f"{name}/" if name else "" for name in (images, annotations))
+    assert _pairs(discovery) == [(f"{image_prefix}{stem}.jpg", f"{xml_prefix}{stem}.xml") for stem in ("a", "b")]
+    assert discovery.findings == ()
+    assert not discovery.has_split_lists
+
+
+def test_the_same_name_in_two_folders_goes_by_the_folder(tmp_path: Path) -> None:
+    for kind in ("cats", "dogs"):
+        add_image(tmp_path, "1", images=f"images/{kind}", annotations=f"labels/{kind}")
+    add_image(tmp_path, "1")
+    assert _pairs(_discover(tmp_path)) == [
+        ("1.jpg", "1.xml"),
+        ("images/cats/1.jpg", "labels/cats/1.xml"),
+        ("images/dogs/1.jpg", "labels/dogs/1.xml"),
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".png", ".bmp", ".webp", ".gif", ".tif"])
+def test_kinds_of_images_are_found(tmp_path: Path, suffix: str) -> None:
+    add_image(tmp_path, suffix=suffix)
+    assert _pairs(_discover(tmp_path)) == [(f"a{suffix}", "a.xml")]
+
+
+@pytest.mark.parametrize(
+    "filename",
+    [
+        pytest.param("photo.jpg", id="name"),
+        pytest.param("PHOTO.JPG", id="case"),
+        pytest.param("photo", id="without-suffix"),
+        pytest.param("photo.png", id="another-suffix"),
+        pytest.param("C:\\Users\\me\\photo.jpg", id="windows-path"),
+        pytest.param("images/photo.jpg", id="folder"),
+    ],
+)
+def test_an_image_is_found_by_filename(tmp_path: Path, filename: str) -> None:
+    (tmp_path / "photo.jpg").write_bytes(make_jpeg())
+    (tmp_path / "0001.xml").write_bytes(make_xml(filename=filename))
+    assert _pairs(_discover(tmp_path)) == [("photo.jpg", "0001.xml")]
+
+
+def test_the_xmls_own_name_comes_before_a_stale_filename(tmp_path: Path) -> None:
+    add_image(tmp_path, "a")
+    add_image(tmp_path, "b")
+    (tmp_path / "b.xml").write_bytes(make_xml(filename="a.jpg"))
+    assert _pairs(_discover(tmp_path)) == [("a.jpg", "a.xml"), ("b.jpg", "b.xml")]
+
+
+def test_filename_decides_between_images_of_one_stem(tmp_path: Path) -> None:
+    add_image(tmp_path, "a")
+    (tmp_path / "a.png").write_bytes(make_jpeg())
+    (tmp_path / "a.xml").write_bytes(make_xml(filename="a.png"))
+    assert _pairs(_discover(tmp_path)) == [("a.png", "a.xml")]
+
+
+def test_images_that_fit_equally_well_are_a_finding(tmp_path: Path) -> None:
+    _write(tmp_path / "one" / "a.jpg", make_jpeg())
+    _write(tmp_path / "two" / "a.jpg", make_jpeg())
+    _write(tmp_path / "xml" / "a.xml", make_xml())
+    (finding,) = (f for f in _discover(tmp_path).findings if f.rule == "image_missing")
+    assert "2 images fit equally well (one/a.jpg, two/a.jpg)" in finding.message
+
+
+@pytest.mark.parametrize("filename", ["../../etc/passwd", "..\\secret.jpg", "a/../../b.jpg"])
+def test_a_filename_that_climbs_out_is_a_finding(tmp_path: Path, filename: str) -> None:
+    add_image(tmp_path, "a")
+    (tmp_path / "x.xml").write_bytes(make_xml(filename=filename))
+    assert _rules(_discover(tmp_path)) == [("x.xml", "filename_unsafe")]
+    assert is_unsafe_filename(filename)
+    assert not is_unsafe_filename("a..b.jpg")
+
+
+def test_what_does_not_match_is_a_finding(tmp_path: Path) -> None:
+    add_image(tmp_path, "a")
+    (tmp_path / "alone.jpg").write_bytes(make_jpeg())
+    (tmp_path / "other.xml").write_bytes(make_xml(filename="gone.jpg"))
+    (tmp_path / "broken.xml").write_bytes(b"<annotation>")
+    discovery = _discover(tmp_path)
+    assert sorted(_rules(discovery)) == [
+        ("alone.jpg", "image_not_annotated"),
+        ("broken.xml", "xml_unreadable"),
+        ("other.xml", "image_missing"),
+    ]
+    assert {finding.action.value for finding in discovery.findings} == {"dropped_image"}
+
+
+def test_of_two_annotations_the_nearest_is_used(tmp_path: Path) -> None:
+    add_image(tmp_path, "a")
+    (tmp_path / "second.xml").write_bytes(make_xml(filename="a.jpg"))
+    discovery = _discover(tmp_path)
+    assert _pairs(discovery) == [("a.jpg", "a.xml")]
+    (finding,) = discovery.findings
+    assert (finding.file, finding.rule, finding.action.value) == ("second.xml", "annotation_duplicate", "fixed")
+    assert "a.xml is used" in finding.message
+
+
+def _lists(folder: Path, **lists: str) -> None:
+    for name, text in lists.items():
+        _write(folder / "ImageSets" / "Main" / f"{name}.txt", text.encode())
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        pytest.param({"train": "a\nb", "val": "c", "test": "d"}, "train train eval test", id="all"),
+        pytest.param({"train": "a 1\nb -1", "eval": "c\nd"}, "train train eval eval", id="eval-and-second-column"),
+        pytest.param({"trainval": "a\nb\nc", "test": "d"}, "? ? ? test", id="trainval-is-divided"),
+        pytest.param({"train": "a\nb\nc", "test": "d"}, "? ? ? test", id="no-val-is-divided"),
+        pytest.param({"train": "a\nb", "val": "c\nd", "trainval": "a\nb\nc\nd"}, "train train eval eval", id="voc"),
+    ],
+)
+def test_lists_are_honoured(tmp_path: Path, lists: dict[str, str], expected: str) -> None:
+    for stem in "abcd":
+        add_image(tmp_path, stem, images="JPEGImages", annotations="Annotations")
+    _lists(tmp_path, **lists)
+    discovery = _discover(tmp_path)
+    assert " ".join(candidate.split or "?" for candidate in discovery.candidates) == expected
+    assert discovery.has_split_lists
+    assert discovery.findings == ()
+
+
+def test_each_root_has_lists_of_its_own(tmp_path: Path) -> None:
+    for year, name in (("VOC2007", "train"), ("VOC2012", "val")):
+        add_image(tmp_path / year, "a", images="JPEGImages", annotations="Annotations")
+        _lists(tmp_path / year, **{name: "a"})
+    assert [candidate.split for candidate in _discover(tmp_path).candidates] == ["train", "eval"]
+
+
+def test_what_lists_leave_out_name_twice_or_name_in_vain(tmp_path: Path) -> None:
+    for stem in "abc":
+        add_image(tmp_path, stem)
+    _lists(tmp_path, train="a\ngone", val="b\na")
+    discovery = _discover(tmp_path)
+    assert [(candidate.image, candidate.split) for candidate in discovery.candidates] == [
+        ("a.jpg", "train"),
+        ("b.jpg", "eval"),
+    ]
+    assert sorted(_rules(discovery)) == [
+        ("", "image_not_listed"),
+        ("ImageSets/Main/train.txt", "image_missing"),
+        ("ImageSets/Main/val.txt", "listed_twice"),
+    ]
+
+
+def test_empty_lists_are_none(tmp_path: Path) -> None:
+    add_image(tmp_path)
+    _lists(tmp_path, train="\n")
+    assert not _discover(tmp_path).has_split_lists
+
+
+def test_masks_and_hidden_files_are_passed_over(tmp_path: Path) -> None:
+    add_image(tmp_path, "a", images="JPEGImages", annotations="Annotations")
+    for name in ("SegmentationClass/a.png", ".hidden/b.jpg", "JPEGImages/._a.jpg"):
+        _write(tmp_path / name, make_jpeg())
+    assert list_data_files(tmp_path).all == ("Annotations/a.xml", "JPEGImages/a.jpg")
+
+
+def test_folders_can_be_named(tmp_path: Path) -> None:
+    add_image(tmp_path, "a", images="photos", annotations="labels")
+    add_image(tmp_path, "a", images="thumbnails", annotations="old")
+    assert _pairs(_discover(tmp_path, image_dir="photos", annotation_dir="labels")) == [
+        ("photos/a.jpg", "labels/a.xml")
+    ]
+    with pytest.raises(DataError, match=r"nowhere: no such folder: data\.image_dir"):
+        list_data_files(tmp_path, image_dir="nowhere")
+
+
+def test_links_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
+    add_image(tmp_path / "disk", "a")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "images").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "back").symlink_to(tmp_path / "data")
+    assert list_data_files(tmp_path / "data").all == ("images/a.jpg", "images/a.xml")
+
+
+def test_a_folder_without_the_one_or_the_other_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="missing: no such folder"):
+        list_data_files(tmp_path / "missing")
+    with pytest.raises(DataError, match="holds neither images nor VOC annotations"):
+        list_data_files(tmp_path)
+    add_image(tmp_path)
+    shutil.copytree(tmp_path, tmp_path / "copy")
+    (tmp_path / "copy" / "a.xml").unlink()
+    with pytest.raises(DataError, match="holds 1 images and no annotation"):
+        list_data_files(tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy")
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(DataError, match="holds 1 annotations and no image"):
+        list_data_files(tmp_path)
