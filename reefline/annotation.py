@@ -20,7 +20,7 @@ class AnnotatedObject:
 
 @dataclass(frozen=True)
 class Annotation:
-    """One annotated image; `width_px` and `height_px` are None where the file does not say, 0 where it says nonsense."""
+    """One annotated image; sizes are None where the file does not say, 0 where it says nonsense."""
 
     filename: str
     width_px: int | None

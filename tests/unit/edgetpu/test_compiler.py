@@ -1,4 +1,4 @@
-"""The compiler adapter, with a stand-in executable that replays real logs: the real compiler is closed and not at hand."""
+"""The compiler adapter, with a stand-in that replays real logs: the real compiler is closed and was not at hand."""
 
 import os
 import stat
