@@ -83,14 +83,15 @@ def _parse_xml(xml_bytes: bytes) -> ElementTree.Element:
 
 
 def _parse_object(element: ElementTree.Element) -> AnnotatedObject:
-    x_min, x_max = _read_extent(_float(_text(element, "bndbox/xmin")), _float(_text(element, "bndbox/xmax")))
-    y_min, y_max = _read_extent(_float(_text(element, "bndbox/ymin")), _float(_text(element, "bndbox/ymax")))
+    facts, corners = _texts(element), _texts(element.find("bndbox"))
+    x_min, x_max = _read_extent(_float(corners.get("xmin", "")), _float(corners.get("xmax", "")))
+    y_min, y_max = _read_extent(_float(corners.get("ymin", "")), _float(corners.get("ymax", "")))
     return AnnotatedObject(
-        label=_text(element, "name"),
+        label=facts.get("name", ""),
         box_xyxy_px=BoxXyxyPx(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max),
-        difficult=_text(element, "difficult").lower() in _TRUE_WORDS,
-        truncated=_text(element, "truncated").lower() in _TRUE_WORDS,
-        pose=_text(element, "pose") or "Unspecified",
+        difficult=facts.get("difficult", "").lower() in _TRUE_WORDS,
+        truncated=facts.get("truncated", "").lower() in _TRUE_WORDS,
+        pose=facts.get("pose") or "Unspecified",
     )
 
 
@@ -124,6 +125,14 @@ def _format_object(item: AnnotatedObject) -> str:
 
 def _text(element: ElementTree.Element, path: str) -> str:
     return (element.findtext(path) or "").strip()
+
+
+def _texts(element: ElementTree.Element | None) -> dict[str, str]:
+    """Return the text of each child by its tag, in one pass; of children that repeat the first counts."""
+    texts: dict[str, str] = {}
+    for child in () if element is None else element:
+        texts.setdefault(child.tag, (child.text or "").strip())
+    return texts
 
 
 def _float(text: str) -> float:

@@ -6,7 +6,6 @@ import contextlib
 import io
 import struct
 import threading
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -80,9 +79,10 @@ def inspect_image(image_bytes: bytes, *, max_image_pixels: int) -> ImageFacts:
     with _decoder_errors():
         is_animated = not is_jpeg and getattr(image, "n_frames", 1) > 1
         if is_jpeg:
-            image.draft(None, (max(1, width_px // _DRAFT_DIVISOR), max(1, height_px // _DRAFT_DIVISOR)))
+            # Grey is enough for the perceptual hash, and read in the same pass.
+            image.draft("L", (max(1, width_px // _DRAFT_DIVISOR), max(1, height_px // _DRAFT_DIVISOR)))
         image.load()
-        perceptual_hash = compute_perceptual_hash(_to_rgb(image))
+        perceptual_hash = compute_perceptual_hash(image if is_jpeg else _to_rgb(image))
     return ImageFacts(
         width_px=width_px,
         height_px=height_px,
@@ -160,10 +160,7 @@ def _without_pillow_limit() -> Iterator[None]:
 def _decoder_errors() -> Iterator[None]:
     """Turn whatever a decoder raises on broken input, which may be anything, into an ImageProblemError."""
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of sizes that max_image_pixels judges, and of EXIF data that nobody needs.
-            warnings.simplefilter("ignore")
-            yield
+        yield
     except Exception as error:
         raise _describe(error) from error
 
