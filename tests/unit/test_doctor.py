@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib import metadata
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,8 @@ def test_object_detection_that_is_another_package(tmp_path: Path, monkeypatch) -
     (tmp_path / "object_detection").mkdir()
     (tmp_path / "object_detection" / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
+    # Whatever test came before may have imported the real one, whose place Python then remembers.
+    monkeypatch.delitem(sys.modules, "object_detection", raising=False)
     check = doctor.check_object_detection()
     assert check.health is Health.PROBLEM
     assert "another package of that name" in check.found
