@@ -112,6 +112,7 @@ def make_report(
         "images_rejected": 0,
         "boxes_found": sum(len(record.objects) for record in records),
         "boxes_rejected": 0,
+        "max_boxes_per_image": max((len(record.objects) for record in records), default=0),
         "duplicate_groups": (),
     }
     return IngestionReport(**{**defaults, **facts})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,6 @@ from components.voc_example_gen.passes import (
 )
 from reefline.data.layouts import list_data_files
 from reefline.data.matching import discover
-from reefline.data.records import read_records
 from reefline.label_map import read_label_map
 from reefline.settings import IngestionSettings
 
@@ -56,13 +57,23 @@ class Executor(BaseBeamExecutor):
         work_dir = Path(report.uri) / ".work"
         work_dir.mkdir(parents=True)
         passes = Passes(str(data_dir), str(work_dir), examples.uri, exec_properties["settings"], given)
-        with self._make_beam_pipeline() as pipeline:
+        with _frozen_heap(), self._make_beam_pipeline() as pipeline:
             apply_passes(pipeline, passes, discover(data_dir, files))
         failure = read_failure(work_dir)
         if failure is not None:
             raise failure
         _hand_over(work_dir, label_map, report)
         _describe_examples(examples, Path(report.uri), exec_properties[FINGERPRINT_PROPERTY])
+
+
+@contextlib.contextmanager
+def _frozen_heap() -> Iterator[None]:
+    """Keep the garbage collector from looking through TensorFlow's and TFX's million objects again and again."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _hand_over(work_dir: Path, label_map: Artifact, report: Artifact) -> None:
@@ -75,10 +86,10 @@ def _hand_over(work_dir: Path, label_map: Artifact, report: Artifact) -> None:
 
 
 def _describe_examples(examples: Artifact, report_dir: Path, fingerprint: str) -> None:
-    examples.split_names = artifact_utils.encode_split_names(list(read_report(report_dir).splits))
+    report = read_report(report_dir)
+    examples.split_names = artifact_utils.encode_split_names(list(report.splits))
     examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
     examples_utils.set_file_format(examples, "tfrecords_gzip")
     examples.set_string_custom_property(FINGERPRINT_PROPERTY, fingerprint)
     # The OD API pads the boxes of a batch to a number that has to be known before training.
-    most_boxes = max(len(record.objects) for record in read_records(report_dir / RECORDS_FILE))
-    examples.set_int_custom_property("max_boxes_per_image", most_boxes)
+    examples.set_int_custom_property("max_boxes_per_image", report.max_boxes_per_image)

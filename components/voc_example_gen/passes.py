@@ -15,10 +15,10 @@ import apache_beam as beam
 
 from reefline.data.inspection import Inspection, inspect_candidate
 from reefline.data.matching import Candidate, Discovery
-from reefline.data.planning import IngestionPlan, Shard, plan_ingestion
+from reefline.data.planning import IngestionPlan, plan_ingestion
 from reefline.data.records import write_records
 from reefline.data.report import IngestionReport
-from reefline.data.shards import write_shard
+from reefline.data.shards import read_shard_plan, write_shard, write_shard_plan
 from reefline.errors import DataError
 from reefline.findings import Finding
 from reefline.label_map import LabelMap, read_label_map, write_label_map
@@ -103,8 +103,8 @@ class PlanDoFn(beam.DoFn):
         self._passes = passes
         self._discovery = Discovery((), findings, has_split_lists)
 
-    def process(self, _: int) -> Iterator[Shard]:
-        """Yield the shards."""
+    def process(self, _: int) -> Iterator[str]:
+        """Yield the names of the files that describe the shards: small, unlike all that they hold."""
         work_dir = Path(self._passes.work_dir)
         inspections = _read_inspections(work_dir)
         try:
@@ -114,7 +114,10 @@ class PlanDoFn(beam.DoFn):
             (work_dir / _FAILURE_FILE).write_text(json.dumps(record), encoding="utf-8")
             return
         _write_plan(work_dir, plan)
-        yield from plan.shards
+        for number, shard in enumerate(plan.shards):
+            name = f"shard-{number:05d}.jsonl"
+            write_shard_plan(work_dir / name, shard)
+            yield name
 
 
 class WriteDoFn(beam.DoFn):
@@ -123,9 +126,11 @@ class WriteDoFn(beam.DoFn):
     def __init__(self, passes: Passes) -> None:
         self._passes = passes
 
-    def process(self, shard: Shard) -> Iterator[str]:
+    def process(self, element: str) -> Iterator[str]:
         """Yield the path of the file that was written."""
-        label_map = read_label_map(Path(self._passes.work_dir) / LABEL_MAP_FILE)
+        work_dir = Path(self._passes.work_dir)
+        label_map = read_label_map(work_dir / LABEL_MAP_FILE)
+        shard = read_shard_plan(work_dir / element)
         split_dir = Path(self._passes.examples_dir) / f"Split-{shard.split}"
         yield str(write_shard(Path(self._passes.data_dir), split_dir, shard, label_map))
 

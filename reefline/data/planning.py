@@ -99,6 +99,7 @@ def plan_ingestion(
             images_rejected=rejected_images,
             boxes_found=tally.boxes_found,
             boxes_rejected=rejected_boxes,
+            max_boxes_per_image=max(len(record.objects) for record in records),
             duplicate_groups=_group_duplicates(records),
         ),
     )

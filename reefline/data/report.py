@@ -60,6 +60,7 @@ class IngestionReport:
     images_rejected: int
     boxes_found: int
     boxes_rejected: int
+    max_boxes_per_image: int
     duplicate_groups: tuple[tuple[str, ...], ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -72,6 +73,7 @@ class IngestionReport:
             "images_rejected": self.images_rejected,
             "boxes_found": self.boxes_found,
             "boxes_rejected": self.boxes_rejected,
+            "max_boxes_per_image": self.max_boxes_per_image,
             "duplicate_groups": [list(group) for group in self.duplicate_groups],
         }
 

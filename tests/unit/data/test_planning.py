@@ -14,7 +14,7 @@ from reefline.data.inspection import Inspection, inspect_candidate
 from reefline.data.matching import Candidate, Discovery
 from reefline.data.planning import IngestionPlan, Shard, plan_ingestion, sort_findings
 from reefline.data.records import EVAL, TEST, TRAIN, UNASSIGNED, ImageRecord
-from reefline.data.shards import write_shard
+from reefline.data.shards import read_shard_plan, write_shard, write_shard_plan
 from reefline.data.splitting import assign_splits, split_of_content
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
@@ -130,6 +130,7 @@ def test_the_report_counts() -> None:
     dropped = Finding("z.jpg", None, "image_unreadable", "?", Action.DROPPED_IMAGE)
     report = _plan(records, findings=(dropped,), max_rejected_fraction=0.1).report
     assert (report.images_found, report.images_rejected, report.boxes_found, report.boxes_rejected) == (11, 1, 9, 0)
+    assert report.max_boxes_per_image == 1
     assert (report.splits[TRAIN].images, report.splits[TRAIN].boxes) == (9, 9)
     assert (report.splits[EVAL].images, report.splits[EVAL].boxes) == (1, 0)
     assert report.findings == (dropped,)
@@ -194,6 +195,12 @@ def test_findings_are_sorted_with_the_files_own_first() -> None:
 
     expected = (finding("a", None), finding("a", 0), finding("a", 10), finding("b", None))
     assert sort_findings(reversed(expected)) == expected
+
+
+def test_a_shard_plan_comes_back(tmp_path: Path) -> None:
+    shard = Shard(TRAIN, 1, 3, tuple(_records(4, split=TRAIN)))
+    write_shard_plan(tmp_path / "shard.jsonl", shard)
+    assert read_shard_plan(tmp_path / "shard.jsonl") == shard
 
 
 def _inspected(folder: Path, image: str) -> ImageRecord:
