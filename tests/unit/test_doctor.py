@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from importlib import metadata
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
