@@ -20,6 +20,8 @@ _EDGE_TPU_LINE = re.compile(r"^#\s*edge_tpu:\s*(yes|no)\s*$", re.MULTILINE)
 
 # The strides of SSD feature maps reach 64 (plain SSD) and 128 (pyramids): below this nothing is left to predict from.
 MIN_INPUT_SIZE_PX = 96
+# What ssd_efficientnet_bifpn_feature_extractor.py itself asks for, but only once training has begun.
+MIN_BIFPN_INPUT_SIZE_PX = 129
 MAX_INPUT_SIZE_PX = 2048
 MAX_BATCH_SIZE = 1024
 
@@ -198,16 +200,20 @@ def _check_sizes(config: TrainEvalPipelineConfig) -> list[str]:
         problems.append("pipeline.config: image_resizer must be a fixed_shape_resizer, the only one TFLite can export")
     else:
         height, width = resizer.fixed_shape_resizer.height, resizer.fixed_shape_resizer.width
-        if not all(MIN_INPUT_SIZE_PX <= side <= MAX_INPUT_SIZE_PX for side in (height, width)):
-            problems.append(
-                f"trainer.input_size: {width}x{height} px; expected {MIN_INPUT_SIZE_PX} to {MAX_INPUT_SIZE_PX} px"
-            )
+        smallest = _min_input_size_px(config)
+        if not all(smallest <= side <= MAX_INPUT_SIZE_PX for side in (height, width)):
+            problems.append(f"trainer.input_size: {width}x{height} px; expected {smallest} to {MAX_INPUT_SIZE_PX} px")
     batch_size = config.train_config.batch_size
     if not 1 <= batch_size <= MAX_BATCH_SIZE:
         problems.append(f"trainer.batch_size: {batch_size}; expected 1 to {MAX_BATCH_SIZE}")
     if config.train_config.num_steps < 1:
         problems.append(f"trainer.num_steps: {config.train_config.num_steps}; expected 1 or more")
     return problems
+
+
+def _min_input_size_px(config: TrainEvalPipelineConfig) -> int:
+    is_efficientdet = "bifpn" in _meta_architecture(config).feature_extractor.type
+    return MIN_BIFPN_INPUT_SIZE_PX if is_efficientdet else MIN_INPUT_SIZE_PX
 
 
 def _check_files(config: TrainEvalPipelineConfig) -> list[str]:

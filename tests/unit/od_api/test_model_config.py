@@ -184,6 +184,13 @@ def test_what_would_fail_late_is_refused_early(files: model_config.TrainingFiles
         model_config.verify_pipeline_config(config, LabelMap(names=("red", "blue")))
 
 
+def test_efficientdet_wants_more_pixels_than_others(files: model_config.TrainingFiles) -> None:
+    settings = TrainerSettings(model="efficientdet_d0", input_size=128)
+    config = model_config.build_pipeline_config(model_config.load_template("efficientdet_d0"), settings, files)
+    with pytest.raises(ConfigError, match=r"trainer.input_size: 128x128 px; expected 129"):
+        model_config.verify_pipeline_config(config, LabelMap(names=("red", "blue")))
+
+
 def test_all_problems_are_told_at_once(files: model_config.TrainingFiles) -> None:
     config = build(files)
     break_classes(config)
