@@ -28,15 +28,16 @@ class ObjectRecord:
     truncated: bool
     pose: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the box as JSON can hold it."""
+    def to_json(self) -> list[Any]:
+        """Return the box as JSON can hold it: a list, as there may be a million of them."""
         box = self.box_xyxy_px
-        return {**vars(self), "box_xyxy_px": [box.x_min, box.y_min, box.x_max, box.y_max]}
+        corners = (box.x_min, box.y_min, box.x_max, box.y_max)
+        return [self.index, self.label, *corners, self.difficult, self.truncated, self.pose]
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> ObjectRecord:
+    def from_json(cls, record: list[Any]) -> ObjectRecord:
         """Read back what `to_json` wrote."""
-        return cls(**{**record, "box_xyxy_px": BoxXyxyPx(*record["box_xyxy_px"])})
+        return cls(record[0], record[1], BoxXyxyPx(*record[2:6]), *record[6:])
 
 
 @dataclass(frozen=True)
