@@ -20,8 +20,9 @@ _EDGE_TPU_LINE = re.compile(r"^#\s*edge_tpu:\s*(yes|no)\s*$", re.MULTILINE)
 
 # The strides of SSD feature maps reach 64 (plain SSD) and 128 (pyramids): below this nothing is left to predict from.
 MIN_INPUT_SIZE_PX = 96
-# What ssd_efficientnet_bifpn_feature_extractor.py itself asks for, but only once training has begun.
-MIN_BIFPN_INPUT_SIZE_PX = 129
+# What the OD API's extractors of these kinds ask for themselves, but only once training has begun.
+MIN_LARGE_INPUT_SIZE_PX = 129
+LARGE_INPUT_EXTRACTORS = ("bifpn", "resnet")
 MAX_INPUT_SIZE_PX = 2048
 MAX_BATCH_SIZE = 1024
 
@@ -212,8 +213,9 @@ def _check_sizes(config: TrainEvalPipelineConfig) -> list[str]:
 
 
 def _min_input_size_px(config: TrainEvalPipelineConfig) -> int:
-    is_efficientdet = "bifpn" in _meta_architecture(config).feature_extractor.type
-    return MIN_BIFPN_INPUT_SIZE_PX if is_efficientdet else MIN_INPUT_SIZE_PX
+    extractor = _meta_architecture(config).feature_extractor.type
+    is_large = any(kind in extractor for kind in LARGE_INPUT_EXTRACTORS)
+    return MIN_LARGE_INPUT_SIZE_PX if is_large else MIN_INPUT_SIZE_PX
 
 
 def _check_files(config: TrainEvalPipelineConfig) -> list[str]:

@@ -184,9 +184,10 @@ def test_what_would_fail_late_is_refused_early(files: model_config.TrainingFiles
         model_config.verify_pipeline_config(config, LabelMap(names=("red", "blue")))
 
 
-def test_efficientdet_wants_more_pixels_than_others(files: model_config.TrainingFiles) -> None:
-    settings = TrainerSettings(model="efficientdet_d0", input_size=128)
-    config = model_config.build_pipeline_config(model_config.load_template("efficientdet_d0"), settings, files)
+@pytest.mark.parametrize("name", ["efficientdet_d0", "ssd_resnet50_fpn_640"])
+def test_large_backbones_want_more_pixels_than_others(files: model_config.TrainingFiles, name: str) -> None:
+    settings = TrainerSettings(model=name, input_size=128)
+    config = model_config.build_pipeline_config(model_config.load_template(name), settings, files)
     with pytest.raises(ConfigError, match=r"trainer.input_size: 128x128 px; expected 129"):
         model_config.verify_pipeline_config(config, LabelMap(names=("red", "blue")))
 
