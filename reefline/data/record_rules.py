@@ -106,12 +106,29 @@ def repair_objects(
     findings: list[Finding] = []
     seen: set[tuple[str, BoxXyxyPx]] = set()
     for index, item in enumerate(objects):
-        box, found = _check_object(context, index, item, seen)
-        findings += found
+        box: BoxXyxyPx | None = item.box_xyxy_px
+        if not _is_unremarkable(context, item, seen):
+            box, found = _check_object(context, index, item, seen)
+            findings += found
         if box is not None:
             seen.add((item.label, box))
             records.append(ObjectRecord(index, item.label, box, item.difficult, item.truncated, item.pose))
     return tuple(records), tuple(findings)
+
+
+def _is_unremarkable(context: ImageContext, item: AnnotatedObject, seen: Collection[tuple[str, BoxXyxyPx]]) -> bool:
+    """Return whether no rule has anything to say: true of nearly every box, and quicker to tell than to ask each rule.
+
+    A NaN is neither less than nor equal to anything, so it never passes.
+    """
+    box, names = item.box_xyxy_px, context.label_names
+    return (
+        0 <= box.x_min < box.x_max <= context.width_px
+        and 0 <= box.y_min < box.y_max <= context.height_px
+        and item.label != ""
+        and (names is None or item.label in names)
+        and (item.label, box) not in seen
+    )
 
 
 def _check_object(
