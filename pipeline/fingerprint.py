@@ -15,7 +15,6 @@ _PACKAGES = ("components", "pipeline", "reefline")
 _DISTRIBUTIONS = {
     "PIL": "pillow",
     "apache_beam": "apache-beam",
-    "imagehash": "ImageHash",
     "numpy": "numpy",
     "object_detection": "tf-models-research-object-detection",
     "pycocotools": "pycocotools",
