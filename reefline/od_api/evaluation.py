@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reefline.od_api.records import install_gzip_reader
 from reefline.od_api.tracing import without_autograph
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Evaluation:
         from object_detection import inputs
         from object_detection.utils import label_map_util
 
+        install_gzip_reader()
         self._config = config
         self._model = model
         reader = config.eval_input_reader[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reefline.od_api.records import install_gzip_reader
 from reefline.od_api.tracing import without_autograph
 from reefline.settings import CheckpointType
 
@@ -39,6 +40,7 @@ class TrainStep:
         from object_detection import inputs
         from object_detection.builders import model_builder, optimizer_builder
 
+        install_gzip_reader()
         self._train_config = config.train_config
         with without_autograph():
             self.model = model_builder.build(config.model, is_training=True)

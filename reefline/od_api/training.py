@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from reefline.errors import TrainingDivergedError
 from reefline.od_api.evaluation import Evaluation, EvaluationOutcome
 from reefline.od_api.fine_tune import resolve_checkpoint
-from reefline.od_api.records import install_gzip_reader
 from reefline.od_api.train_step import StepResult, TrainStep
 from reefline.progress import TrainingProgress
 from reefline.settings import TrainerSettings
@@ -57,7 +56,6 @@ def train_detector(
         CheckpointError: the fine-tune checkpoint cannot be had or does not fit.
     """
     _seed_everything(settings.seed)
-    install_gzip_reader()
     started_s = time.monotonic()
     step = TrainStep(config)
     if settings.fine_tune_checkpoint is not None:

@@ -115,6 +115,25 @@ def test_fine_tuning_starts_from_the_weights(data: Path, model_run: Path, tmp_pa
     assert any(np.array_equal(saved, weight) for weight in weights)
 
 
+def test_fine_tuning_takes_a_classifier(data: Path, tmp_path: Path) -> None:
+    """A detector's backbone, saved as the OD API saves classifiers, comes back into another detector."""
+    import tensorflow as tf
+
+    from reefline.od_api.train_step import TrainStep
+    from reefline.settings import CheckpointType
+
+    teacher = TrainStep(make_config(data, SETTINGS))
+    teacher.run()
+    backbone = teacher.model._feature_extractor.classification_backbone
+    prefix = tf.train.Checkpoint(feature_extractor=backbone).save(str(tmp_path / "ckpt"))
+    student = TrainStep(make_config(data, SETTINGS))
+    student.load_fine_tune_checkpoint(prefix, CheckpointType.CLASSIFICATION)
+    copied = student.model._feature_extractor.classification_backbone
+    assert len(copied.variables) == len(backbone.variables) > 100
+    for mine, theirs in zip(copied.variables, backbone.variables, strict=True):
+        np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+
+
 def test_early_stopping_counts_evaluations_without_gain(data: Path, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(
         update={"learning_rate": 1e-12, "num_steps": 50, "steps_per_eval": 1, "early_stopping_patience": 2}
