@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from reefline.candidate import find_shipped_model, read_labels
 from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.errors import BundleError
 from reefline.exporting import EDGE_TPU_FILE, FLOAT_FILE, INT8_FILE, LABELS_FILE
+from reefline.file_hash import hash_file
 from reefline.gate import EvaluationReport, GateResult
 from reefline.scores import Scores
 
@@ -20,7 +20,6 @@ MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
 # What of a candidate is shipped, where it is there; what its other files say is in the manifest.
 _SHIPPED_FILES = (INT8_FILE, EDGE_TPU_FILE, FLOAT_FILE, LABELS_FILE)
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -175,15 +174,6 @@ def verify_bundle(bundle: Path) -> Manifest:
     if problems:
         raise BundleError(*problems)
     return manifest
-
-
-def hash_file(path: Path) -> str:
-    """Return the sha256 of a file's content as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _find_damage(path: Path, expected: FileRecord) -> Optional[str]:

@@ -30,13 +30,13 @@ from reefline.bundle import (
     FileRecord,
     Manifest,
     PushRecord,
-    hash_file,
     read_manifest,
     record_files,
     verify_bundle,
 )
 from reefline.candidate import find_shipped_model
 from reefline.errors import BundleError, ConfigError, WorkspaceError
+from reefline.file_hash import hash_file
 
 CURRENT_FILE = "CURRENT"
 _LOCK_FILE = ".lock"

@@ -9,10 +9,11 @@ from typing import Any
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types.artifact import Artifact
 
-from reefline.bundle import BundleFacts, PushRecord, hash_file
+from reefline.bundle import BundleFacts, PushRecord
 from reefline.candidate import find_shipped_model
 from reefline.errors import ReeflineError
 from reefline.exporting import EXPORT_FILE, ExportRecord
+from reefline.file_hash import hash_file
 from reefline.gate import EvaluationReport, Verdict
 from reefline.serving import push_bundle
 

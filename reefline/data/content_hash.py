@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from reefline.errors import DataError
+from reefline.file_hash import hash_file
 
-_BLOCK_BYTES = 1 << 20
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS file_hash "
     "(path TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL)"
@@ -37,7 +37,7 @@ def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path, *, ext
         remembered = {path: tuple(facts) for path, *facts in connection.execute("SELECT * FROM file_hash")}
         fresh = []
         for name in sorted(files):
-            row = _hash_file(real_dir / name, remembered)
+            row = _hash_row(real_dir / name, remembered)
             digest.update(os.fsencode(name) + f"\0{row[-1]}\n".encode())
             if remembered.get(row[0]) != row[1:]:
                 fresh.append(row)
@@ -46,20 +46,17 @@ def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path, *, ext
     return digest.hexdigest()
 
 
-def _hash_file(path: Path, remembered: Mapping[str, tuple[Any, ...]]) -> tuple[str, int, int, str]:
+def _hash_row(path: Path, remembered: Mapping[str, tuple[Any, ...]]) -> tuple[str, int, int, str]:
     """Return the file's row: path, size, mtime_ns and sha256, the last from memory where the others agree."""
     try:
         status = path.stat()
         known = remembered.get(str(path))
         if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
             return str(path), status.st_size, status.st_mtime_ns, known[2]
-        with path.open("rb") as file:
-            digest = hashlib.sha256()
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
+        found = hash_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    return str(path), status.st_size, status.st_mtime_ns, digest.hexdigest()
+    return str(path), status.st_size, status.st_mtime_ns, found
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from reefline.errors import BundleError
 
@@ -15,6 +16,15 @@ def count_operators(path: Path) -> int:
     Raises:
         BundleError: the file is not a TFLite model.
     """
+    return int(open_model(path).Subgraphs(0).OperatorsLength())
+
+
+def open_model(path: Path) -> Any:
+    """Return the flatbuffer's Model.
+
+    Raises:
+        BundleError: the file is not a TFLite model.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
     content = path.read_bytes()
@@ -22,4 +32,4 @@ def count_operators(path: Path) -> int:
         raise BundleError(
             f"{path}: not a TFLite model (bytes 4 to 8 are {content[4:8]!r}, expected {_FILE_IDENTIFIER!r})"
         )
-    return int(schema.Model.GetRootAs(content, 0).Subgraphs(0).OperatorsLength())
+    return schema.Model.GetRootAs(content, 0)

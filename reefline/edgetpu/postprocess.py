@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reefline.edgetpu.graph import open_model
 from reefline.errors import BundleError
 
 POSTPROCESS_OP = "TFLite_Detection_PostProcess"
-_FILE_IDENTIFIER = b"TFL3"
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,9 @@ def read_postprocess_op(path: Path) -> PostprocessOp:
     Raises:
         BundleError: the file is not a TFLite model or has no such operator.
     """
-    from ai_edge_litert import schema_py_generated as schema
     from flatbuffers import flexbuffers
 
-    content = path.read_bytes()
-    if content[4:8] != _FILE_IDENTIFIER:
-        raise BundleError(f"{path}: not a TFLite model; export the model again")
-    model = schema.Model.GetRootAs(content, 0)
+    model = open_model(path)
     operator = _find_operator(model)
     if operator is None or operator.OutputsLength() != 4:
         raise BundleError(f"{path}: no {POSTPROCESS_OP} with four outputs found; export the model again")

@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from reefline.errors import CheckpointError
+from reefline.file_hash import hash_file
 from reefline.settings import FineTuneCheckpoint
 
 _DOWNLOAD_TIMEOUT_S = 60.0
@@ -56,18 +57,10 @@ def _find_prefix(directory: Path, source: str) -> str:
     return str(shallowest[0].with_suffix(""))
 
 
-def _hash_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _check_hash(path: Path, expected: str | None, source: str) -> None:
     if expected is None:
         return
-    found = _hash_file(path)
+    found = hash_file(path)
     if found != expected:
         raise CheckpointError(
             f"trainer.fine_tune_checkpoint: {source} has sha256 {found}, expected {expected}; it is another file"
@@ -98,7 +91,7 @@ def _download(url: str, sha256: str | None, cache_dir: Path) -> Path:
 
 def _unpack(archive: Path, cache_dir: Path) -> Path:
     """Unpack beside and rename, so that a folder that is there is whole; its name is the archive's content."""
-    target = cache_dir / f"unpacked-{_hash_file(archive)[:16]}"
+    target = cache_dir / f"unpacked-{hash_file(archive)[:16]}"
     if target.is_dir():
         return target
     cache_dir.mkdir(parents=True, exist_ok=True)

@@ -9,12 +9,12 @@ import pytest
 from reefline.bundle import (
     FileRecord,
     Manifest,
-    hash_file,
     read_manifest,
     record_files,
     verify_bundle,
 )
 from reefline.errors import BundleError
+from reefline.file_hash import hash_file
 from reefline.serving import push_bundle
 from tests.factories_evaluation import make_facts, write_candidate
 
