@@ -1,10 +1,11 @@
 """How fast is ingestion, against the OD API's own create_pascal_tf_record loop on the same images in the same run?
 
-    python benchmarks/ingestion.py [--images 5000] [--rounds 3] [--modes in_memory multi_processing] [--source DIR]
+    python benchmarks/ingestion.py [--images 5000] [--rounds 3] [--workers 1 2] [--source DIR]
 
 The images are generated (240 px, 2 objects each), or copies of those of a VOC data set (--source), made to differ.
 Reefline's figure is all that VocExampleGen's executor does: finding, decoding every image far enough to know that it is
 whole, hashing, checking, planning and writing. The peer decodes and checks nothing. Rounds are interleaved.
+Like local_runner.py, this script imports nothing heavy by itself: each worker process imports it too.
 """
 
 from __future__ import annotations
@@ -23,18 +24,15 @@ from pathlib import Path
 REPO_DIR = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO_DIR))
 
-from reefline.data.demo import generate_demo_data  # noqa: E402  the repository has to be on the path first
-from reefline.od_api import compat  # noqa: E402
-from reefline.settings import IngestionSettings  # noqa: E402
-
 LABELS = {"disc": 1, "square": 2, "triangle": 3, "RBC": 1, "WBC": 2, "Platelets": 3}
 
 
 def main() -> None:
+    from reefline.data.demo import generate_demo_data
+    from reefline.od_api import compat
+
     options = _parse_options()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Beam's worker processes find the repository there.
-    os.environ["PYTHONPATH"] = str(REPO_DIR)
     compat.apply()
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder) / "data", Path(folder) / "out"
@@ -43,8 +41,8 @@ def main() -> None:
         else:
             multiply(options.source, data, options.images)
         contestants: dict[str, Callable[[], None]] = {"create_pascal_tf_record": lambda: convert_with_od_api(data, out)}
-        for mode in options.modes:
-            contestants[mode] = lambda mode=mode: ingest(data, out, mode)
+        for workers in options.workers:
+            contestants[f"{workers} worker(s)"] = lambda workers=workers: ingest(data, out, workers)
         seconds: dict[str, list[float]] = {name: [] for name in contestants}
         # The first round imports what each needs, and does not count.
         for number in range(options.rounds + 1):
@@ -72,19 +70,19 @@ def multiply(source: Path, data: Path, images: int) -> None:
         (data / "Annotations" / f"{copy}.xml").write_text(renamed, encoding="utf-8")
 
 
-def ingest(data: Path, out: Path, mode: str) -> None:
-    """Run VocExampleGen's executor as the pipeline does, with two workers where the mode has workers."""
+def ingest(data: Path, out: Path, workers: int) -> None:
+    """Run VocExampleGen's executor as the pipeline does."""
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
     from tfx.types.standard_artifacts import Config, ExampleAnomalies, Examples
 
     from components.voc_example_gen.executor import Executor
+    from reefline.settings import IngestionSettings
 
     outputs = {"examples": [Examples()], "label_map": [Config()], "report": [ExampleAnomalies()]}
     for name, (artifact,) in outputs.items():
         artifact.uri = str(out / name)
-    arguments = [] if mode == "in_memory" else [f"--direct_running_mode={mode}", "--direct_num_workers=2"]
-    context = BaseBeamExecutor.Context(beam_pipeline_args=arguments)
-    settings = IngestionSettings().to_json()
+    context = BaseBeamExecutor.Context()
+    settings = IngestionSettings(workers=workers).to_json()
     Executor(context).Do({}, outputs, {"data_dir": str(data), "settings": settings, "input_fingerprint": ""})
 
 
@@ -119,7 +117,7 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--source", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--modes", nargs="+", default=["in_memory", "multi_processing"])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     return parser.parse_args()
 
 

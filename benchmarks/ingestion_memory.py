@@ -29,7 +29,7 @@ def main() -> int:
     options = _parse_options()
     if options.child is not None:
         compat.apply()
-        ingest(options.child / "data", options.child / "out", "in_memory")
+        ingest(options.child / "data", options.child / "out", workers=1)
         # Linux counts in KiB.
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
         return 0

@@ -127,15 +127,7 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
         ],
         enable_cache=True,
         metadata_connection_config=sqlite_metadata_connection_config(places.metadata_db),
-        beam_pipeline_args=_beam_arguments(config.data.beam_workers),
     )
-
-
-def _beam_arguments(workers: int) -> list[str]:
-    # Starting processes costs 8 s a pipeline, more than a small data set takes in all.
-    if workers == 1:
-        return ["--direct_running_mode=in_memory"]
-    return ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
 
 
 def _compiler_files() -> list[Path]:

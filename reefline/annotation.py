@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from reefline.boxes import BoxXyxyPx
 
 
-@dataclass(frozen=True)
-class AnnotatedObject:
+class AnnotatedObject(NamedTuple):
     """One labelled box; its coordinates are as annotated and may be NaN or lie outside the image."""
 
     label: str

@@ -7,12 +7,11 @@ Other conventions (VOC's 1-based pixels, tf.Example's fractions, COCO's x, y, wi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class BoxXyxyPx:
-    """A box in pixels of its image."""
+class BoxXyxyPx(NamedTuple):
+    """A box in pixels of its image: a tuple, as ingestion makes millions of them (benchmarks/ingestion.py)."""
 
     x_min: float
     y_min: float
@@ -32,7 +31,7 @@ class BoxXyxyPx:
     @property
     def is_finite(self) -> bool:
         """True where no coordinate is NaN or infinite."""
-        return all(math.isfinite(v) for v in (self.x_min, self.y_min, self.x_max, self.y_max))
+        return all(map(math.isfinite, self))
 
     def overhang_px(self, width_px: int, height_px: int) -> float:
         """Return by how many pixels the box reaches over the image at its worst side; 0 where it lies inside."""
@@ -40,8 +39,7 @@ class BoxXyxyPx:
 
     def clipped(self, width_px: int, height_px: int) -> BoxXyxyPx:
         """Return the part of the box that lies inside the image."""
-        return replace(
-            self,
+        return BoxXyxyPx(
             x_min=min(max(self.x_min, 0.0), width_px),
             y_min=min(max(self.y_min, 0.0), height_px),
             x_max=min(max(self.x_max, 0.0), width_px),

@@ -47,7 +47,7 @@ class IngestionSettings(Section):
     eval_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.0
     images_per_shard: PositiveInt = 500
-    beam_workers: PositiveInt = 1
+    workers: PositiveInt = 1
 
 
 class ValidationSettings(Section):

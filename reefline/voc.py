@@ -20,6 +20,8 @@ from reefline.boxes import BoxXyxyPx
 from reefline.errors import DataError
 
 _TRUE_WORDS = frozenset({"1", "true", "yes"})
+# What nearly every file says, and quicker to tell than to look into.
+_FALSE_TEXTS = frozenset({"0", None})
 
 
 class AnnotationSyntaxError(DataError):
@@ -95,15 +97,17 @@ def _may_declare_entities(xml_bytes: bytes) -> bool:
 
 
 def _parse_object(element: ElementTree.Element) -> AnnotatedObject:
-    facts, corners = _texts(element), _texts(element.find("bndbox"))
-    x_min, x_max = _read_extent(_float(corners.get("xmin", "")), _float(corners.get("xmax", "")))
-    y_min, y_max = _read_extent(_float(corners.get("ymin", "")), _float(corners.get("ymax", "")))
+    facts = _texts(element)
+    bndbox = element.find("bndbox")
+    corners = {} if bndbox is None else _texts(bndbox)
+    x_min, x_max = _read_extent(_float(corners.get("xmin")), _float(corners.get("xmax")))
+    y_min, y_max = _read_extent(_float(corners.get("ymin")), _float(corners.get("ymax")))
     return AnnotatedObject(
-        label=facts.get("name", ""),
-        box_xyxy_px=BoxXyxyPx(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max),
-        difficult=facts.get("difficult", "").lower() in _TRUE_WORDS,
-        truncated=facts.get("truncated", "").lower() in _TRUE_WORDS,
-        pose=facts.get("pose") or "Unspecified",
+        (facts.get("name") or "").strip(),
+        BoxXyxyPx(x_min, y_min, x_max, y_max),
+        _is_true(facts.get("difficult")),
+        _is_true(facts.get("truncated")),
+        (facts.get("pose") or "").strip() or "Unspecified",
     )
 
 
@@ -139,17 +143,18 @@ def _text(element: ElementTree.Element, path: str) -> str:
     return (element.findtext(path) or "").strip()
 
 
-def _texts(element: ElementTree.Element | None) -> dict[str, str]:
+def _texts(element: ElementTree.Element) -> dict[str, str | None]:
     """Return the text of each child by its tag, in one pass; of children that repeat the first counts."""
-    texts: dict[str, str] = {}
-    for child in () if element is None else element:
-        texts.setdefault(child.tag, (child.text or "").strip())
-    return texts
+    return {child.tag: child.text for child in reversed(element)}
 
 
-def _float(text: str) -> float:
+def _is_true(text: str | None) -> bool:
+    return text not in _FALSE_TEXTS and (text or "").strip().lower() in _TRUE_WORDS
+
+
+def _float(text: str | None) -> float:
     try:
-        return float(text)
+        return float(text or "")
     except ValueError:
         return math.nan
 

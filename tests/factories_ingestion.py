@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +52,6 @@ def ingest(
     *,
     settings: IngestionSettings = IngestionSettings(),  # noqa: B008  frozen
     validation: ValidationSettings | None = None,
-    beam_args: Sequence[str] = ("--direct_running_mode=in_memory",),
 ) -> IngestionRun:
     """Run VocExampleGen, and all of validation where its settings are given, on LocalDagRunner with the cache on."""
     workspace.mkdir(parents=True, exist_ok=True)
@@ -74,7 +72,6 @@ def ingest(
             components=nodes,
             enable_cache=True,
             metadata_connection_config=connection,
-            beam_pipeline_args=list(beam_args),
         )
     )
     return open_run(workspace)

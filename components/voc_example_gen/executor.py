@@ -30,6 +30,8 @@ from reefline.data.matching import discover
 from reefline.label_map import read_label_map
 from reefline.settings import IngestionSettings
 
+_ALLOCATIONS_PER_COLLECTION = 100_000
+
 
 class Executor(BaseBeamExecutor):
     """Finds, inspects, plans and writes."""
@@ -57,7 +59,7 @@ class Executor(BaseBeamExecutor):
         work_dir = Path(report.uri) / ".work"
         work_dir.mkdir(parents=True)
         passes = Passes(str(data_dir), str(work_dir), examples.uri, exec_properties["settings"], given)
-        with _frozen_heap(), self._make_beam_pipeline() as pipeline:
+        with _rare_garbage_collection(), self._make_beam_pipeline() as pipeline:
             apply_passes(pipeline, passes, discover(data_dir, files))
         failure = read_failure(work_dir)
         if failure is not None:
@@ -67,12 +69,15 @@ class Executor(BaseBeamExecutor):
 
 
 @contextlib.contextmanager
-def _frozen_heap() -> Iterator[None]:
-    """Keep the garbage collector from looking through TensorFlow's and TFX's million objects again and again."""
+def _rare_garbage_collection() -> Iterator[None]:
+    """Keep the collector from looking through TensorFlow's million objects, and the records, again and again."""
+    thresholds = gc.get_threshold()
     gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_PER_COLLECTION)
     try:
         yield
     finally:
+        gc.set_threshold(*thresholds)
         gc.unfreeze()
 
 

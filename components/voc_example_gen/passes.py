@@ -1,24 +1,28 @@
 """The Beam steps of VocExampleGen: thin, for what they do is in `reefline.data`.
 
 An element is a chunk of candidates in the first pass and a shard in the second, never an image: nothing is grouped
-over images, and no more than one is in a worker's memory. What passes leave behind is files in a working folder.
+over images, and no more than one is in a process's memory. What passes leave behind is files in a working folder. Beam
+reshuffles nothing, as the processes that share the work are not its own (see InspectDoFn), and each reshuffling costs
+as much as 200 images.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import apache_beam as beam
 
-from reefline.data.inspection import Inspection, inspect_candidate
+from reefline.data.chunks import Chunk, inspect_chunk, read_inspections, start_workers
+from reefline.data.inspection import ImageLimits
 from reefline.data.matching import Candidate, Discovery
-from reefline.data.planning import IngestionPlan, plan_ingestion
+from reefline.data.planning import IngestionPlan, Shard, plan_ingestion
 from reefline.data.records import write_records
 from reefline.data.report import IngestionReport
-from reefline.data.shards import read_shard_plan, write_shard, write_shard_plan
+from reefline.data.shards import write_shard
 from reefline.errors import DataError
 from reefline.findings import Finding
 from reefline.label_map import LabelMap, read_label_map, write_label_map
@@ -54,11 +58,10 @@ def apply_passes(pipeline: beam.Pipeline, passes: Passes, discovery: Discovery) 
     chunks = [(start, candidates[start : start + _CANDIDATES_PER_CHUNK]) for start in starts]
     _ = (
         pipeline
-        | "Candidates" >> beam.Create(chunks, reshuffle=True)
+        | "Candidates" >> beam.Create(chunks, reshuffle=False)
         | "Inspect" >> beam.ParDo(InspectDoFn(passes))
-        | "AllInspected" >> beam.combiners.Count.Globally()
+        | "AllInspected" >> beam.CombineGlobally(sum).without_defaults()
         | "Plan" >> beam.ParDo(PlanDoFn(passes, discovery.findings, discovery.has_split_lists))
-        | "SpreadShards" >> beam.Reshuffle()
         | "Write" >> beam.ParDo(WriteDoFn(passes))
     )
 
@@ -78,22 +81,49 @@ def read_report(work_dir: Path) -> IngestionReport:
 
 
 class InspectDoFn(beam.DoFn):
-    """Inspects a chunk of candidates and leaves one line of JSON for each."""
+    """Inspects chunks of candidates: with processes of its own beside this one where `data.workers` asks for more.
+
+    Beam's own worker processes each import TensorFlow and TFX, which takes longer than thousands of images do.
+    """
 
     def __init__(self, passes: Passes) -> None:
         self._passes = passes
+        self._pool: ProcessPoolExecutor | None = None
+        self._pending: list[tuple[Chunk, Future[None]]] = []
+
+    def setup(self) -> None:
+        """Start the processes."""
+        others = self._passes.settings.workers - 1
+        if others:
+            self._pool = start_workers(others)
 
     def process(self, element: tuple[int, Sequence[Candidate]]) -> Iterator[int]:
-        """Yield how many candidates were inspected."""
+        """Yield how many candidates are inspected, or will be when the bundle is finished."""
         start, candidates = element
-        passes = self._passes
+        passes, settings = self._passes, self._passes.settings
+        limits = ImageLimits(settings.max_image_pixels, settings.max_dimension)
         names = passes.given_label_map.names if passes.given_label_map else None
-        settings, data_dir = passes.settings, Path(passes.data_dir)
-        with (Path(passes.work_dir) / f"inspected-{start:09d}.jsonl").open("w", encoding="utf-8") as file:
-            for candidate in candidates:
-                inspection = inspect_candidate(data_dir, candidate, settings, names)
-                file.write(json.dumps(inspection.to_json()) + "\n")
+        chunk = Chunk(start, candidates, passes.data_dir, passes.work_dir, limits, names)
+        if self._pool is None:
+            inspect_chunk(chunk)
+        else:
+            self._pending.append((chunk, self._pool.submit(inspect_chunk, chunk)))
         yield len(candidates)
+
+    def finish_bundle(self) -> None:
+        """Do what no process has begun, from the end, and wait for the rest; what one of them raised is raised here."""
+        pending, self._pending = self._pending, []
+        for chunk, future in reversed(pending):
+            if future.cancel():
+                inspect_chunk(chunk)
+        for _, future in pending:
+            if not future.cancelled():
+                future.result()
+
+    def teardown(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
 
 class PlanDoFn(beam.DoFn):
@@ -103,10 +133,10 @@ class PlanDoFn(beam.DoFn):
         self._passes = passes
         self._discovery = Discovery((), findings, has_split_lists)
 
-    def process(self, _: int) -> Iterator[str]:
-        """Yield the names of the files that describe the shards: small, unlike all that they hold."""
+    def process(self, _: int) -> Iterator[Shard]:
+        """Yield the shards to write."""
         work_dir = Path(self._passes.work_dir)
-        inspections = _read_inspections(work_dir)
+        inspections = read_inspections(work_dir)
         try:
             plan = plan_ingestion(self._discovery, inspections, self._passes.settings, self._passes.given_label_map)
         except DataError as error:
@@ -114,10 +144,7 @@ class PlanDoFn(beam.DoFn):
             (work_dir / _FAILURE_FILE).write_text(json.dumps(record), encoding="utf-8")
             return
         _write_plan(work_dir, plan)
-        for number, shard in enumerate(plan.shards):
-            name = f"shard-{number:05d}.jsonl"
-            write_shard_plan(work_dir / name, shard)
-            yield name
+        yield from plan.shards
 
 
 class WriteDoFn(beam.DoFn):
@@ -126,20 +153,11 @@ class WriteDoFn(beam.DoFn):
     def __init__(self, passes: Passes) -> None:
         self._passes = passes
 
-    def process(self, element: str) -> Iterator[str]:
+    def process(self, element: Shard) -> Iterator[str]:
         """Yield the path of the file that was written."""
-        work_dir = Path(self._passes.work_dir)
-        label_map = read_label_map(work_dir / LABEL_MAP_FILE)
-        shard = read_shard_plan(work_dir / element)
-        split_dir = Path(self._passes.examples_dir) / f"Split-{shard.split}"
-        yield str(write_shard(Path(self._passes.data_dir), split_dir, shard, label_map))
-
-
-def _read_inspections(work_dir: Path) -> Iterator[Inspection]:
-    for path in sorted(work_dir.glob("inspected-*.jsonl")):
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                yield Inspection.from_json(json.loads(line))
+        label_map = read_label_map(Path(self._passes.work_dir) / LABEL_MAP_FILE)
+        split_dir = Path(self._passes.examples_dir) / f"Split-{element.split}"
+        yield str(write_shard(Path(self._passes.data_dir), split_dir, element, label_map))
 
 
 def _write_plan(work_dir: Path, plan: IngestionPlan) -> None:

@@ -35,7 +35,7 @@ def check_box_tiny(context: DatasetContext) -> Iterator[Finding]:
             if side_px < limit_px:
                 where = describe_voc_box(item.box_xyxy_px)
                 message = f"a side of {side_px:g} px is less than {limit_px:g} ({where}): is it a slip of the mouse?"
-                yield Finding(record.xml, item.index, "box_tiny", message, Action.KEPT)
+                yield Finding(record.xml, item.object_index, "box_tiny", message, Action.KEPT)
 
 
 def check_label_outside_label_map(context: DatasetContext) -> Iterator[Finding]:
@@ -45,7 +45,7 @@ def check_label_outside_label_map(context: DatasetContext) -> Iterator[Finding]:
         for item in record.objects:
             if item.label not in names:
                 message = f"the label {item.label!r} is not in the label map: ingest the data again"
-                yield Finding(record.xml, item.index, "label_outside_label_map", message, Action.KEPT)
+                yield Finding(record.xml, item.object_index, "label_outside_label_map", message, Action.KEPT)
 
 
 def check_class_absent(context: DatasetContext) -> Iterator[Finding]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from reefline.annotation import Annotation
 from reefline.boxes import BoxXyxyPx
@@ -15,8 +14,15 @@ from reefline.data.matching import Candidate, is_unsafe_filename, report_unsafe_
 from reefline.data.record_rules import ImageContext, check_size, repair_objects
 from reefline.data.records import ImageRecord, ObjectRecord
 from reefline.findings import Action, Finding
-from reefline.settings import IngestionSettings
 from reefline.voc import AnnotationSyntaxError, ForbiddenXmlError, parse_voc_annotation
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """How large an image may be: above `max_image_pixels` it is refused, above `max_dimension` px a side shrunk."""
+
+    max_image_pixels: int
+    max_dimension: int | None = None
 
 
 @dataclass(frozen=True)
@@ -27,26 +33,9 @@ class Inspection:
     findings: tuple[Finding, ...]
     boxes_found: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the inspection as JSON can hold it."""
-        return {
-            "record": self.record.to_json() if self.record else None,
-            "findings": [finding.to_json() for finding in self.findings],
-            "boxes_found": self.boxes_found,
-        }
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Inspection:
-        """Read back what `to_json` wrote."""
-        return cls(
-            record=ImageRecord.from_json(record["record"]) if record["record"] else None,
-            findings=tuple(map(Finding.from_json, record["findings"])),
-            boxes_found=record["boxes_found"],
-        )
-
 
 def inspect_candidate(
-    data_dir: Path, candidate: Candidate, settings: IngestionSettings, label_names: Sequence[str] | None
+    data_dir: Path, candidate: Candidate, limits: ImageLimits, label_names: Sequence[str] | None
 ) -> Inspection:
     """Read an image and its annotation and return what is to be ingested of them, and what there is to report.
 
@@ -58,9 +47,9 @@ def inspect_candidate(
         return Inspection(None, (annotation,))
     try:
         image_bytes = (data_dir / candidate.image).read_bytes()
-        facts = inspect_image(image_bytes, max_image_pixels=settings.max_image_pixels)
+        facts = inspect_image(image_bytes, max_image_pixels=limits.max_image_pixels)
         apply_exif, exif_findings = _judge_rotation(candidate.image, annotation, facts)
-        record = _start_record(candidate, facts, apply_exif, settings.max_dimension)
+        record = _start_record(candidate, facts, apply_exif, limits.max_dimension)
     except OSError as error:
         problem = ImageProblemError("image_missing", f"the image cannot be opened: {error.strerror}")
         return _leave_out(candidate, annotation, problem)
@@ -74,8 +63,7 @@ def inspect_candidate(
         message = "the image has several frames; the first is used: check that the boxes belong to it"
         findings += (Finding(candidate.image, None, "image_animated", message, Action.KEPT),)
     return Inspection(
-        record=replace(
-            record,
+        record=record._replace(
             sha256=hashlib.sha256(image_bytes).hexdigest(),
             objects=_scale_objects(objects, record, size_px),
         ),
@@ -155,7 +143,7 @@ def _scale_objects(
     if written_px == size_px:
         return tuple(objects)
     factors = (written_px[0] / size_px[0], written_px[1] / size_px[1])
-    return tuple(replace(item, box_xyxy_px=_scale(item.box_xyxy_px, factors, written_px)) for item in objects)
+    return tuple(item._replace(box_xyxy_px=_scale(item.box_xyxy_px, factors, written_px)) for item in objects)
 
 
 def _scale(box: BoxXyxyPx, factors: tuple[float, float], written_px: tuple[int, int]) -> BoxXyxyPx:

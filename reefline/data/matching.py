@@ -6,6 +6,7 @@ opened, and <path>, which leads into the annotator's computer, is not looked at.
 
 from __future__ import annotations
 
+import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -48,7 +49,9 @@ def discover(data_dir: Path, files: DataFiles) -> Discovery:
             matches[match].append(xml)
     pairs = {}
     for image, xmls in matches.items():
-        pairs[image], *others = sorted(xmls, key=lambda xml: _nearness(xml, image), reverse=True)
+        pairs[image], *others = (
+            xmls if len(xmls) == 1 else sorted(xmls, key=lambda xml: _nearness(xml, image), reverse=True)
+        )
         findings += [_report_duplicate(other, image, pairs[image]) for other in others]
     lists = read_split_lists(data_dir, files.split_lists)
     candidates, more = _assign_listed_splits(files, pairs, lists)
@@ -67,9 +70,9 @@ class _ImageIndex:
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for image in images:
-            pure = PurePosixPath(image)
-            self._by_name[pure.name.casefold()].append(image)
-            self._by_stem[pure.stem.casefold()].append(image)
+            name = posixpath.basename(image)
+            self._by_name[name.casefold()].append(image)
+            self._by_stem[_stem(name).casefold()].append(image)
 
     def with_stem(self, stem: str) -> Sequence[str]:
         return self._by_stem.get(stem.casefold(), ())
@@ -83,7 +86,7 @@ def _match(data_dir: Path, xml: str, index: _ImageIndex) -> str | Finding:
 
     Its own stem comes before <filename>: who renames a pair of files rarely edits the XML.
     """
-    nearest = _nearest(xml, index.with_stem(PurePosixPath(xml).stem))
+    nearest = _nearest(xml, index.with_stem(_stem(xml)))
     if len(nearest) == 1:
         return nearest[0]
     try:
@@ -93,7 +96,7 @@ def _match(data_dir: Path, xml: str, index: _ImageIndex) -> str | Finding:
     if is_unsafe_filename(filename):
         return report_unsafe_filename(xml, filename)
     name = (_split_path(filename) or ("",))[-1]
-    for named in (index.with_name(name), index.with_stem(PurePosixPath(name).stem)):
+    for named in (index.with_name(name), index.with_stem(_stem(name))):
         found = _nearest(xml, [image for image in named if not nearest or image in nearest])
         if len(found) == 1:
             return found[0]
@@ -109,6 +112,11 @@ def report_unsafe_filename(xml: str, filename: str) -> Finding:
     """Return the finding of rule filename_unsafe."""
     message = f"<filename> {filename!r} leads out of the data folder and is not followed: write the image's name alone"
     return Finding(xml, None, "filename_unsafe", message, Action.DROPPED_IMAGE)
+
+
+def _stem(path: str) -> str:
+    """Return the file's name without its last suffix; PurePosixPath takes five times as long to say so."""
+    return posixpath.splitext(posixpath.basename(path))[0]
 
 
 def _split_path(filename: str) -> tuple[str, ...]:

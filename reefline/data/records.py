@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from reefline.boxes import BoxXyxyPx
 
@@ -17,11 +16,10 @@ SPLITS = (TRAIN, EVAL, TEST)
 UNASSIGNED = ""
 
 
-@dataclass(frozen=True)
-class ObjectRecord:
-    """One box that is ingested; `index` is the 0-based place of its <object> in the XML."""
+class ObjectRecord(NamedTuple):
+    """One box that is ingested; `object_index` is the 0-based place of its <object> in the XML."""
 
-    index: int
+    object_index: int
     label: str
     box_xyxy_px: BoxXyxyPx
     difficult: bool
@@ -30,9 +28,7 @@ class ObjectRecord:
 
     def to_json(self) -> list[Any]:
         """Return the box as JSON can hold it: a list, as there may be a million of them."""
-        box = self.box_xyxy_px
-        corners = (box.x_min, box.y_min, box.x_max, box.y_max)
-        return [self.index, self.label, *corners, self.difficult, self.truncated, self.pose]
+        return [self.object_index, self.label, *self.box_xyxy_px, self.difficult, self.truncated, self.pose]
 
     @classmethod
     def from_json(cls, record: list[Any]) -> ObjectRecord:
@@ -40,8 +36,7 @@ class ObjectRecord:
         return cls(record[0], record[1], BoxXyxyPx(*record[2:6]), *record[6:])
 
 
-@dataclass(frozen=True)
-class ImageRecord:
+class ImageRecord(NamedTuple):
     """One image that is ingested, without its pixels.
 
     `image` and `xml` are relative to the data folder, with forward slashes. Width, height and boxes are those of the
@@ -62,8 +57,7 @@ class ImageRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON can hold it."""
-        # Not by dataclasses.asdict, whose deep copies cost more than reading the image.
-        return {**vars(self), "objects": [item.to_json() for item in self.objects]}
+        return {**self._asdict(), "objects": [item.to_json() for item in self.objects]}
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> ImageRecord:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 from reefline.data.images import transcode_to_rgb_jpeg
@@ -30,20 +29,6 @@ def write_shard(data_dir: Path, split_dir: Path, shard: Shard, label_map: LabelM
     finally:
         beside.unlink(missing_ok=True)
     return path
-
-
-def write_shard_plan(path: Path, shard: Shard) -> None:
-    """Write what a worker needs to know of a shard: a line for the shard, and one for each record."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps([shard.split, shard.index, shard.count]) + "\n")
-        file.writelines(json.dumps(record.to_json()) + "\n" for record in shard.records)
-
-
-def read_shard_plan(path: Path) -> Shard:
-    """Read back what `write_shard_plan` wrote."""
-    with path.open(encoding="utf-8") as file:
-        split, index, count = json.loads(file.readline())
-        return Shard(split, index, count, tuple(ImageRecord.from_json(json.loads(line)) for line in file))
 
 
 def load_example(data_dir: Path, record: ImageRecord, class_ids: dict[str, int]) -> IngestedExample:

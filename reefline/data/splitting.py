@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from reefline.data.records import EVAL, TEST, TRAIN, UNASSIGNED, ImageRecord
 
@@ -34,8 +33,7 @@ def assign_splits(
     assigned = [
         record
         if record.split != UNASSIGNED
-        else replace(
-            record,
+        else record._replace(
             split=split_of_content(record.sha256, eval_fraction=eval_fraction, test_fraction=test_fraction),
         )
         for record in records
@@ -46,7 +44,7 @@ def assign_splits(
         if split not in filled and len(free) > 1:
             lent = free[0] if split == EVAL else free[-1]
             assigned = [
-                replace(after, split=split) if before.split == UNASSIGNED and after.sha256 == lent else after
+                after._replace(split=split) if before.split == UNASSIGNED and after.sha256 == lent else after
                 for before, after in zip(records, assigned, strict=True)
             ]
     return tuple(assigned)

@@ -58,13 +58,3 @@ def test_training_waits_for_the_verdict_on_the_data_and_takes_nothing_from_it() 
     (trainer,) = (n.pipeline_node for n in compiled.nodes if n.pipeline_node.node_info.id == "Trainer")
     assert "AnnotationValidator" in trainer.upstream_nodes
     assert set(trainer.inputs.inputs) == {"examples", "label_map"}
-
-
-@pytest.mark.parametrize(
-    ("workers", "mode"),
-    [pytest.param(1, "in_memory", id="one-worker"), pytest.param(2, "multi_processing", id="two-workers")],
-)
-def test_beam_starts_processes_only_where_asked(workers: int, mode: str) -> None:
-    compiled = _compile(f"data.beam_workers={workers}")
-    assert f"--direct_running_mode={mode}" in str(compiled.deployment_config.value)
-    assert (f"--direct_num_workers={workers}" in str(compiled.deployment_config.value)) == (workers > 1)

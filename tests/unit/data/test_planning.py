@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reefline.data.inspection import Inspection, inspect_candidate
+from reefline.data.inspection import ImageLimits, Inspection, inspect_candidate
 from reefline.data.matching import Candidate, Discovery
 from reefline.data.planning import IngestionPlan, Shard, plan_ingestion, sort_findings
 from reefline.data.records import EVAL, TEST, TRAIN, UNASSIGNED, ImageRecord
-from reefline.data.shards import read_shard_plan, write_shard, write_shard_plan
+from reefline.data.shards import write_shard
 from reefline.data.splitting import assign_splits, split_of_content
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
@@ -197,15 +197,9 @@ def test_findings_are_sorted_with_the_files_own_first() -> None:
     assert sort_findings(reversed(expected)) == expected
 
 
-def test_a_shard_plan_comes_back(tmp_path: Path) -> None:
-    shard = Shard(TRAIN, 1, 3, tuple(_records(4, split=TRAIN)))
-    write_shard_plan(tmp_path / "shard.jsonl", shard)
-    assert read_shard_plan(tmp_path / "shard.jsonl") == shard
-
-
 def _inspected(folder: Path, image: str) -> ImageRecord:
     candidate = Candidate(image, image.rpartition(".")[0] + ".xml", TRAIN)
-    record = inspect_candidate(folder, candidate, IngestionSettings(), None).record
+    record = inspect_candidate(folder, candidate, ImageLimits(10**8), None).record
     assert record is not None
     return record
 

@@ -25,7 +25,7 @@ def test_good_boxes_are_kept_with_all_they_say() -> None:
     good = make_object("dog", (0, 0, 500, 400), difficult=True, truncated=True, pose="Left")
     records, findings = repair_objects(ImageContext("a.xml", 500, 400, None), [make_object(box=(5, 5, 5, 5)), good])
     (record,) = records
-    assert (record.index, record.label, record.box_xyxy_px) == (1, "dog", BoxXyxyPx(0, 0, 500, 400))
+    assert (record.object_index, record.label, record.box_xyxy_px) == (1, "dog", BoxXyxyPx(0, 0, 500, 400))
     assert (record.difficult, record.truncated, record.pose) == (True, True, "Left")
     assert [finding.object for finding in findings] == [0]
 
