@@ -100,6 +100,14 @@ class Augmentation(str, enum.Enum):
     HUE = "hue"
 
 
+class DistributionStrategy(str, enum.Enum):
+    """How training is spread over devices: TensorFlow's own strategies."""
+
+    NONE = "none"
+    MIRRORED = "mirrored"
+    MULTI_WORKER = "multi_worker"
+
+
 class TrainerSettings(Section):
     """What is trained, for how long and from where."""
 
@@ -113,6 +121,9 @@ class TrainerSettings(Section):
     augmentations: tuple[Augmentation, ...] = (Augmentation.HORIZONTAL_FLIP,)
     early_stopping_patience: Optional[PositiveInt] = None
     fine_tune_checkpoint: Optional[FineTuneCheckpoint] = None
+    warm_start: bool = False
+    isolate_evaluation: bool = False
+    strategy: DistributionStrategy = DistributionStrategy.NONE
     sample_images: NonNegativeInt = 4
     seed: NonNegativeInt = 0
 
