@@ -1,7 +1,7 @@
 """One training step of the OD API, traced once.
 
 Stands on `model_builder.build`, `inputs.train_input`, `optimizer_builder.build`, `model_lib_v2.eager_train_step` and
-`model_lib_v2.load_fine_tune_checkpoint`: what `model_lib_v2.train_loop` calls, without its own loop.
+`model_lib_v2._ensure_model_is_built`: what `model_lib_v2.train_loop` calls, without its own loop.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reefline.od_api.records import install_gzip_reader
 from reefline.od_api.tracing import without_autograph
+from reefline.od_api.transfer import TransferReport, restore_what_fits
 from reefline.settings import CheckpointType
 
 if TYPE_CHECKING:
@@ -70,21 +71,19 @@ class TrainStep:
 
         return tf.train.Checkpoint(step=self.global_step, model=self.model, optimizer=self.optimizer)
 
-    def load_fine_tune_checkpoint(self, prefix: str, checkpoint_type: CheckpointType) -> None:
-        """Start from the weights of another model; a detection checkpoint with other classes gives its backbone."""
+    def load_fine_tune_checkpoint(self, prefix: str, checkpoint_type: CheckpointType) -> TransferReport:
+        """Build the model and start from all weights of another that fit; the report says which did.
+
+        Raises:
+            CheckpointError: the checkpoint cannot be read, or is another architecture's.
+        """
         from object_detection import model_lib_v2
-        from object_detection.protos import train_pb2
 
         with without_autograph():
-            model_lib_v2.load_fine_tune_checkpoint(
-                self.model,
-                prefix,
-                checkpoint_type.value,
-                train_pb2.CheckpointVersion.V2,
-                run_model_on_dummy_input=True,
-                input_dataset=self.dataset,
-                unpad_groundtruth_tensors=self._train_config.unpad_groundtruth_tensors,
+            model_lib_v2._ensure_model_is_built(
+                self.model, self.dataset, unpad_groundtruth_tensors=self._train_config.unpad_groundtruth_tensors
             )
+        return restore_what_fits(self.model, prefix, checkpoint_type)
 
     def run(self) -> StepResult:
         """Take the next batch and train on it."""
