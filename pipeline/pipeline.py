@@ -19,8 +19,8 @@ from components.pusher.component import Pusher
 from components.serving_bundle.component import ServingBundle
 from components.trainer.component import Trainer
 from components.voc_example_gen.component import VocExampleGen
-from pipeline.config import PipelineConfig
 from pipeline.fingerprint import code_fingerprint
+from reefline.config import PipelineConfig
 from reefline.edgetpu.compiler import find_compiler
 from reefline.od_api.model_config import TEMPLATE_DIR
 

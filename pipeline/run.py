@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from pipeline.config import PipelineConfig, load_config, parse_override
-from pipeline.console import escape_control, send_noise_to
 from pipeline.workspace import (
     Workspace,
     hold_lock,
@@ -22,14 +20,16 @@ from pipeline.workspace import (
     point_latest_at,
     point_source_at,
 )
-from reefline.errors import DataError, UsageError, UserError
+from reefline.config import CONFIG_DIR, PipelineConfig, choose_config_file, load_config, parse_override
+from reefline.console import escape_control, send_noise_to
+from reefline.data.source import provide_data
+from reefline.errors import DataError, UserError
 from reefline.findings import Finding
 from reefline.report.summary import Failure, RunRecords, Verdict, decide_verdict, summarize
 
 if TYPE_CHECKING:
     from pipeline.dag_runner import NodeRun
 
-CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 SCHEMA_FILE = CONFIG_DIR / "schema.pbtxt"
 
 EXIT_CODES = {Verdict.BLESSED: 0, Verdict.NOT_BLESSED: 3, Verdict.FAILED: 1}
@@ -119,40 +119,16 @@ def _run_stages(
     request: RunRequest, workspace: Workspace, run_folder: Path, progress: _Progress, say: Callable[[str], None]
 ) -> None:
     overrides = [parse_override(text) for text in request.overrides]
-    config = load_config(_choose_config(request), overrides)
+    config = load_config(choose_config_file(request.config_file, request.data_dir), overrides)
     progress.model, progress.stage = config.model_name, "workspace"
     with hold_lock(workspace):
         progress.stage = "data"
-        data_dir = _provide_data(request, config, workspace, say)
+        data_dir = provide_data(request.data_dir, config.demo, workspace.demo_data, say)
         progress.data_dir = str(data_dir)
         point_source_at(workspace, data_dir)
         progress.stage = "pipeline"
         with send_noise_to(run_folder / "run.log"):
             _run_dag(config, workspace, run_folder.name, progress, say)
-
-
-def _choose_config(request: RunRequest) -> Path:
-    if request.config_file is not None:
-        return request.config_file
-    return CONFIG_DIR / ("demo.yaml" if request.data_dir is None else "default.yaml")
-
-
-def _provide_data(
-    request: RunRequest, config: PipelineConfig, workspace: Workspace, say: Callable[[str], None]
-) -> Path:
-    """Return the folder of the data set: the one that was named, or a generated one."""
-    if request.data_dir is not None:
-        if not request.data_dir.is_dir():
-            what = "not a folder" if request.data_dir.exists() else "no such folder"
-            raise DataError(f"{request.data_dir}: {what}; --data takes a folder of images with VOC annotations")
-        return request.data_dir
-    if config.demo is None:
-        raise UsageError(f"{request.config_file}: has no `demo` section, so the data has to be named: add --data DIR")
-    from reefline.data.demo import generate_demo_data
-
-    say(f"data: {config.demo.images} generated images in {workspace.demo_data}")
-    generate_demo_data(workspace.demo_data, images=config.demo.images, seed=config.demo.seed)
-    return workspace.demo_data
 
 
 def _run_dag(

@@ -35,6 +35,13 @@ class Section(pydantic.BaseModel):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True)
 
 
+class DemoSettings(Section):
+    """The data set that is generated where the command line names none."""
+
+    images: PositiveInt = 360
+    seed: NonNegativeInt = 0
+
+
 class IngestionSettings(Section):
     """How images and annotations are found, repaired and split."""
 

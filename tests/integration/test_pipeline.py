@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tfx.dsl.compiler.compiler import Compiler
 
-from pipeline.config import load_config, parse_override
 from pipeline.pipeline import Places, create_pipeline
+from reefline.config import load_config, parse_override
 
 REPO_DIR = Path(__file__).resolve().parents[2]
 

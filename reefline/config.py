@@ -17,29 +17,23 @@ from reefline.data.severity import resolve_severities
 from reefline.errors import ConfigError
 from reefline.od_api.model_config import check_edge_tpu, load_template
 from reefline.settings import (
+    DemoSettings,
     EdgeTpuTarget,
     ExporterSettings,
     GateSettings,
     IngestionSettings,
-    NonNegativeInt,
-    PositiveInt,
     Section,
     TrainerSettings,
     ValidationSettings,
 )
+
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
 # The name is a folder under serving/, so it must be one that every file system takes.
 ModelName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 
 _EDGE_TPU_RULES = ("max_quantization_drop", "min_edgetpu_ops", "edgetpu_compiled")
 _PATH_KEYS = (("data", "label_map"), ("trainer", "fine_tune_checkpoint", "source"))
-
-
-class DemoSettings(Section):
-    """The data set that is generated where the command line names none."""
-
-    images: PositiveInt = 360
-    seed: NonNegativeInt = 0
 
 
 class PipelineConfig(Section):
@@ -98,6 +92,21 @@ _Loader.add_implicit_resolver(
 )
 
 
+@dataclass(frozen=True)
+class ExaminedConfig:
+    """What came of reading a config; `config` is None where a problem keeps it from being understood."""
+
+    config: Optional[PipelineConfig]
+    problems: tuple[str, ...] = ()
+
+
+def choose_config_file(config_file: Optional[Path], data_dir: Optional[Path]) -> Path:
+    """Return the config that a command line means: the one it names, else demo.yaml, or default.yaml with data."""
+    if config_file is not None:
+        return config_file
+    return CONFIG_DIR / ("demo.yaml" if data_dir is None else "default.yaml")
+
+
 def load_config(path: Path, overrides: Sequence[Override] = ()) -> PipelineConfig:
     """Read a config and apply the overrides in their order.
 
@@ -107,11 +116,23 @@ def load_config(path: Path, overrides: Sequence[Override] = ()) -> PipelineConfi
     Raises:
         ConfigError: one message for each unknown key, wrong type, missing section and contradiction.
     """
+    return parse_config(_read_record(path, overrides), source=str(path))
+
+
+def examine_config(path: Path, overrides: Sequence[Override] = ()) -> ExaminedConfig:
+    """Read a config as `load_config` does; a contradiction is told and does not hide the config from further checks."""
+    try:
+        config = _validate(_read_record(path, overrides), str(path))
+    except ConfigError as error:
+        return ExaminedConfig(None, error.problems)
+    return ExaminedConfig(config, _find_contradictions(config, str(path)))
+
+
+def _read_record(path: Path, overrides: Sequence[Override]) -> dict[str, Any]:
     record = _resolve_paths(_read_yaml(path), path.resolve().parent)
     for override in overrides:
         record = _merge(record, override.path, override.value, override.name)
-    record = _resolve_paths(record, Path.cwd())
-    return parse_config(record, source=str(path))
+    return _resolve_paths(record, Path.cwd())
 
 
 def parse_config(record: Mapping[str, Any], *, source: str) -> PipelineConfig:
@@ -120,17 +141,19 @@ def parse_config(record: Mapping[str, Any], *, source: str) -> PipelineConfig:
     Raises:
         ConfigError: one message for each unknown key, wrong type, missing section and contradiction.
     """
+    config = _validate(record, source)
+    problems = _find_contradictions(config, source)
+    if problems:
+        raise ConfigError(*problems)
+    return config
+
+
+def _validate(record: Mapping[str, Any], source: str) -> PipelineConfig:
     try:
         # Strict JSON mode takes names for enums and lists for tuples, yet no "50" for 50 and no true for 1.
-        config = PipelineConfig.model_validate_json(json.dumps(record, default=str), strict=True)
+        return PipelineConfig.model_validate_json(json.dumps(record, default=str), strict=True)
     except pydantic.ValidationError as error:
         raise ConfigError(*(_describe(problem, source) for problem in error.errors())) from None
-    problems = _find_contradictions(config)
-    if problems:
-        raise ConfigError(*(f"{source}: {problem}" for problem in problems))
-    resolve_severities(config.validation.severities)
-    check_edge_tpu(load_template(config.trainer.model), config.edgetpu)
-    return config
 
 
 def parse_override(text: str) -> Override:
@@ -230,19 +253,28 @@ def _keys_at(path: Sequence[str]) -> list[str]:
     return list(model.model_fields)
 
 
-def _find_contradictions(config: PipelineConfig) -> list[str]:
+def _find_contradictions(config: PipelineConfig, source: str) -> tuple[str, ...]:
     """Return what each section allows by itself and the whole does not."""
     problems = []
     if config.edgetpu is EdgeTpuTarget.NEVER:
         problems += [
-            f"gate.{rule}: set, but edgetpu is never, so there is no int8 model to judge; set gate.{rule} to null"
+            f"{source}: gate.{rule}: set, but edgetpu is never, so there is no int8 model to judge; "
+            f"set gate.{rule} to null"
             for rule in _EDGE_TPU_RULES
             if getattr(config.gate, rule) is not None
         ]
     held_out = config.data.eval_fraction + config.data.test_fraction
     if held_out >= 1.0:
         problems.append(
-            f"data.eval_fraction + data.test_fraction: {held_out:g}; expected less than 1: "
+            f"{source}: data.eval_fraction + data.test_fraction: {held_out:g}; expected less than 1: "
             "some images have to be left to train on"
         )
-    return problems
+    try:
+        resolve_severities(config.validation.severities)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        check_edge_tpu(load_template(config.trainer.model), config.edgetpu)
+    except ConfigError as error:
+        problems += error.problems
+    return tuple(problems)

@@ -1,4 +1,4 @@
-"""pipeline/console.py: noise goes to the log, standard output stays."""
+"""reefline/console.py: noise goes to the log, standard output stays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.console import escape_control, send_noise_to
+from reefline.console import escape_control, send_noise_to
 
 
 def test_standard_error_and_logging_go_to_the_file(tmp_path: Path, capfd) -> None:

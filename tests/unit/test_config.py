@@ -1,4 +1,4 @@
-"""pipeline/config.py: every mistake is one message with its dotted name."""
+"""reefline/config.py: every mistake is one message with its dotted name."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import PipelineConfig, load_config, parse_config, parse_override
+from reefline.config import PipelineConfig, load_config, parse_config, parse_override
 from reefline.errors import ConfigError
 from reefline.settings import EdgeTpuTarget, Severity
 
-REPO_DIR = Path(__file__).resolve().parents[3]
+REPO_DIR = Path(__file__).resolve().parents[2]
 
 MINIMAL = """\
 model_name: cells
