@@ -6,7 +6,9 @@ ReeflineError                 exit code 1
     ├── ConfigError           the YAML, a --set, a pipeline.config, a label map
     ├── DataError             images, annotations, splits; carries the findings
     ├── CheckpointError       a fine-tune checkpoint that cannot be had or does not fit
+    ├── DownloadError         a URL that cannot be had, or holds another file
     ├── TrainingDivergedError a loss that is NaN or infinite
+    ├── OutOfMemoryError      a batch or an input that the device has no room for
     ├── WorkspaceError        a workspace that is in use or cannot be written
     └── BundleError           a bundle that is missing, damaged or incomplete
 """
@@ -56,8 +58,16 @@ class CheckpointError(UserError):
     """A fine-tune checkpoint that cannot be had or does not fit the model."""
 
 
+class DownloadError(UserError):
+    """A URL that cannot be had, or holds another file than was expected."""
+
+
 class TrainingDivergedError(UserError):
     """A training loss that is NaN or infinite."""
+
+
+class OutOfMemoryError(UserError):
+    """A batch or an input that the device has no room for."""
 
 
 class WorkspaceError(UserError):
