@@ -24,7 +24,6 @@ ATTEMPTS = 4
 FIRST_PAUSE_S = 1.0
 _CONNECT_TIMEOUT_S = 20.0
 _READ_TIMEOUT_S = 60.0
-_CHUNK_BYTES = 1 << 18
 _HTTP_OK, _HTTP_PARTIAL, _HTTP_RANGE_NOT_SATISFIABLE = 200, 206, 416
 # Request timeout, too many requests: with all of 5xx, what a server says of its state and not of the file.
 _PASSING_STATUSES = frozenset({408, 429})
@@ -103,7 +102,11 @@ def _hold(path: Path) -> Iterator[BinaryIO]:
         with path.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                yield file
+                try:
+                    yield file
+                finally:
+                    if path.exists() and not path.stat().st_size:
+                        path.unlink()
                 return
 
 
@@ -182,14 +185,18 @@ def _request_rest(client: httpx.Client, job: _Job, file: BinaryIO, progress: Dow
             headers["If-Range"] = job.validator.read_text(encoding="utf-8")
     with client.stream("GET", job.url, headers=headers) as response:
         start, total = _read_range(response)
-        _check_status(response, job, is_resumed=have > 0)
+        if response.status_code == _HTTP_RANGE_NOT_SATISFIABLE and have:
+            file.truncate(0)
+            raise _CutError("the server's file is no longer than what was there, so it is another")
+        _check_status(response, job)
         if start != have:
             file.truncate(0)
         if start not in (0, have):
             raise _CutError("the server sent another part of the file than was asked for")
         _keep_validator(response, job)
         progress.begin(_size(file), total)
-        for chunk in response.iter_bytes(_CHUNK_BYTES):
+        # Raw, as it comes: what httpx gathers into larger chunks is lost when the connection is cut.
+        for chunk in response.iter_raw():
             file.write(chunk)
             progress.advance(len(chunk))
     received = _size(file)
@@ -210,13 +217,10 @@ def _read_range(response: httpx.Response) -> tuple[int | None, int | None]:
     return (int(start) if start else None), (int(total) if total != "*" else None)
 
 
-def _check_status(response: httpx.Response, job: _Job, *, is_resumed: bool) -> None:
+def _check_status(response: httpx.Response, job: _Job) -> None:
     status = response.status_code
     said = f"the server says {status} {response.reason_phrase}".rstrip()
-    may_pass = status in _PASSING_STATUSES or response.is_server_error
-    # The server's file is no longer than what is there: a later version of it.
-    has_shrunk = status == _HTTP_RANGE_NOT_SATISFIABLE and is_resumed
-    if may_pass or has_shrunk:
+    if status in _PASSING_STATUSES or response.is_server_error:
         raise _CutError(said)
     if status not in (_HTTP_OK, _HTTP_PARTIAL):
         raise DownloadError(f"{job.shown_url} cannot be downloaded: {said}; correct the URL")
