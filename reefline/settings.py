@@ -81,15 +81,18 @@ class CheckpointType(str, enum.Enum):
 
 
 class FineTuneCheckpoint(Section):
-    """A checkpoint to start from: a path or URL, with the sha256 that a URL must have."""
+    """A checkpoint to start from: a path or URL, with the sha256 that an http(s) URL must have."""
 
     source: str
     sha256: Optional[Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]] = None
     type: CheckpointType = CheckpointType.DETECTION
 
     @pydantic.model_validator(mode="after")
-    def _url_needs_hash(self) -> FineTuneCheckpoint:
-        if "://" in self.source and not self.source.startswith("file://") and self.sha256 is None:
+    def _check_url(self) -> FineTuneCheckpoint:
+        scheme, separator, _ = self.source.partition("://")
+        if separator and scheme not in ("file", "http", "https"):
+            raise ValueError(f"{scheme}:// cannot be read; give a path or a file://, http:// or https:// URL")
+        if scheme in ("http", "https") and separator and self.sha256 is None:
             raise ValueError("a checkpoint from a URL needs its sha256")
         return self
 
