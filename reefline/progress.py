@@ -15,19 +15,22 @@ PLAIN_LINE_EVERY_S = 15.0
 class TrainingProgress:
     """A progress bar with loss, steps/s and time left; use it as a context manager."""
 
-    def __init__(self, total_steps: int, stream: TextIO | None = None) -> None:
-        """Show `total_steps` steps on `stream`, standard output where none is given."""
+    def __init__(self, total_steps: int, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+        """Show `total_steps` steps on `stream`, standard output where none is given; `quiet` shows nothing."""
+        self._quiet = quiet
         self._total_steps = total_steps
         self._stream = stream if stream is not None else sys.stdout
         self._started_s = time.monotonic()
         self._paused_s = 0.0
         self._first_step: int | None = None
         self._last_line_s = float("-inf")
+        self._loss: float | None = None
+        self._speed = ""
         self._bar: Any = None
         self._task: Any = None
 
     def __enter__(self) -> TrainingProgress:
-        if self._stream.isatty():
+        if self._stream.isatty() and not self._quiet:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -55,25 +58,34 @@ class TrainingProgress:
             # The first step holds the trace, so the clock for steps/s starts behind it.
             self._first_step, self._started_s, self._paused_s = step, now_s, 0.0
         done, elapsed_s = step - self._first_step, now_s - self._started_s - self._paused_s
-        facts = f"loss {loss:.3f}"
+        self._loss, self._speed = loss, ""
         if done > 0 and elapsed_s > 0:
             left_s = (self._total_steps - step) * elapsed_s / done
-            facts += f"  {done / elapsed_s:.2f} steps/s  ETA {_format_duration(left_s)}"
+            self._speed = f"  {done / elapsed_s:.2f} steps/s  ETA {_format_duration(left_s)}"
+        facts = f"loss {loss:.3f}{self._speed}"
         if self._bar is not None:
             self._bar.update(self._task, completed=step, facts=facts)
         elif now_s - self._last_line_s >= PLAIN_LINE_EVERY_S or step == self._total_steps:
             self._last_line_s = now_s
             self._print(f"  step {step}/{self._total_steps}  {facts}")
 
-    def evaluation(self, point: EvaluationPoint, best_map: float | None, seconds: float) -> None:
-        """Report an evaluation that took `seconds`, which do not count as training."""
+    def evaluation(self, point: EvaluationPoint, best: EvaluationPoint | None, seconds: float) -> None:
+        """Report the end of a cycle in one line; its evaluation took `seconds`, which do not count as training."""
         self._paused_s += seconds
+        loss = "" if self._loss is None else f"  loss {self._loss:.3f}"
+        best_text = "" if best is None else f"  best {_format_fraction(best.map)} (step {best.step})"
         self._print(
-            f"  evaluation at step {point.step}: mAP {_format_fraction(point.map)}  "
-            f"mAP_50 {_format_fraction(point.map_50)}  loss {point.loss:.3f}  best mAP {_format_fraction(best_map)}"
+            f"  step {point.step}/{self._total_steps}{loss}  eval loss {point.loss:.3f}  "
+            f"mAP {_format_fraction(point.map)}  mAP_50 {_format_fraction(point.map_50)}{best_text}{self._speed}"
         )
 
+    def note(self, text: str) -> None:
+        """Say something in a line of its own."""
+        self._print(f"  {text}")
+
     def _print(self, line: str) -> None:
+        if self._quiet:
+            return
         if self._bar is not None:
             self._bar.console.print(line, highlight=False, markup=False)
         else:

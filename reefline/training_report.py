@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import json
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 
@@ -23,6 +24,54 @@ class EvaluationPoint:
     map: float | None
     map_50: float | None
     loss: float
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """How far a training run has come: what its newest whole checkpoint does not hold itself.
+
+    `step` is the newest whole checkpoint's, 0 where there is none; `seconds` is the time spent until then.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    evaluations: tuple[EvaluationPoint, ...] = ()
+
+    @property
+    def best(self) -> EvaluationPoint | None:
+        """The first evaluation of the highest mAP; of runs without any ground truth the first evaluation."""
+        best = None
+        for point in self.evaluations:
+            if best is None or (point.map is not None and (best.map is None or point.map > best.map)):
+                best = point
+        return best
+
+    @property
+    def evaluations_since_best(self) -> int:
+        """How many evaluations came after the best one."""
+        return sum(1 for point in self.evaluations if self.best is not None and point.step > self.best.step)
+
+    def with_evaluation(self, point: EvaluationPoint) -> TrainingState:
+        """Return the state after one more evaluation."""
+        return replace(self, evaluations=(*self.evaluations, point))
+
+    def write(self, path: Path) -> None:
+        """Write the state as JSON; the file is the old or the new one, whole, whenever the process or machine stops."""
+        beside = path.with_name(f".{path.name}.part")
+        with beside.open("w") as file:
+            file.write(json.dumps(asdict(self), indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> TrainingState:
+        """Read back what `write` wrote; the beginning where there is no such file."""
+        if not path.is_file():
+            return cls()
+        record = json.loads(path.read_text())
+        evaluations = tuple(EvaluationPoint(**point) for point in record.pop("evaluations"))
+        return cls(**record, evaluations=evaluations)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,13 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Config, Examples, ModelRun
 
+from components.trainer.driver import WARM_START_PROPERTY, TrainerDriver
 from reefline.cache import cache_directory
 from reefline.settings import EdgeTpuTarget, TrainerSettings
+from reefline.unfinished import hand_over, open_unfinished
 
 MAX_BOXES_PROPERTY = "max_boxes_per_image"
+REPORT_FILE = "training.json"
 
 
 @component
@@ -20,11 +23,16 @@ def Trainer(
     settings: Parameter[str],
     edge_tpu: Parameter[str],
     code: Parameter[str],
+    warm_start_from: Parameter[str] = "",
+    warm_start_checkpoint: Parameter[str] = "",
 ) -> None:
     """Train a detector and keep its best checkpoint.
 
-    `settings` is a TrainerSettings as JSON, `edge_tpu` an EdgeTpuTarget. `code` only keys the cache. The output holds
-    pipeline.config, best/ckpt-*, checkpoints/ckpt-*, training.json and TensorBoard's logs/.
+    `settings` is a TrainerSettings as JSON, `edge_tpu` an EdgeTpuTarget. `code` only keys the cache.
+    `warm_start_from` is the folder of the bundles that serve, "" where training shall not start from their model;
+    `warm_start_checkpoint` comes from the driver, "" says that there is none. The output holds
+    pipeline.config, best/ckpt-*, checkpoints/ckpt-*, training.json and TensorBoard's logs/. A run that was stopped, in
+    whatever way, is gone on with: its work lies beside the outputs.
     """
     from reefline.od_api import compat
 
@@ -34,7 +42,7 @@ def Trainer(
     from reefline.od_api.training import train_detector
 
     trainer_settings = TrainerSettings.from_json(settings)
-    directory, records = Path(model_run.uri), Path(examples.uri)
+    output, records = Path(model_run.uri), Path(examples.uri)
     template = model_config.load_template(trainer_settings.model)
     model_config.check_edge_tpu(template, EdgeTpuTarget(edge_tpu))
     files = model_config.TrainingFiles(
@@ -45,8 +53,16 @@ def Trainer(
     )
     config = model_config.build_pipeline_config(template, trainer_settings, files)
     model_config.verify_pipeline_config(config, read_label_map(files.label_map))
-    directory.mkdir(parents=True, exist_ok=True)
+    # All that the cache key holds: a run that was stopped is gone on with only where nothing has changed.
+    directory = open_unfinished(output, (settings, edge_tpu, code, examples.uri, label_map.uri, warm_start_checkpoint))
     model_config.write_pipeline_config(config, directory / "pipeline.config")
-    report = train_detector(config, trainer_settings, directory, cache_directory() / "checkpoints")
-    report.write(directory / "training.json")
+    report = train_detector(
+        config, trainer_settings, directory, cache_directory() / "checkpoints", warm_start_checkpoint
+    )
+    report.write(directory / REPORT_FILE)
+    hand_over(directory, output, finished_file=REPORT_FILE)
     model_run.set_int_custom_property("best_step", report.best_step)
+    model_run.set_string_custom_property(WARM_START_PROPERTY, warm_start_checkpoint)
+
+
+Trainer.DRIVER_CLASS = TrainerDriver

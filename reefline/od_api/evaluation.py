@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reefline.coco_metrics import compute_metrics
+from reefline.detections import Detections, GroundTruth, ScoredImage
 from reefline.od_api.records import install_gzip_reader
 from reefline.od_api.tracing import without_autograph
 
@@ -29,9 +31,14 @@ _MIN_DRAWN_SCORE = 0.3
 
 @dataclass(frozen=True)
 class EvaluationOutcome:
-    """The OD API's metrics and mean losses by name, and sample pictures: detections left, ground truth right."""
+    """The OD API's metrics and mean losses by name, each class's AP, and sample pictures.
+
+    `class_ap` holds pairs of name and AP, 0..1 or None without ground truth. Pictures are uint8 [height, width, 3],
+    detections left and ground truth right.
+    """
 
     scalars: dict[str, float]
+    class_ap: tuple[tuple[str, float | None], ...]
     pictures: tuple[np.ndarray, ...]
 
     @property
@@ -87,6 +94,7 @@ class Evaluation:
         )
         pictures: list[np.ndarray] = []
         losses: list[dict[str, float]] = []
+        images: list[ScoredImage] = []
         with without_autograph(), _quiet():
             for features, labels in self._dataset:
                 image_losses, eval_dict = self._function(features, labels)
@@ -95,9 +103,15 @@ class Evaluation:
                     pictures.append(self._draw(eval_dict))
                 for evaluator in evaluators:
                     evaluator.add_eval_dict(eval_dict)
+                images.append(_read_image(eval_dict))
             scalars = {name: float(value) for evaluator in evaluators for name, value in evaluator.evaluate().items()}
         scalars |= {name: sum(loss[name] for loss in losses) / len(losses) for name in losses[0]}
-        return EvaluationOutcome(scalars=scalars, pictures=tuple(pictures))
+        return EvaluationOutcome(scalars=scalars, class_ap=self._measure_classes(images), pictures=tuple(pictures))
+
+    def _measure_classes(self, images: list[ScoredImage]) -> tuple[tuple[str, float | None], ...]:
+        """Return each class's AP: the OD API's own `include_metrics_per_category` needs a fork of pycocotools."""
+        names = [self._category_index[class_id]["name"] for class_id in sorted(self._category_index)]
+        return tuple((name, metrics.ap) for name, metrics in compute_metrics(images, names).per_class)
 
     def _evaluate_image(self, features: dict[str, Any], labels: dict[str, Any]) -> tuple[dict, dict]:
         """Compute losses, detections and the evaluator's record for a batch of one image."""
@@ -133,6 +147,30 @@ class Evaluation:
             use_normalized_coordinates=False,
         )
         return side_by_side[0][0].numpy()
+
+
+def _read_image(eval_dict: dict[str, Any]) -> ScoredImage:
+    """Return the one image of an evaluator's record; its boxes are y_min, x_min, y_max, x_max in pixels."""
+    from object_detection.core.standard_fields import DetectionResultFields, InputDataFields
+
+    def read(name: str, count: int, dtype: str) -> np.ndarray:
+        values: np.ndarray = eval_dict[name].numpy()[0][:count].astype(dtype)
+        return values
+
+    objects = int(eval_dict[InputDataFields.num_groundtruth_boxes][0])
+    detected = int(eval_dict[DetectionResultFields.num_detections][0])
+    corner_order = [1, 0, 3, 2]
+    return ScoredImage(
+        GroundTruth(
+            read(InputDataFields.groundtruth_boxes, objects, "float64")[:, corner_order],
+            read(InputDataFields.groundtruth_classes, objects, "int64") - 1,
+        ),
+        Detections(
+            read(DetectionResultFields.detection_boxes, detected, "float64")[:, corner_order],
+            read(DetectionResultFields.detection_classes, detected, "int64") - 1,
+            read(DetectionResultFields.detection_scores, detected, "float64"),
+        ),
+    )
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reefline.errors import ConfigError
 from reefline.label_map import LabelMap, read_label_map
+from reefline.od_api.config_rules import find_config_problems, find_syntax_problems, read_ssd
 from reefline.settings import Augmentation, EdgeTpuTarget, TrainerSettings
 
 if TYPE_CHECKING:
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
 
 TEMPLATE_DIR = Path(__file__).resolve().parents[2] / "configs" / "models"
 _EDGE_TPU_LINE = re.compile(r"^#\s*edge_tpu:\s*(yes|no)\s*$", re.MULTILINE)
-
-# The strides of SSD feature maps reach 64 (plain SSD) and 128 (pyramids): below this nothing is left to predict from.
-MIN_INPUT_SIZE_PX = 96
-# What the OD API's extractors of these kinds ask for themselves, but only once training has begun.
-MIN_LARGE_INPUT_SIZE_PX = 129
-LARGE_INPUT_EXTRACTORS = ("bifpn", "resnet")
-MAX_INPUT_SIZE_PX = 2048
-MAX_BATCH_SIZE = 1024
 
 # Ranges follow the OD API's sample configs: strong enough to matter, weak enough to keep objects recognisable.
 _AUGMENTATION_PROTOS = {
@@ -104,7 +97,7 @@ def parse_pipeline_config(text: str, source: str) -> TrainEvalPipelineConfig:
     """Parse the text of a pipeline.config.
 
     Raises:
-        ConfigError: an unknown field or a malformed value; the message holds the line and column.
+        ConfigError: unknown fields or malformed values; each message holds the line and column.
     """
     from google.protobuf import text_format
     from object_detection.protos import pipeline_pb2
@@ -112,7 +105,7 @@ def parse_pipeline_config(text: str, source: str) -> TrainEvalPipelineConfig:
     try:
         return text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig())
     except text_format.ParseError as error:
-        raise ConfigError(f"{source}: {error}; expected a field of the OD API's TrainEvalPipelineConfig") from error
+        raise ConfigError(*find_syntax_problems(text, source)) from error
 
 
 def build_pipeline_config(
@@ -124,7 +117,7 @@ def build_pipeline_config(
         ConfigError: the template is malformed.
     """
     config = parse_pipeline_config(template.text, f"{template.name}.config")
-    model = _meta_architecture(config)
+    model = read_ssd(config)
     model.num_classes = len(read_label_map(files.label_map).names)
     if settings.input_size is not None:
         resizer = model.image_resizer.fixed_shape_resizer
@@ -137,11 +130,29 @@ def build_pipeline_config(
     return config
 
 
-def _meta_architecture(config: TrainEvalPipelineConfig) -> Any:
-    kind = config.model.WhichOneof("model")
-    if kind != "ssd":
-        raise ConfigError(f"pipeline.config: model is {kind or 'empty'}; Reefline exports the OD API's ssd models only")
-    return config.model.ssd
+def with_synchronized_batch_norm(config: TrainEvalPipelineConfig) -> TrainEvalPipelineConfig:
+    """Return a copy whose batch normalization takes its statistics from the batches of all devices.
+
+    Otherwise each device normalizes by its own part of a batch, and training gives another model on two devices than on
+    one. The variables keep their names, so that checkpoints fit both.
+    """
+    copy = type(config)()
+    copy.CopyFrom(config)
+    _synchronize(copy)
+    return copy
+
+
+def _synchronize(message: Any) -> None:
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        for item in value if field.label == field.LABEL_REPEATED else (value,):
+            if field.message_type.name == "Hyperparams" and item.HasField("batch_norm"):
+                # Setting one of the two clears the other, so that it is taken out first.
+                serialized = item.batch_norm.SerializeToString()
+                item.sync_batch_norm.ParseFromString(serialized)
+            else:
+                _synchronize(item)
 
 
 def _fill_train_config(train: Any, settings: TrainerSettings, files: TrainingFiles) -> None:
@@ -176,56 +187,11 @@ def verify_pipeline_config(config: TrainEvalPipelineConfig, label_map: LabelMap)
     """Check what would otherwise fail late or not at all, before anything is built.
 
     Raises:
-        ConfigError: one message for each wrong class count, missing file, impossible batch or input size.
+        ConfigError: one message for each wrong class count, missing file, impossible batch, input size or schedule.
     """
-    problems = [
-        *_check_classes(config, label_map),
-        *_check_sizes(config),
-        *_check_files(config),
-    ]
+    problems = find_config_problems(config, label_map)
     if problems:
         raise ConfigError(*problems)
-
-
-def _check_classes(config: TrainEvalPipelineConfig, label_map: LabelMap) -> list[str]:
-    found, expected = _meta_architecture(config).num_classes, len(label_map.names)
-    if found == expected:
-        return []
-    return [f"pipeline.config: num_classes is {found}, the label map has {expected}; make them equal"]
-
-
-def _check_sizes(config: TrainEvalPipelineConfig) -> list[str]:
-    problems = []
-    resizer = _meta_architecture(config).image_resizer
-    if resizer.WhichOneof("image_resizer_oneof") != "fixed_shape_resizer":
-        problems.append("pipeline.config: image_resizer must be a fixed_shape_resizer, the only one TFLite can export")
-    else:
-        height, width = resizer.fixed_shape_resizer.height, resizer.fixed_shape_resizer.width
-        smallest = _min_input_size_px(config)
-        if not all(smallest <= side <= MAX_INPUT_SIZE_PX for side in (height, width)):
-            problems.append(f"trainer.input_size: {width}x{height} px; expected {smallest} to {MAX_INPUT_SIZE_PX} px")
-    batch_size = config.train_config.batch_size
-    if not 1 <= batch_size <= MAX_BATCH_SIZE:
-        problems.append(f"trainer.batch_size: {batch_size}; expected 1 to {MAX_BATCH_SIZE}")
-    if config.train_config.num_steps < 1:
-        problems.append(f"trainer.num_steps: {config.train_config.num_steps}; expected 1 or more")
-    return problems
-
-
-def _min_input_size_px(config: TrainEvalPipelineConfig) -> int:
-    extractor = _meta_architecture(config).feature_extractor.type
-    is_large = any(kind in extractor for kind in LARGE_INPUT_EXTRACTORS)
-    return MIN_LARGE_INPUT_SIZE_PX if is_large else MIN_INPUT_SIZE_PX
-
-
-def _check_files(config: TrainEvalPipelineConfig) -> list[str]:
-    readers = [config.train_input_reader, *config.eval_input_reader]
-    patterns = [pattern for reader in readers for pattern in reader.tf_record_input_reader.input_path]
-    missing = [pattern for pattern in map(Path, patterns) if not any(pattern.parent.glob(pattern.name))]
-    problems = [f"{pattern}: no TFRecord file matches; the split is empty" for pattern in missing]
-    label_maps = sorted({reader.label_map_path for reader in readers})
-    problems += [f"{path}: the label map is missing" for path in label_maps if not Path(path).is_file()]
-    return problems
 
 
 def write_pipeline_config(config: TrainEvalPipelineConfig, path: Path) -> None:

@@ -1,7 +1,7 @@
 """One training step of the OD API, traced once.
 
-Stands on `model_builder.build`, `inputs.train_input`, `optimizer_builder.build`, `model_lib_v2.eager_train_step` and
-`model_lib_v2._ensure_model_is_built`: what `model_lib_v2.train_loop` calls, without its own loop.
+Stands on `model_builder.build`, `inputs.train_input`, `optimizer_builder.build` and `model_lib_v2.eager_train_step`: what
+`model_lib_v2.train_loop` calls, without its own loop.
 """
 
 from __future__ import annotations
@@ -35,25 +35,33 @@ class StepResult:
 class TrainStep:
     """The model, its optimizer, its input and the function that runs one step."""
 
-    def __init__(self, config: TrainEvalPipelineConfig) -> None:
-        """Build everything but the trace, which the first step makes."""
+    def __init__(self, config: TrainEvalPipelineConfig, strategy: tf.distribute.Strategy | None = None) -> None:
+        """Build everything but the trace, which the first step makes.
+
+        `strategy` spreads each batch over several devices; without one there is one device.
+        """
         import tensorflow as tf
-        from object_detection import inputs
         from object_detection.builders import model_builder, optimizer_builder
 
         install_gzip_reader()
+        self._config = config
         self._train_config = config.train_config
-        with without_autograph():
+        self._strategy = strategy if strategy is not None else tf.distribute.get_strategy()
+        with self._strategy.scope(), without_autograph():
             self.model = model_builder.build(config.model, is_training=True)
-            self.dataset = inputs.train_input(
-                self._train_config, config.train_input_reader, config.model, model=self.model
+            self.dataset = self._strategy.distribute_datasets_from_function(self._build_input)
+            self.global_step = tf.Variable(
+                0,
+                trainable=False,
+                dtype=tf.int64,
+                name="global_step",
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
             )
-        self.global_step = tf.Variable(0, trainable=False, dtype=tf.int64, name="global_step")
-        self.optimizer, (self._learning_rate,) = optimizer_builder.build(
-            self._train_config.optimizer, global_step=self.global_step
-        )
+            self.optimizer, (self._learning_rate,) = optimizer_builder.build(
+                self._train_config.optimizer, global_step=self.global_step
+            )
         self._batches = iter(self.dataset)
-        self._function = tf.function(self._run_batch, autograph=False, reduce_retracing=True)
+        self._function = tf.function(self._run_on_devices, autograph=False, reduce_retracing=True)
 
     @property
     def learning_rate(self) -> float:
@@ -61,8 +69,13 @@ class TrainStep:
         return float(self._learning_rate() if callable(self._learning_rate) else self._learning_rate)
 
     @property
+    def is_chief(self) -> bool:
+        """Whether this process is the one of several workers that writes files."""
+        return bool(self._strategy.extended.should_checkpoint)
+
+    @property
     def parameters(self) -> int:
-        """The number of trainable values; 0 before the first step builds the model."""
+        """The number of trainable values; the model has to be built, by the first step or by `build`."""
         return sum(int(variable.shape.num_elements()) for variable in self.model.trainable_variables)
 
     def checkpoint(self) -> tf.train.Checkpoint:
@@ -71,29 +84,57 @@ class TrainStep:
 
         return tf.train.Checkpoint(step=self.global_step, model=self.model, optimizer=self.optimizer)
 
+    def build(self) -> None:
+        """Make the model's variables without training, by one eager prediction.
+
+        `model_lib_v2._ensure_model_is_built` does so by a trace of the loss, which takes AutoGraph most of a minute.
+        """
+        import tensorflow as tf
+
+        resizer = self._config.model.ssd.image_resizer.fixed_shape_resizer
+        with self._strategy.scope(), without_autograph():
+            self.model._is_training = False
+            tf.keras.backend.set_learning_phase(False)
+            self.model.predict(*self.model.preprocess(tf.zeros([1, resizer.height, resizer.width, 3])))
+
     def load_fine_tune_checkpoint(self, prefix: str, checkpoint_type: CheckpointType) -> TransferReport:
         """Build the model and start from all weights of another that fit; the report says which did.
 
         Raises:
             CheckpointError: the checkpoint cannot be read, or is another architecture's.
         """
-        from object_detection import model_lib_v2
-
-        with without_autograph():
-            model_lib_v2._ensure_model_is_built(
-                self.model, self.dataset, unpad_groundtruth_tensors=self._train_config.unpad_groundtruth_tensors
-            )
+        self.build()
         return restore_what_fits(self.model, prefix, checkpoint_type)
 
     def run(self) -> StepResult:
         """Take the next batch and train on it."""
-        features, labels = next(self._batches)
-        with without_autograph():
-            losses = self._function(features, labels)
+        batch = next(self._batches)
+        with self._strategy.scope(), without_autograph():
+            losses = self._function(*batch)
+        source_ids = self._strategy.experimental_local_results(batch[0]["source_id"])
         return StepResult(
             losses={name: float(value) for name, value in losses.items()},
-            source_ids=tuple(source_id.decode("utf-8", "replace") for source_id in features["source_id"].numpy()),
+            source_ids=tuple(name.decode("utf-8", "replace") for names in source_ids for name in names.numpy()),
         )
+
+    def _build_input(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
+        from object_detection import inputs
+
+        return inputs.train_input(
+            self._train_config,
+            self._config.train_input_reader,
+            self._config.model,
+            model=self.model,
+            input_context=context,
+        )
+
+    def _run_on_devices(self, features: dict[str, Any], labels: dict[str, Any]) -> dict[str, Any]:
+        """Train on each device's part of a batch; the sum of the losses, each a part by then, is the batch's."""
+        import tensorflow as tf
+
+        strategy = self._strategy
+        parts = strategy.run(self._run_batch, args=(features, labels))
+        return {name: strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for name, part in parts.items()}
 
     def _run_batch(self, features: dict[str, Any], labels: dict[str, Any]) -> dict[str, Any]:
         from object_detection import model_lib_v2
@@ -108,7 +149,7 @@ class TrainStep:
             training_step=self.global_step,
             add_regularization_loss=train_config.add_regularization_loss,
             clip_gradients_value=train_config.gradient_clipping_by_norm or None,
-            num_replicas=1.0,
+            num_replicas=self._strategy.num_replicas_in_sync,
         )
         self.global_step.assign_add(1)
         return dict(losses)

@@ -1,78 +1,105 @@
-"""The training loop: train, save, evaluate, repeat, in one process and with each function traced once."""
+"""The training loop: train, save, evaluate, repeat, in one process and with each function traced once.
+
+It goes on where an earlier process stopped. After each checkpoint, and after each evaluation, state.json says what is
+whole; a process that is killed at any moment loses what came after, and nothing else.
+"""
 
 from __future__ import annotations
 
 import math
 import random
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reefline.errors import TrainingDivergedError
+from reefline.interruption import Interruption
+from reefline.od_api.checkpoints import CheckpointStore
+from reefline.od_api.devices import create_strategy, explained_out_of_memory
 from reefline.od_api.evaluation import Evaluation, EvaluationOutcome
-from reefline.od_api.fine_tune import resolve_checkpoint
+from reefline.od_api.export import read_input_size
+from reefline.od_api.fine_tune import StartingPoint, choose_start
+from reefline.od_api.isolated_evaluation import evaluate_in_child
+from reefline.od_api.model_config import with_synchronized_batch_norm
 from reefline.od_api.train_step import StepResult, TrainStep
+from reefline.od_api.training_log import TrainingLog
 from reefline.progress import TrainingProgress
 from reefline.settings import TrainerSettings
-from reefline.training_report import EvaluationPoint, StopReason, TrainingReport
+from reefline.training_report import EvaluationPoint, StopReason, TrainingReport, TrainingState
 
 if TYPE_CHECKING:
-    import tensorflow as tf
     from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
 
+STATE_FILE = "state.json"
 SUMMARY_EVERY_STEPS = 20
 CHECKPOINTS_TO_KEEP = 3
 
 
-@dataclass
-class _Best:
-    """The best evaluation so far and how many came after it without being better."""
-
-    map: float | None = None
-    step: int = 0
-    evaluations_since: int = 0
-
-    def update(self, point: EvaluationPoint) -> bool:
-        """Take in one evaluation; return whether it is the best. The first one is, whatever it measured."""
-        is_better = self.step == 0 or (point.map is not None and (self.map is None or point.map > self.map))
-        if is_better:
-            self.map, self.step, self.evaluations_since = point.map, point.step, 0
-        else:
-            self.evaluations_since += 1
-        return is_better
-
-
 def train_detector(
-    config: TrainEvalPipelineConfig, settings: TrainerSettings, directory: Path, cache_dir: Path
+    config: TrainEvalPipelineConfig,
+    settings: TrainerSettings,
+    directory: Path,
+    cache_dir: Path,
+    warm_start_checkpoint: str = "",
 ) -> TrainingReport:
     """Train a detector; leave checkpoints/, best/ and TensorBoard's logs/ in `directory`.
 
-    `best/` holds the checkpoint with the highest COCO mAP on the eval split. `cache_dir` keeps downloaded fine-tune
-    checkpoints.
+    A run of the same config and settings that stopped in `directory` is gone on with. `best/` holds the checkpoint with
+    the highest COCO mAP on the eval split. `cache_dir` keeps downloaded fine-tune checkpoints,
+    `warm_start_checkpoint` is the prefix of the one behind the model that serves, "" where there is none. Ctrl-C or
+    SIGTERM saves what there is before it stops.
 
     Raises:
         TrainingDivergedError: a loss that is NaN or infinite; the message names the batch's files.
-        CheckpointError: the fine-tune checkpoint cannot be had or does not fit.
+        CheckpointError: the fine-tune checkpoint cannot be had or does not fit, or the one to go on from is damaged.
+        OutOfMemoryError: the device has no room for such a batch.
+        ConfigError: the strategy cannot be had.
     """
-    _seed_everything(settings.seed)
-    started_s = time.monotonic()
-    step = TrainStep(config)
-    if settings.fine_tune_checkpoint is not None:
-        prefix = resolve_checkpoint(settings.fine_tune_checkpoint, cache_dir)
-        step.load_fine_tune_checkpoint(prefix, settings.fine_tune_checkpoint.type)
-    with TrainingProgress(settings.num_steps) as progress:
-        loop = _Loop(step, Evaluation(config, step.model), settings, directory, progress)
-        stop_reason = loop.run()
+    strategy = create_strategy(settings.strategy, settings.batch_size)
+    state = TrainingState.read(directory / STATE_FILE)
+    # A download has its own line on the terminal, so it comes before training's.
+    start = StartingPoint(None) if state.step else choose_start(settings, warm_start_checkpoint, cache_dir)
+    # Another order of the data than the one that was begun with.
+    _seed_everything(settings.seed + state.step)
+    trained = with_synchronized_batch_norm(config) if strategy.num_replicas_in_sync > 1 else config
+    step = TrainStep(trained, strategy)
+    with TrainingProgress(settings.num_steps, quiet=not step.is_chief) as progress:
+        store = CheckpointStore(directory / "checkpoints", step.checkpoint(), is_chief=step.is_chief)
+        if state.step:
+            store.restore(state.step)
+            progress.note(f"going on from step {state.step} of a run that stopped")
+        _begin_from(start, step, progress)
+        log = TrainingLog(directory / "logs", is_chief=step.is_chief)
+        loop = _Loop(settings, directory, step, store, _choose_evaluation(config, settings, step), log, progress)
+        with explained_out_of_memory(settings.batch_size, read_input_size(config).width_px):
+            stop_reason = loop.run(state)
+        progress.note(_describe_stop(stop_reason, loop.state))
+    if state.step == loop.state.step:
+        # All was done before: nothing has built the model yet, whose parameters are counted below.
+        step.build()
+    best = loop.state.best
+    if best is None:
+        raise RuntimeError("a training run ended without an evaluation")
+    if step.is_chief:
+        store.copy_to(directory / "best", best.step)
     return TrainingReport(
-        steps=loop.steps_done,
-        best_step=loop.best.step,
-        best_map=loop.best.map,
+        steps=loop.state.step,
+        best_step=best.step,
+        best_map=best.map,
         stop_reason=stop_reason,
-        seconds=round(time.monotonic() - started_s, 3),
+        seconds=round(loop.state.seconds, 3),
         parameters=step.parameters,
-        evaluations=tuple(loop.points),
+        evaluations=loop.state.evaluations,
     )
+
+
+def _begin_from(start: StartingPoint, step: TrainStep, progress: TrainingProgress) -> None:
+    if start.note:
+        progress.note(start.note)
+    if start.prefix is not None:
+        progress.note(step.load_fine_tune_checkpoint(start.prefix, start.type).describe())
 
 
 def _seed_everything(seed: int) -> None:
@@ -84,71 +111,109 @@ def _seed_everything(seed: int) -> None:
     tf.random.set_seed(seed)
 
 
+def _choose_evaluation(
+    config: TrainEvalPipelineConfig, settings: TrainerSettings, step: TrainStep
+) -> Callable[[str], EvaluationOutcome]:
+    """Return what evaluates: the model in memory, or in a child process the checkpoint whose prefix it is given."""
+    if settings.isolate_evaluation:
+        return lambda prefix: evaluate_in_child(config, prefix)
+    evaluation = Evaluation(config, step.model)
+    return lambda _: evaluation.run()
+
+
+def _describe_stop(reason: StopReason, state: TrainingState) -> str:
+    best = state.best
+    found = "no ground truth to measure" if best is None or best.map is None else f"best mAP {best.map:.3f}"
+    where = f" at step {best.step}" if best else ""
+    if reason is StopReason.EARLY_STOPPING:
+        return f"stopped early at step {state.step}: {state.evaluations_since_best} evaluations without gain; {found}{where}"
+    return f"all {state.step} steps done; {found}{where}"
+
+
 class _Loop:
-    """The state of one run of the loop."""
+    """One process' part of a run; `state` is what is safe."""
 
     def __init__(
         self,
-        step: TrainStep,
-        evaluation: Evaluation,
         settings: TrainerSettings,
         directory: Path,
+        step: TrainStep,
+        store: CheckpointStore,
+        evaluate: Callable[[str], EvaluationOutcome],
+        log: TrainingLog,
         progress: TrainingProgress,
     ) -> None:
-        import tensorflow as tf
-
-        self._step = step
-        self._evaluation = evaluation
         self._settings = settings
+        self._state_file = directory / STATE_FILE
+        self._step = step
+        self._store = store
+        self._evaluate_checkpoint = evaluate
+        self._log = log
         self._progress = progress
-        self._train_log = tf.summary.create_file_writer(str(directory / "logs" / "train"))
-        self._eval_log = tf.summary.create_file_writer(str(directory / "logs" / "eval"))
-        self._recent = _manager(step, directory / "checkpoints", CHECKPOINTS_TO_KEEP)
-        self._best_checkpoint = _manager(step, directory / "best", 1)
-        self.best = _Best()
-        self.points: list[EvaluationPoint] = []
-        self.steps_done = 0
+        self._is_chief = step.is_chief
+        self.state = TrainingState()
 
-    def run(self) -> StopReason:
+    def run(self, state: TrainingState) -> StopReason:
         """Train until all steps are done or no evaluation was better for `early_stopping_patience` evaluations."""
-        settings = self._settings
-        while self.steps_done < settings.num_steps:
-            for _ in range(min(settings.steps_per_eval, settings.num_steps - self.steps_done)):
-                self._train_one_step()
-            self._recent.save(checkpoint_number=self.steps_done)
-            self._evaluate()
-            patience = settings.early_stopping_patience
-            if patience is not None and self.best.evaluations_since >= patience:
+        self.state = state
+        self._started_s = time.monotonic() - state.seconds
+        self._store.keep([step for step in self._store.steps() if step <= state.step])
+        while True:
+            if self._is_evaluation_due():
+                self._evaluate()
+            patience = self._settings.early_stopping_patience
+            if patience is not None and self.state.evaluations_since_best >= patience:
                 return StopReason.EARLY_STOPPING
-        return StopReason.ALL_STEPS_DONE
+            if self.state.step >= self._settings.num_steps:
+                return StopReason.ALL_STEPS_DONE
+            self._train_and_save()
 
-    def _train_one_step(self) -> None:
+    def _is_evaluation_due(self) -> bool:
+        step = self.state.step
+        is_place = step == self._settings.num_steps or (step > 0 and step % self._settings.steps_per_eval == 0)
+        return is_place and all(point.step != step for point in self.state.evaluations)
+
+    def _train_and_save(self) -> None:
+        """Train up to the next evaluation, or until somebody asks to stop, and save."""
+        every = self._settings.steps_per_eval
+        last = min((self.state.step // every + 1) * every, self._settings.num_steps)
+        done = self.state.step
+        with Interruption() as interruption:
+            while done < last and not interruption.requested:
+                done += 1
+                self._train_one_step(done)
+            self._store.save(done)
+            self._remember(replace(self.state, step=done, seconds=time.monotonic() - self._started_s))
+            if interruption.requested:
+                self._progress.note(f"stopped at step {done}, which is saved: the same command goes on from there")
+
+    def _train_one_step(self, number: int) -> None:
         learning_rate = self._step.learning_rate
         result = self._step.run()
-        self.steps_done += 1
-        _check_finite(result, self.steps_done)
-        self._progress.step(self.steps_done, result.total_loss)
-        if self.steps_done % SUMMARY_EVERY_STEPS == 0 or self.steps_done == 1:
-            _log_scalars(self._train_log, {**result.losses, "learning_rate": learning_rate}, self.steps_done)
+        _check_finite(result, number)
+        self._progress.step(number, result.total_loss)
+        if number % SUMMARY_EVERY_STEPS == 0 or number == 1:
+            self._log.step(result.losses, learning_rate, number)
 
     def _evaluate(self) -> None:
         started_s = time.monotonic()
-        outcome = self._evaluation.run()
-        point = EvaluationPoint(step=self.steps_done, map=outcome.map, map_50=outcome.map_50, loss=outcome.loss)
-        self.points.append(point)
-        if self.best.update(point):
-            self._best_checkpoint.save(checkpoint_number=self.steps_done)
-        _log_scalars(self._eval_log, outcome.scalars, self.steps_done)
-        _log_pictures(self._eval_log, outcome, self.steps_done)
-        self._progress.evaluation(point, self.best.map, time.monotonic() - started_s)
+        step = self.state.step
+        outcome = self._evaluate_checkpoint(self._store.prefix(step))
+        point = EvaluationPoint(step=step, map=outcome.map, map_50=outcome.map_50, loss=outcome.loss)
+        self._log.evaluation(outcome, step)
+        seconds = time.monotonic() - self._started_s
+        self._remember(replace(self.state.with_evaluation(point), seconds=seconds))
+        self._progress.evaluation(point, self.state.best, time.monotonic() - started_s)
+        self._store.keep({*self._store.steps()[-CHECKPOINTS_TO_KEEP:], *self._best_step()})
 
+    def _best_step(self) -> tuple[int, ...]:
+        return (self.state.best.step,) if self.state.best else ()
 
-def _manager(step: TrainStep, directory: Path, max_to_keep: int) -> tf.train.CheckpointManager:
-    import tensorflow as tf
-
-    return tf.train.CheckpointManager(
-        step.checkpoint(), str(directory), max_to_keep=max_to_keep, checkpoint_name="ckpt"
-    )
+    def _remember(self, state: TrainingState) -> None:
+        """From here on this is what a later process finds."""
+        if self._is_chief:
+            state.write(self._state_file)
+        self.state = state
 
 
 def _check_finite(result: StepResult, step: int) -> None:
@@ -159,21 +224,3 @@ def _check_finite(result: StepResult, step: int) -> None:
         f"step {step}: {', '.join(f'{name} is {result.losses[name]}' for name in bad)}; every loss has to be finite. "
         f"Lower trainer.learning_rate, or look at this batch's files: {', '.join(result.source_ids)}"
     )
-
-
-def _log_scalars(writer: tf.summary.SummaryWriter, scalars: dict[str, float], step: int) -> None:
-    import tensorflow as tf
-
-    with writer.as_default():
-        for name, value in scalars.items():
-            tf.summary.scalar(name, value, step=step)
-    writer.flush()
-
-
-def _log_pictures(writer: tf.summary.SummaryWriter, outcome: EvaluationOutcome, step: int) -> None:
-    import tensorflow as tf
-
-    with writer.as_default():
-        for index, picture in enumerate(outcome.pictures):
-            tf.summary.image(f"detections_and_ground_truth/{index}", picture[None], step=step)
-    writer.flush()

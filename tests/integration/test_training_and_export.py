@@ -95,6 +95,11 @@ def test_tensorboard_shows_losses_rates_metrics_and_pictures(model_run: Path) ->
         tags[name] = set(events.Tags()["tensors"])
     assert {"Loss/total_loss", "Loss/classification_loss", "learning_rate"} <= tags["train"]
     assert {"DetectionBoxes_Precision/mAP", "Loss/total_loss", "detections_and_ground_truth/0"} <= tags["eval"]
+    assert (
+        len([tag for tag in tags["eval"] if tag.startswith(("DetectionBoxes_Precision", "DetectionBoxes_Recall"))])
+        == 12
+    )
+    assert {tag for tag in tags["eval"] if tag.startswith("PerClass_AP/")} == {f"PerClass_AP/{name}" for name in LABELS}
 
 
 def test_fine_tuning_starts_from_the_weights(data: Path, model_run: Path, tmp_path: Path) -> None:

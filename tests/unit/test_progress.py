@@ -46,10 +46,11 @@ def test_evaluations_do_not_count_as_training_time(clock: Clock) -> None:
         clock.now_s += 10.0
         bar.step(11, 3.0)
         clock.now_s += 600.0
-        bar.evaluation(point, 0.3, 600.0)
+        bar.evaluation(point, EvaluationPoint(step=5, map=0.3, map_50=0.5, loss=1.2), 600.0)
         clock.now_s += 10.0
         bar.step(21, 2.0)
-    assert "evaluation at step 10: mAP 0.250  mAP_50 none  loss 1.500  best mAP 0.300" in stream.getvalue()
+    cycle = "step 10/21  loss 3.000  eval loss 1.500  mAP 0.250  mAP_50 none  best 0.300 (step 5)  1.00 steps/s  ETA 0:00:10"
+    assert f"  {cycle}\n" in stream.getvalue()
     assert "step 21/21  loss 2.000  1.00 steps/s" in stream.getvalue()
 
 
@@ -73,3 +74,11 @@ def test_a_terminal_gets_a_bar(clock: Clock) -> None:
         clock.now_s += 1.0
         bar.step(10, 3.25)
     assert "10/10" in stream.getvalue() and "loss 3.250" in stream.getvalue()
+
+
+def test_a_quiet_one_says_nothing(clock: Clock) -> None:
+    stream = io.StringIO()
+    with TrainingProgress(2, stream, quiet=True) as bar:
+        bar.step(2, 1.0)
+        bar.note("stopped")
+    assert stream.getvalue() == ""

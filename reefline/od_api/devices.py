@@ -1,0 +1,97 @@
+"""Devices: TensorFlow's distribution strategies by name, GPU memory that grows, and what to do when it runs out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from reefline.errors import ConfigError, OutOfMemoryError
+from reefline.settings import DistributionStrategy
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# Strides of the OD API's feature maps: an input of another size leaves cells that lie half outside.
+_INPUT_STEP_PX = 32
+_MIN_SUGGESTED_INPUT_PX = 96
+
+
+def create_strategy(kind: DistributionStrategy, batch_size: int) -> tf.distribute.Strategy:
+    """Return TensorFlow's own strategy; `batch_size` images are divided among its devices in each step.
+
+    It comes before anything else touches a device: multi_worker can be had at a process' start only.
+
+    Raises:
+        ConfigError: multi_worker without TF_CONFIG, or too late, or the batch does not divide among the devices.
+    """
+    import tensorflow as tf
+
+    let_gpu_memory_grow()
+    if kind is DistributionStrategy.NONE:
+        return tf.distribute.get_strategy()
+    strategy = tf.distribute.MirroredStrategy() if kind is DistributionStrategy.MIRRORED else _join_workers()
+    devices = strategy.num_replicas_in_sync
+    if batch_size % devices:
+        raise ConfigError(
+            f"trainer.batch_size: {batch_size} images do not divide among {devices} devices; expected a multiple of "
+            f"{devices}"
+        )
+    return strategy
+
+
+def _join_workers() -> tf.distribute.Strategy:
+    import tensorflow as tf
+
+    if not os.environ.get("TF_CONFIG"):
+        raise ConfigError(
+            "trainer.strategy: multi_worker needs the environment variable TF_CONFIG, which names the cluster's workers "
+            "and which of them this process is; set it for each worker (docs/models.md)"
+        )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(f"trainer.strategy: the workers cannot be joined: {error}") from error
+
+
+def let_gpu_memory_grow() -> None:
+    """Take GPU memory as it is needed instead of all at once, so that an evaluation beside the training finds some."""
+    import tensorflow as tf
+
+    for device in tf.config.list_physical_devices("GPU"):
+        # Already in use: it was set when the process began, or somebody chose otherwise.
+        with contextlib.suppress(RuntimeError):
+            tf.config.experimental.set_memory_growth(device, True)
+
+
+@contextlib.contextmanager
+def explained_out_of_memory(batch_size: int, input_size_px: int) -> Iterator[None]:
+    """Turn TensorFlow's "OOM when allocating tensor" into what to change.
+
+    Raises:
+        OutOfMemoryError: memory ran out inside.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        if "no space left" in str(error).lower():
+            raise
+        raise OutOfMemoryError(describe_out_of_memory(batch_size, input_size_px)) from error
+
+
+def describe_out_of_memory(batch_size: int, input_size_px: int) -> str:
+    """Return what was asked for and what to try: half the batch, or an input of about 0.7 times the side."""
+    smaller_px = max(_MIN_SUGGESTED_INPUT_PX, int(input_size_px * 0.7) // _INPUT_STEP_PX * _INPUT_STEP_PX)
+    remedies = []
+    if batch_size > 1:
+        remedies.append(f"trainer.batch_size={max(1, batch_size // 2)}")
+    if smaller_px < input_size_px:
+        remedies.append(f"trainer.input_size={smaller_px}")
+    advice = f"try {' or '.join(remedies)}" if remedies else "this model needs a device with more memory"
+    return (
+        f"out of memory with trainer.batch_size {batch_size} at {input_size_px} x {input_size_px} px: {advice}; "
+        "trainer.isolate_evaluation=true frees what an evaluation takes"
+    )

@@ -1,0 +1,105 @@
+"""An evaluation in a process of its own, which gives back all memory of the device when it ends.
+
+The parent starts `python -m reefline.od_api.isolated_evaluation FOLDER`; what it is to do and what it found are files of
+the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reefline.errors import ReeflineError
+from reefline.od_api.evaluation import Evaluation, EvaluationOutcome
+from reefline.od_api.model_config import read_pipeline_config, write_pipeline_config
+
+if TYPE_CHECKING:
+    from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
+
+_CONFIG_FILE = "pipeline.config"
+_PREFIX_FILE = "checkpoint.txt"
+_NUMBERS_FILE = "numbers.json"
+_PICTURES_FILE = "pictures.npz"
+_REPOSITORY = Path(__file__).resolve().parents[2]
+# The cluster is its parent's: the child is a process by itself.
+_CLUSTER_VARIABLE = "TF_CONFIG"
+_SHOWN_LINES = 5
+
+
+def evaluate_in_child(config: TrainEvalPipelineConfig, checkpoint_prefix: str) -> EvaluationOutcome:
+    """Evaluate a checkpoint in a child process.
+
+    Raises:
+        ReeflineError: the child failed; the message holds its last lines.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_pipeline_config(config, folder / _CONFIG_FILE)
+        (folder / _PREFIX_FILE).write_text(checkpoint_prefix)
+        environment = {name: value for name, value in os.environ.items() if name != _CLUSTER_VARIABLE}
+        paths = [str(_REPOSITORY), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        command = [sys.executable, "-m", __name__, str(folder)]
+        run = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+        if run.returncode:
+            last_lines = run.stderr.decode("utf-8", "replace").strip().splitlines()[-_SHOWN_LINES:]
+            raise ReeflineError(
+                f"the evaluation's process ended with code {run.returncode}"
+                + (" (killed: out of memory?)" if run.returncode < 0 else "")
+                + f": {' | '.join(last_lines)}"
+            )
+        return _read_outcome(folder)
+
+
+def evaluate_checkpoint(config: TrainEvalPipelineConfig, checkpoint_prefix: str) -> EvaluationOutcome:
+    """Build a model, restore it and evaluate it once."""
+    import tensorflow as tf
+    from object_detection.builders import model_builder
+
+    from reefline.od_api.tracing import without_autograph
+
+    with without_autograph():
+        model = model_builder.build(config.model, is_training=True)
+    evaluation = Evaluation(config, model)
+    # Variables that are made while the evaluation is traced get the values that wait for them.
+    tf.train.Checkpoint(model=model).read(checkpoint_prefix).expect_partial()
+    return evaluation.run()
+
+
+def _write_outcome(outcome: EvaluationOutcome, folder: Path) -> None:
+    import numpy as np
+
+    numbers = {"scalars": outcome.scalars, "class_ap": outcome.class_ap}
+    (folder / _NUMBERS_FILE).write_text(json.dumps(numbers))
+    np.savez(folder / _PICTURES_FILE, *outcome.pictures)
+
+
+def _read_outcome(folder: Path) -> EvaluationOutcome:
+    import numpy as np
+
+    numbers = json.loads((folder / _NUMBERS_FILE).read_text())
+    with np.load(folder / _PICTURES_FILE) as pictures:
+        return EvaluationOutcome(
+            scalars=numbers["scalars"],
+            class_ap=tuple((name, ap) for name, ap in numbers["class_ap"]),
+            pictures=tuple(pictures[name] for name in pictures.files),
+        )
+
+
+def _main(folder: Path) -> None:
+    from reefline.od_api import compat
+    from reefline.od_api.devices import let_gpu_memory_grow
+
+    compat.apply()
+    let_gpu_memory_grow()
+    config = read_pipeline_config(folder / _CONFIG_FILE)
+    _write_outcome(evaluate_checkpoint(config, (folder / _PREFIX_FILE).read_text()), folder)
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

@@ -1,0 +1,44 @@
+"""A training in a process of its own, for tests that kill it: `python -m tests.training_process FOLDER DATA SETTINGS`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from reefline.settings import TrainerSettings
+
+REPO_DIR = Path(__file__).resolve().parents[1]
+
+
+def start_training(folder: Path, data: Path, settings: TrainerSettings, **environment: str) -> subprocess.Popen[str]:
+    """Start a training that writes to `folder` what train_detector writes, and its report to training.json."""
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__, str(folder), str(data), settings.to_json()],
+        cwd=REPO_DIR,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _main(folder: Path, data: Path, settings: TrainerSettings) -> None:
+    from reefline.od_api import compat
+
+    compat.apply()
+    from reefline.od_api import model_config
+    from reefline.od_api.training import train_detector
+
+    files = model_config.TrainingFiles(
+        train_records=(str(data / "Split-train" / "*"),),
+        eval_records=(str(data / "Split-eval" / "*"),),
+        label_map=data / "label_map.pbtxt",
+    )
+    config = model_config.build_pipeline_config(model_config.load_template(settings.model), settings, files)
+    train_detector(config, settings, folder, folder / "cache").write(folder / "training.json")
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]), Path(sys.argv[2]), TrainerSettings.from_json(sys.argv[3]))
