@@ -69,6 +69,7 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
         settings=config.trainer.to_json(),
         edge_tpu=config.edgetpu.value,
         code=code_fingerprint("components.trainer", files=[TEMPLATE_DIR / f"{config.trainer.model}.config"]),
+        warm_start_from=str(Path(places.serving) / config.model_name) if config.trainer.warm_start else "",
     )
     # Order alone: training waits for the verdict on the data, yet a changed warning retrains nothing.
     trainer.add_upstream_node(annotation_validator)
