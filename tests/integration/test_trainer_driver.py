@@ -1,0 +1,134 @@
+"""Where a warm start begins, asked of a real ML Metadata store and a real serving folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration import data_types_utils, metadata
+from tfx.orchestration.portable import data_types
+from tfx.types.standard_artifacts import Examples
+
+from components.trainer.driver import TrainerDriver
+from reefline.errors import CheckpointError
+from reefline.serving import push_bundle
+from tests.factories_evaluation import make_facts, write_candidate
+
+SETTINGS = {"settings": '{"num_steps": 6}', "edge_tpu": "required", "code": "c0de"}
+Event = metadata_store_pb2.Event
+
+
+class History:
+    """A workspace in which one training was done, whose model serves."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.handle = metadata.Metadata(metadata.sqlite_metadata_connection_config(str(root / "metadata.db")))
+        self.serving = root / "serving"
+        self.model_run = root / "artifacts" / "6"
+        self.prefix = str(self.model_run / "best" / "ckpt-3")
+
+    def examples(self) -> int:
+        """Record a data set and return its id."""
+        with self.handle as connection:
+            kind = connection.store.put_artifact_type(metadata_store_pb2.ArtifactType(name="Examples"))
+            (identity,) = connection.store.put_artifacts([metadata_store_pb2.Artifact(type_id=kind, uri="/examples")])
+        return identity
+
+    def train(self, examples: int, started_from: str = "") -> None:
+        """Record a training of `examples` and a later run that took it from the cache, and leave its checkpoint."""
+        with self.handle as connection:
+            store = connection.store
+            kind = store.put_artifact_type(metadata_store_pb2.ArtifactType(name="ModelRun"))
+            run = metadata_store_pb2.Artifact(type_id=kind, uri=str(self.model_run))
+            run.custom_properties["warm_start_checkpoint"].string_value = started_from
+            (run_id,) = store.put_artifacts([run])
+            kind = store.put_execution_type(metadata_store_pb2.ExecutionType(name="Trainer"))
+            for properties in (SETTINGS, {**SETTINGS, "settings": "from the cache"}):
+                execution = metadata_store_pb2.Execution(type_id=kind)
+                for name, value in properties.items():
+                    execution.custom_properties[name].string_value = value
+                (execution_id,) = store.put_executions([execution])
+                store.put_events(
+                    [
+                        Event(artifact_id=examples, execution_id=execution_id, type=Event.INPUT),
+                        Event(artifact_id=run_id, execution_id=execution_id, type=Event.OUTPUT),
+                    ]
+                )
+        Path(self.prefix).parent.mkdir(parents=True)
+        Path(f"{self.prefix}.index").write_bytes(b"index")
+
+    def push(self) -> None:
+        push_bundle(write_candidate(self.root / "candidate"), make_facts(checkpoint=self.prefix), self.serving)
+
+    def resolve(self, examples: int, **changes: str) -> str:
+        """Run the driver and return the checkpoint that it chose."""
+        artifact = Examples()
+        artifact.uri, artifact.id = "/examples", examples
+        properties = {**SETTINGS, "warm_start_from": str(self.serving / "detector"), **changes}
+        info = data_types.ExecutionInfo(input_dict={"examples": [artifact]}, exec_properties=properties)
+        output = TrainerDriver(self.handle).run(info)
+        return str(data_types_utils.get_metadata_value(output.exec_properties["warm_start_checkpoint"]))
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path)
+
+
+def test_without_the_wish_nothing_is_looked_at(history: History) -> None:
+    examples = history.examples()
+    history.train(examples)
+    history.push()
+    assert history.resolve(examples, warm_start_from="") == ""
+
+
+def test_a_first_run_has_no_start(history: History) -> None:
+    assert history.resolve(history.examples()) == ""
+
+
+def test_what_serves_is_the_start_of_another_data_set(history: History) -> None:
+    history.train(history.examples())
+    history.push()
+    assert history.resolve(history.examples()) == history.prefix
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in SETTINGS])
+def test_what_serves_is_the_start_of_another_training(history: History, name: str) -> None:
+    examples = history.examples()
+    history.train(examples)
+    history.push()
+    assert history.resolve(examples, **{name: "another"}) == history.prefix
+
+
+@pytest.mark.parametrize("started_from", [pytest.param("", id="anew"), pytest.param("/runs/2/best/ckpt-9", id="warm")])
+def test_the_training_behind_what_serves_starts_where_it_did(history: History, started_from: str) -> None:
+    examples = history.examples()
+    history.train(examples, started_from)
+    history.push()
+    assert history.resolve(examples) == started_from
+
+
+def test_a_model_of_another_workspace_is_a_start(history: History) -> None:
+    """Its training is not in this ML Metadata; its checkpoint is what counts."""
+    Path(history.prefix).parent.mkdir(parents=True)
+    Path(f"{history.prefix}.index").write_bytes(b"index")
+    history.push()
+    assert history.resolve(history.examples()) == history.prefix
+
+
+def test_a_start_that_is_gone_stops_the_run(history: History) -> None:
+    history.train(history.examples())
+    history.push()
+    Path(f"{history.prefix}.index").unlink()
+    with pytest.raises(CheckpointError, match=r"ckpt-3, which is not there any more; restore it, or set"):
+        history.resolve(history.examples())
+
+
+def test_a_start_that_is_gone_does_not_matter_to_its_own_training(history: History) -> None:
+    examples = history.examples()
+    history.train(examples)
+    history.push()
+    Path(f"{history.prefix}.index").unlink()
+    assert history.resolve(examples) == ""
