@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, Optional
 
 import typer
 
@@ -44,6 +44,26 @@ def doctor(workspace: WorkspaceOption = Path("workspace")) -> None:
     typer.echo(f"{problems} problem(s) found" if problems else "all that is required is there")
     if problems:
         raise typer.Exit(2)
+
+
+@app.command()
+def verify(
+    config: Annotated[
+        Optional[Path], typer.Option(metavar="FILE", help="a YAML config; as local_runner.py takes it")
+    ] = None,
+    data: Annotated[Optional[Path], typer.Option(metavar="DIR", help="a folder of images with VOC annotations")] = None,
+    overrides: Annotated[
+        Optional[list[str]],
+        typer.Option("--set", metavar="KEY=VALUE", help="override a value of the config; may be repeated"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
+) -> None:
+    """Try a run in small: every problem, the model's shapes and memory, and how long the whole training will take."""
+    from reefline.verification.command import run_verification
+    from reefline.verification.verify import VerifyRequest
+
+    request = VerifyRequest(config_file=config, data_dir=data, overrides=tuple(overrides or ()))
+    raise typer.Exit(run_verification(request, as_json=as_json))
 
 
 @app.command()

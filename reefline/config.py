@@ -94,10 +94,14 @@ _Loader.add_implicit_resolver(
 
 @dataclass(frozen=True)
 class ExaminedConfig:
-    """What came of reading a config; `config` is None where a problem keeps it from being understood."""
+    """What came of reading a config; `config` is None where too little of it can be understood.
+
+    `replaced` are the dotted names of the values that cannot be, in whose place the config has its defaults.
+    """
 
     config: Optional[PipelineConfig]
     problems: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
 
 def choose_config_file(config_file: Optional[Path], data_dir: Optional[Path]) -> Path:
@@ -120,12 +124,37 @@ def load_config(path: Path, overrides: Sequence[Override] = ()) -> PipelineConfi
 
 
 def examine_config(path: Path, overrides: Sequence[Override] = ()) -> ExaminedConfig:
-    """Read a config as `load_config` does; a contradiction is told and does not hide the config from further checks."""
+    """Read a config as `load_config` does, but go on after a problem: whoever asks wants to know of all of them."""
     try:
-        config = _validate(_read_record(path, overrides), str(path))
+        record = _read_record(path, overrides)
     except ConfigError as error:
         return ExaminedConfig(None, error.problems)
-    return ExaminedConfig(config, _find_contradictions(config, str(path)))
+    problems: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    try:
+        config = _parse(record)
+    except pydantic.ValidationError as error:
+        problems = tuple(_describe(problem, str(path)) for problem in error.errors())
+        places = [problem["loc"] for problem in error.errors()]
+        replaced = tuple(".".join(map(str, place)) for place in places)
+        try:
+            config = _parse(_leave_out(record, places))
+        except pydantic.ValidationError:
+            return ExaminedConfig(None, problems, replaced)
+    contradictions = _find_contradictions(config, str(path))
+    problems += tuple(text for text in contradictions if not any(name in text for name in replaced))
+    return ExaminedConfig(config, problems, replaced)
+
+
+def _leave_out(record: Mapping[str, Any], places: Sequence[tuple[int | str, ...]]) -> dict[str, Any]:
+    """Return a copy of `record` without the values at `places`; an item of a list takes its list along."""
+    heads = {str(place[0]) for place in places if len(place) == 1 or not isinstance(record.get(str(place[0])), Mapping)}
+    kept = {key: value for key, value in record.items() if key not in heads}
+    for key, value in kept.items():
+        below = [place[1:] for place in places if place[0] == key]
+        if below:
+            kept[key] = _leave_out(value, below)
+    return kept
 
 
 def _read_record(path: Path, overrides: Sequence[Override]) -> dict[str, Any]:
@@ -150,10 +179,14 @@ def parse_config(record: Mapping[str, Any], *, source: str) -> PipelineConfig:
 
 def _validate(record: Mapping[str, Any], source: str) -> PipelineConfig:
     try:
-        # Strict JSON mode takes names for enums and lists for tuples, yet no "50" for 50 and no true for 1.
-        return PipelineConfig.model_validate_json(json.dumps(record, default=str), strict=True)
+        return _parse(record)
     except pydantic.ValidationError as error:
         raise ConfigError(*(_describe(problem, source) for problem in error.errors())) from None
+
+
+def _parse(record: Mapping[str, Any]) -> PipelineConfig:
+    # Strict JSON mode takes names for enums and lists for tuples, yet no "50" for 50 and no true for 1.
+    return PipelineConfig.model_validate_json(json.dumps(record, default=str), strict=True)
 
 
 def parse_override(text: str) -> Override:

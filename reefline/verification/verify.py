@@ -1,0 +1,233 @@
+"""The verification itself: config, data, model, some steps and an evaluation, and every problem on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reefline.cache import cache_directory
+from reefline.config import PipelineConfig, choose_config_file, examine_config, parse_override
+from reefline.data.source import provide_data
+from reefline.label_map import LabelMap, read_label_map, write_label_map
+from reefline.settings import TrainerSettings
+from reefline.verification.estimate import estimate_run
+from reefline.verification.gathering import ProblemGatherer
+from reefline.verification.memory import read_available_bytes, read_peak_resident_bytes
+from reefline.verification.records import MemoryUse, Timings, VerificationReport
+from reefline.verification.rules import (
+    check_anchors,
+    check_counts,
+    check_learning_rates,
+    check_losses,
+    check_memory,
+    check_settings,
+)
+from reefline.verification.sample import DataSample, take_sample
+
+if TYPE_CHECKING:
+    from reefline.od_api import model_config
+    from reefline.od_api.probe import ModelProbe
+
+
+@dataclass(frozen=True)
+class VerifyRequest:
+    """What the command line asks for; None where it does not say."""
+
+    config_file: Path | None
+    data_dir: Path | None
+    overrides: tuple[str, ...] = ()
+
+
+def verify(request: VerifyRequest, work_dir: Path, say: Callable[[str], None]) -> VerificationReport:
+    """Find every problem of a run that can be found in a minute or two, and measure how long the run will take.
+
+    `work_dir` is an empty folder for records and a generated data set; `say` takes one line on what is being done. What
+    cannot be looked at because of a problem is left out, and everything else goes on.
+    """
+    config_file = choose_config_file(request.config_file, request.data_dir)
+    gatherer = ProblemGatherer()
+    config, is_whole = _read_config(config_file, request.overrides, gatherer)
+    report = VerificationReport(config=str(config_file), model_name=config.model_name if config else "")
+    if config is None:
+        if request.data_dir is not None:
+            # All that can be said of the data without a config: whether the folder is there.
+            with gatherer.gathering():
+                provide_data(request.data_dir, None, work_dir, say)
+    else:
+        report = _Examination(config, gatherer, report, work_dir, say).run(request.data_dir, build_model=is_whole)
+    return replace(report, problems=gatherer.problems)
+
+
+def _read_config(
+    config_file: Path, overrides: Sequence[str], gatherer: ProblemGatherer
+) -> tuple[PipelineConfig | None, bool]:
+    """Return the config, None where too little of it can be understood, and whether all of it can."""
+    parsed = []
+    for text in overrides:
+        with gatherer.gathering():
+            parsed.append(parse_override(text))
+    examined = examine_config(config_file, parsed)
+    gatherer.add_errors(examined.problems)
+    gatherer.distrust(examined.replaced)
+    return examined.config, not examined.replaced and len(parsed) == len(overrides)
+
+
+class _Examination:
+    """The state of one verification whose config can be read: the report as far as it has come."""
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        gatherer: ProblemGatherer,
+        report: VerificationReport,
+        work_dir: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self._config = config
+        self._settings: TrainerSettings = config.trainer
+        self._gatherer = gatherer
+        self._report = report
+        self._work_dir = work_dir
+        self._say = say
+
+    def run(self, data_dir: Path | None, *, build_model: bool) -> VerificationReport:
+        """Look at everything that can be looked at, and return the report without its problems.
+
+        Without `build_model` the model's config is looked at, and no model is built from it.
+        """
+        from reefline.od_api import trial
+
+        self._gatherer.add(check_settings(self._settings))
+        self._say("starting TensorFlow")
+        import_s = trial.load_libraries()
+        sample = self._read_data(data_dir)
+        checkpoint = self._find_checkpoint()
+        pipeline_config = self._build_config(sample)
+        if pipeline_config is not None and build_model:
+            memory = self._probe(pipeline_config, sample)
+            if memory is not None and sample is not None:
+                self._try(pipeline_config, sample, checkpoint, import_s, memory)
+        return self._report
+
+    def _read_data(self, data_dir: Path | None) -> DataSample | None:
+        with self._gatherer.gathering():
+            folder = provide_data(data_dir, self._config.demo, self._work_dir / "demo_data", self._say)
+            self._say("looking at the data")
+            sample = take_sample(folder, self._config.data, self._work_dir / "records")
+            self._gatherer.add(sample.problems)
+            self._gatherer.add(check_counts(self._settings, sample.facts))
+            self._report = replace(self._report, data=sample.facts)
+            return sample
+        return None
+
+    def _find_checkpoint(self) -> str | None:
+        """Return the prefix of the fine-tune checkpoint; one from a URL is downloaded, and kept for the run."""
+        from reefline.od_api.fine_tune import resolve_checkpoint
+
+        if self._settings.fine_tune_checkpoint is None:
+            return None
+        with self._gatherer.gathering_everything("trainer.fine_tune_checkpoint"):
+            return resolve_checkpoint(self._settings.fine_tune_checkpoint, cache_directory() / "checkpoints")
+        return None
+
+    def _build_config(self, sample: DataSample | None) -> Any | None:
+        """Return the pipeline.config, None where it cannot be built on; without data it has one class and no files."""
+        from reefline.od_api import model_config
+        from reefline.od_api.config_rules import find_config_problems
+
+        with self._gatherer.gathering():
+            template = model_config.load_template(self._settings.model)
+            config = model_config.build_pipeline_config(template, self._settings, self._training_files(sample))
+            label_map = read_label_map(config.train_input_reader.label_map_path)
+            problems = find_config_problems(config, label_map)
+            self._gatherer.add_errors(problems)
+            if not problems:
+                return config
+        return None
+
+    def _training_files(self, sample: DataSample | None) -> model_config.TrainingFiles:
+        from reefline.od_api import model_config
+
+        if sample is None:
+            label_map = self._work_dir / "label_map.pbtxt"
+            write_label_map(label_map, LabelMap(("object",)))
+            return model_config.TrainingFiles((), (), label_map)
+        boxes = max(1, sample.facts.max_boxes_per_image)
+        return model_config.TrainingFiles((sample.train_records,), (sample.eval_records,), sample.label_map, boxes)
+
+    def _probe(self, config: Any, sample: DataSample | None) -> MemoryUse | None:
+        """Build the model and look at it; return what memory it needs, None where it cannot be trained."""
+        from reefline.od_api import probe as probe_module
+
+        self._say(f"building {self._settings.model}")
+        with self._gatherer.gathering_everything("pipeline.config, building the model"):
+            self._gatherer.add(check_learning_rates(probe_module.read_learning_rates(config)))
+            probe = probe_module.probe_model(config, self._settings.model)
+            self._report = replace(self._report, model=probe.facts)
+            if sample is not None:
+                threshold = probe_module.read_match_threshold(config)
+                fit = probe_module.measure_anchor_fit(probe.anchors_yxyx, sample.boxes_yxyx, threshold)
+                self._report = replace(self._report, anchors=fit)
+                self._gatherer.add(check_anchors(fit, probe_module.describe_anchor_remedy(config)))
+            return self._reckon_memory(probe)
+        return None
+
+    def _reckon_memory(self, probe: ModelProbe) -> MemoryUse | None:
+        from reefline.od_api.trial import read_gpu_limit_bytes
+
+        batch_size, per_image = self._settings.batch_size, probe.activation_bytes_per_image
+        gpu_limit = read_gpu_limit_bytes()
+        available = read_available_bytes() if gpu_limit is None else gpu_limit
+        memory = MemoryUse(probe.estimate_training_bytes(batch_size), available, weights=probe.weights_bytes)
+        self._report = replace(self._report, memory=memory)
+        problems = check_memory(memory, per_image, batch_size)
+        self._gatherer.add(problems)
+        return None if problems else memory
+
+    def _try(
+        self,
+        config: Any,
+        sample: DataSample,
+        checkpoint: str | None,
+        import_s: float,
+        memory: MemoryUse,
+    ) -> None:
+        """Train and evaluate for real, and estimate the whole run from it."""
+        from reefline.od_api.trial import Trial, read_gpu_peak_bytes
+
+        self._say("running the first steps")
+        with self._gatherer.gathering_everything("the first steps"):
+            trial = Trial(config, self._settings.seed)
+            if checkpoint is not None and self._settings.fine_tune_checkpoint is not None:
+                with self._gatherer.gathering():
+                    trial.step.load_fine_tune_checkpoint(checkpoint, self._settings.fine_tune_checkpoint.type)
+            trained = trial.train()
+            self._report = replace(self._report, first_loss=trained.results[0].total_loss)
+            for number, result in enumerate(trained.results, start=1):
+                problems = check_losses(number, result.losses, result.source_ids)
+                if problems:
+                    self._gatherer.add(problems)
+                    return
+            self._say("evaluating")
+            evaluated = trial.evaluate(sample.eval_images)
+            timings = Timings(
+                start_s=import_s + trained.build_s,
+                first_step_s=trained.first_step_s,
+                step_s=trained.step_s,
+                first_evaluation_s=evaluated.first_s,
+                evaluation_image_s=evaluated.image_s,
+            )
+            self._report = replace(
+                self._report,
+                timings=timings,
+                estimate=estimate_run(self._settings, sample.facts, timings),
+                memory=replace(
+                    memory,
+                    peak_resident=read_peak_resident_bytes(),
+                    weights=trained.weights_bytes,
+                    optimizer=trained.optimizer_bytes,
+                    gpu_peak=read_gpu_peak_bytes(),
+                ),
+            )
