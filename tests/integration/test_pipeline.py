@@ -38,6 +38,7 @@ def _parameters(compiled: Any) -> dict[str, str]:
         pytest.param("data.eval_fraction=0.3", {"VocExampleGen"}, id="data"),
         pytest.param("validation.min_box_px=3", {"AnnotationValidator"}, id="validation"),
         pytest.param("trainer.num_steps=7", {"Trainer"}, id="trainer"),
+        pytest.param("trainer.warm_start=true", {"Trainer"}, id="warm-start"),
         pytest.param("exporter.max_detections=7", {"EdgeTpuExporter"}, id="exporter"),
         pytest.param("gate.min_map=0.7", {"Evaluator"}, id="gate"),
         pytest.param("model_name=other", {"ServingBundle", "Pusher"}, id="name"),
@@ -47,6 +48,12 @@ def _parameters(compiled: Any) -> dict[str, str]:
 def test_a_setting_reaches_its_own_component_only(override: str, reached: set[str]) -> None:
     before, after = _parameters(_compile()), _parameters(_compile(override))
     assert {node for node in before if before[node] != after[node]} == reached
+
+
+def test_a_warm_start_asks_for_what_serves_under_its_own_name() -> None:
+    (trainer,) = (text for node, text in _parameters(_compile("trainer.warm_start=true")).items() if node == "Trainer")
+    assert '"/ws/serving/demo"' in trainer
+    assert "/ws/serving" not in _parameters(_compile())["Trainer"]
 
 
 def test_equal_configs_give_equal_pipelines() -> None:
