@@ -79,19 +79,23 @@ def train_detector(
     if state.step == loop.state.step:
         # All was done before: nothing has built the model yet, whose parameters are counted below.
         step.build()
-    best = loop.state.best
-    if best is None:
-        raise RuntimeError("a training run ended without an evaluation")
+    report = _report(loop.state, stop_reason, step.parameters)
     if step.is_chief:
-        store.copy_to(directory / "best", best.step)
+        store.copy_to(directory / "best", report.best_step)
+    return report
+
+
+def _report(state: TrainingState, stop_reason: StopReason, parameters: int) -> TrainingReport:
+    if state.best is None:
+        raise RuntimeError("a training run ended without an evaluation")
     return TrainingReport(
-        steps=loop.state.step,
-        best_step=best.step,
-        best_map=best.map,
+        steps=state.step,
+        best_step=state.best.step,
+        best_map=state.best.map,
         stop_reason=stop_reason,
-        seconds=round(loop.state.seconds, 3),
-        parameters=step.parameters,
-        evaluations=loop.state.evaluations,
+        seconds=round(state.seconds, 3),
+        parameters=parameters,
+        evaluations=state.evaluations,
     )
 
 
@@ -126,7 +130,8 @@ def _describe_stop(reason: StopReason, state: TrainingState) -> str:
     found = "no ground truth to measure" if best is None or best.map is None else f"best mAP {best.map:.3f}"
     where = f" at step {best.step}" if best else ""
     if reason is StopReason.EARLY_STOPPING:
-        return f"stopped early at step {state.step}: {state.evaluations_since_best} evaluations without gain; {found}{where}"
+        without_gain = f"{state.evaluations_since_best} evaluations without gain"
+        return f"stopped early at step {state.step}: {without_gain}; {found}{where}"
     return f"all {state.step} steps done; {found}{where}"
 
 
