@@ -139,6 +139,7 @@ def test_nothing_is_left_for_later() -> None:
         pytest.param(["local_runner.py", "--help"], id="local_runner"),
         pytest.param(["-m", "reefline", "--help"], id="reefline"),
         pytest.param(["-m", "reefline", "doctor", "--help"], id="doctor"),
+        pytest.param(["-m", "reefline", "verify", "--help"], id="verify"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from reefline.config import PipelineConfig, load_config, parse_config, parse_override
+from reefline.config import (
+    PipelineConfig,
+    choose_config_file,
+    examine_config,
+    load_config,
+    parse_config,
+    parse_override,
+)
 from reefline.errors import ConfigError
 from reefline.settings import EdgeTpuTarget, Severity
 
@@ -223,3 +230,51 @@ def test_checkpoint_urls_stay_urls(write) -> None:
 def test_messages_name_the_file() -> None:
     with pytest.raises(ConfigError, match=re.escape("somewhere.yaml: gate")):
         parse_config({"model_name": "x", "trainer": {"model": "ssd_mobilenet_v2_tiny"}}, source="somewhere.yaml")
+
+
+def test_examining_goes_on_after_a_problem(write) -> None:
+    overrides = ["trainer.batch_size=0", "trainer.augmentations=[no]", "data.eval_fraction=0.7", "data.test_fraction=1"]
+    path = write(MINIMAL)
+    examined = examine_config(path, [parse_override(text) for text in overrides])
+    assert examined.replaced == ("trainer.batch_size", "trainer.augmentations.0")
+    assert [re.sub(r"^.*c\.yaml: ", "", problem).partition(":")[0] for problem in examined.problems] == [
+        "trainer.batch_size",
+        "trainer.augmentations.0",
+        "data.eval_fraction + data.test_fraction",
+    ]
+    assert examined.config is not None
+    assert examined.config.trainer.batch_size == 16
+    assert examined.config.data.test_fraction == 1.0
+
+
+def test_examining_does_not_draw_conclusions_from_defaults(write) -> None:
+    """That the Edge TPU is required is the default, not what the config says."""
+    overrides = ["edgetpu=nevr", "trainer.model=efficientdet_d0"]
+    examined = examine_config(write(MINIMAL), [parse_override(text) for text in overrides])
+    assert len(examined.problems) == 1
+    assert "edgetpu: found 'nevr'" in examined.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param("[", "not valid YAML", id="no-yaml"),
+        pytest.param("model_name: cells\ngate: {}\n", "trainer: this section or value is missing", id="no-trainer"),
+    ],
+)
+def test_too_little_to_examine(write, text: str, problem: str) -> None:
+    examined = examine_config(write(text))
+    assert examined.config is None
+    assert problem in examined.problems[0]
+
+
+def test_a_good_config_has_nothing_to_tell(write) -> None:
+    examined = examine_config(write(MINIMAL))
+    assert examined.problems == examined.replaced == ()
+    assert examined.config == load_config(write(MINIMAL))
+
+
+def test_the_config_that_a_command_line_means() -> None:
+    assert choose_config_file(Path("x.yaml"), Path("d")) == Path("x.yaml")
+    assert choose_config_file(None, Path("d")).name == "default.yaml"
+    assert choose_config_file(None, None).name == "demo.yaml"
