@@ -21,6 +21,8 @@ class Site:
     cuts: list[int | None] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     redirect_to: str = ""
+    # The answer's first half comes at once, the rest only when this is set.
+    may_finish: threading.Event | None = None
     requests: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
 
@@ -66,7 +68,12 @@ def _make_handler(site: Site) -> type[http.server.BaseHTTPRequestHandler]:
             for name, value in {**headers, "Connection": "close"}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            half = len(body) // 2 if site.may_finish is not None else len(body)
+            self.wfile.write(body[:half])
+            if site.may_finish is not None:
+                site.may_finish.wait()
+                with contextlib.suppress(OSError):
+                    self.wfile.write(body[half:])
 
         def log_message(self, *_: object) -> None:
             """Keep the tests' output free of it."""

@@ -9,7 +9,10 @@ import pty
 import random
 import resource
 import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from reefline.download_progress import DownloadProgress, format_bytes
 from reefline.errors import DownloadError
 from tests.web_server import Site, serve
 
+REPO_DIR = Path(__file__).resolve().parents[2]
 CONTENT = random.Random(0).randbytes(1_000_000)
 OTHER = random.Random(1).randbytes(1_000_000)
 
@@ -108,9 +112,31 @@ def test_the_next_run_goes_on_where_the_last_was_cut(site: Site, target: Path) -
     assert names(target) == {"model.tar.gz"}
 
 
+def test_a_killed_process_loses_nothing_that_came(site: Site, target: Path) -> None:
+    site.may_finish = threading.Event()
+    code = f"""
+from pathlib import Path
+from reefline.download import download
+download({site.url!r}, Path({str(target)!r}), sha256={sha256(CONTENT)!r})
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=REPO_DIR, stdout=subprocess.DEVNULL)
+    part = target.parent / f"model.tar.gz.{sha256(CONTENT)[:16]}.part"
+    deadline_s = time.monotonic() + 30
+    while not (part.is_file() and part.stat().st_size > 400_000) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    site.may_finish.set()
+    assert not target.exists()
+    kept = part.stat().st_size
+    assert 400_000 < kept <= 500_000
+    get(site, target)
+    assert target.read_bytes() == CONTENT
+    assert site.asked_ranges == [None, f"bytes={kept}-"]
+
+
 def test_the_message_of_a_cut_says_what_is_kept(site: Site, target: Path) -> None:
     site.cuts = [400_000]
-    site.statuses = []
     with pytest.raises(
         DownloadError, match=r"the 400.0 kB that are there are kept, and the next run goes on"
     ) as caught:
