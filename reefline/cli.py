@@ -66,6 +66,19 @@ def verify(
     raise typer.Exit(run_verification(request, as_json=as_json))
 
 
+@app.command("train-worker")
+def train_worker(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="what the first worker's run prints")],
+) -> None:
+    """Take part in a training of several workers (trainer.strategy: multi_worker); TF_CONFIG says as which one."""
+    from reefline.training_job import run_job
+
+    try:
+        run_job(folder)
+    except UserError as error:
+        _fail(error)
+
+
 @app.command()
 def rollback(
     workspace: WorkspaceOption = Path("workspace"),

@@ -1,4 +1,4 @@
-"""A training in a process of its own, for tests that kill it: `python -m tests.training_process FOLDER DATA SETTINGS`."""
+"""A training in a process of its own, for tests that kill it: run as a module, with folder, data and settings."""
 
 from __future__ import annotations
 

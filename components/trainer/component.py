@@ -8,11 +8,18 @@ from tfx.types.standard_artifacts import Config, Examples, ModelRun
 
 from components.trainer.driver import WARM_START_PROPERTY, TrainerDriver
 from reefline.cache import cache_directory
-from reefline.settings import EdgeTpuTarget, TrainerSettings
+from reefline.settings import DistributionStrategy, EdgeTpuTarget, TrainerSettings
+from reefline.training_job import (
+    CONFIG_FILE,
+    JOB_FILE,
+    REPORT_FILE,
+    TrainingJob,
+    run_job,
+    run_job_in_child,
+)
 from reefline.unfinished import hand_over, open_unfinished
 
 MAX_BOXES_PROPERTY = "max_boxes_per_image"
-REPORT_FILE = "training.json"
 
 
 @component
@@ -39,7 +46,6 @@ def Trainer(
     compat.apply()
     from reefline.label_map import read_label_map
     from reefline.od_api import model_config
-    from reefline.od_api.training import train_detector
 
     trainer_settings = TrainerSettings.from_json(settings)
     output, records = Path(model_run.uri), Path(examples.uri)
@@ -55,11 +61,12 @@ def Trainer(
     model_config.verify_pipeline_config(config, read_label_map(files.label_map))
     # All that the cache key holds: a run that was stopped is gone on with only where nothing has changed.
     directory = open_unfinished(output, (settings, edge_tpu, code, examples.uri, label_map.uri, warm_start_checkpoint))
-    model_config.write_pipeline_config(config, directory / "pipeline.config")
-    report = train_detector(
-        config, trainer_settings, directory, cache_directory() / "checkpoints", warm_start_checkpoint
-    )
-    report.write(directory / REPORT_FILE)
+    model_config.write_pipeline_config(config, directory / CONFIG_FILE)
+    TrainingJob(trainer_settings, warm_start_checkpoint, cache_directory() / "checkpoints").write(directory / JOB_FILE)
+    if trainer_settings.strategy is DistributionStrategy.MULTI_WORKER:
+        report = run_job_in_child(directory)
+    else:
+        report = run_job(directory)
     hand_over(directory, output, finished_file=REPORT_FILE)
     model_run.set_int_custom_property("best_step", report.best_step)
     model_run.set_string_custom_property(WARM_START_PROPERTY, warm_start_checkpoint)

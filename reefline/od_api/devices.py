@@ -46,8 +46,8 @@ def _join_workers() -> tf.distribute.Strategy:
 
     if not os.environ.get("TF_CONFIG"):
         raise ConfigError(
-            "trainer.strategy: multi_worker needs the environment variable TF_CONFIG, which names the cluster's workers "
-            "and which of them this process is; set it for each worker (docs/models.md)"
+            "trainer.strategy: multi_worker needs the environment variable TF_CONFIG, which names the cluster's "
+            "workers and which of them this process is; set it for each worker (docs/models.md)"
         )
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()

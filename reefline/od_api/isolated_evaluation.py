@@ -1,7 +1,7 @@
 """An evaluation in a process of its own, which gives back all memory of the device when it ends.
 
-The parent starts `python -m reefline.od_api.isolated_evaluation FOLDER`; what it is to do and what it found are files of
-the folder.
+The parent starts `python -m reefline.od_api.isolated_evaluation FOLDER`; what it is to do and what it found are files
+of the folder.
 """
 
 from __future__ import annotations

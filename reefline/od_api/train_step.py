@@ -1,7 +1,7 @@
 """One training step of the OD API, traced once.
 
-Stands on `model_builder.build`, `inputs.train_input`, `optimizer_builder.build` and `model_lib_v2.eager_train_step`: what
-`model_lib_v2.train_loop` calls, without its own loop.
+Stands on `model_builder.build`, `inputs.train_input`, `optimizer_builder.build` and `model_lib_v2.eager_train_step`:
+what `model_lib_v2.train_loop` calls, without its own loop.
 """
 
 from __future__ import annotations
@@ -60,6 +60,9 @@ class TrainStep:
             self.optimizer, (self._learning_rate,) = optimizer_builder.build(
                 self._train_config.optimizer, global_step=self.global_step
             )
+        if self._strategy.num_replicas_in_sync > 1:
+            # Layers that are made inside a replica's function cannot wait there for other replicas' statistics.
+            self.build()
         self._batches = iter(self.dataset)
         self._function = tf.function(self._run_on_devices, autograph=False, reduce_retracing=True)
 

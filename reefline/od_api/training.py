@@ -6,6 +6,7 @@ whole; a process that is killed at any moment loses what came after, and nothing
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import time
@@ -26,7 +27,7 @@ from reefline.od_api.model_config import with_synchronized_batch_norm
 from reefline.od_api.train_step import StepResult, TrainStep
 from reefline.od_api.training_log import TrainingLog
 from reefline.progress import TrainingProgress
-from reefline.settings import TrainerSettings
+from reefline.settings import DistributionStrategy, TrainerSettings
 from reefline.training_report import EvaluationPoint, StopReason, TrainingReport, TrainingState
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 STATE_FILE = "state.json"
 SUMMARY_EVERY_STEPS = 20
 CHECKPOINTS_TO_KEEP = 3
+_POLL_S = 0.2
 
 
 def train_detector(
@@ -118,8 +120,11 @@ def _seed_everything(seed: int) -> None:
 def _choose_evaluation(
     config: TrainEvalPipelineConfig, settings: TrainerSettings, step: TrainStep
 ) -> Callable[[str], EvaluationOutcome]:
-    """Return what evaluates: the model in memory, or in a child process the checkpoint whose prefix it is given."""
-    if settings.isolate_evaluation:
+    """Return what evaluates: the model in memory, or in a child process the checkpoint whose prefix it is given.
+
+    One of several workers cannot evaluate the model in memory, whose parts the others hold.
+    """
+    if settings.isolate_evaluation or settings.strategy is DistributionStrategy.MULTI_WORKER:
         return lambda prefix: evaluate_in_child(config, prefix)
     evaluation = Evaluation(config, step.model)
     return lambda _: evaluation.run()
@@ -183,13 +188,15 @@ class _Loop:
         every = self._settings.steps_per_eval
         last = min((self.state.step // every + 1) * every, self._settings.num_steps)
         done = self.state.step
-        with Interruption() as interruption:
-            while done < last and not interruption.requested:
+        # Workers save together, which one that stops by itself would keep all from.
+        is_alone = self._settings.strategy is not DistributionStrategy.MULTI_WORKER
+        with Interruption() if is_alone else contextlib.nullcontext() as interruption:
+            while done < last and not (interruption and interruption.requested):
                 done += 1
                 self._train_one_step(done)
             self._store.save(done)
             self._remember(replace(self.state, step=done, seconds=time.monotonic() - self._started_s))
-            if interruption.requested:
+            if interruption and interruption.requested:
                 self._progress.note(f"stopped at step {done}, which is saved: the same command goes on from there")
 
     def _train_one_step(self, number: int) -> None:
@@ -201,6 +208,9 @@ class _Loop:
             self._log.step(result.losses, learning_rate, number)
 
     def _evaluate(self) -> None:
+        if not self._is_chief:
+            self.state = self._await_evaluation()
+            return
         started_s = time.monotonic()
         step = self.state.step
         outcome = self._evaluate_checkpoint(self._store.prefix(step))
@@ -210,6 +220,14 @@ class _Loop:
         self._remember(replace(self.state.with_evaluation(point), seconds=seconds))
         self._progress.evaluation(point, self.state.best, time.monotonic() - started_s)
         self._store.keep({*self._store.steps()[-CHECKPOINTS_TO_KEEP:], *self._best_step()})
+
+    def _await_evaluation(self) -> TrainingState:
+        """Return what the first worker found: it alone evaluates."""
+        while True:
+            state = TrainingState.read(self._state_file)
+            if any(point.step == self.state.step for point in state.evaluations):
+                return state
+            time.sleep(_POLL_S)
 
     def _best_step(self) -> tuple[int, ...]:
         return (self.state.best.step,) if self.state.best else ()

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reefline.errors import CheckpointError
+from reefline.errors import CheckpointError, ReeflineError
 from reefline.od_api import compat
 from reefline.settings import TrainerSettings
 from reefline.training_report import TrainingReport, TrainingState
@@ -175,3 +175,28 @@ def _wait_for_evaluations(folder: Path, count: int, process: subprocess.Popen[st
         assert process.poll() is None, process.communicate()[1][-2000:]
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_an_evaluation_in_a_process_of_its_own_finds_the_same(killed: Path, resumed: str, data: Path) -> None:
+    compat.apply()
+    from reefline.od_api.isolated_evaluation import evaluate_checkpoint, evaluate_in_child
+    from tests.integration.test_training_and_export import make_config
+
+    config = make_config(data, SETTINGS)
+    config.eval_config.num_visualizations = 1
+    prefix = str(killed / "checkpoints" / "ckpt-8")
+    apart, here = evaluate_in_child(config, prefix), evaluate_checkpoint(config, prefix)
+    assert apart.scalars == pytest.approx(here.scalars, rel=1e-5)
+    assert apart.class_ap == here.class_ap
+    np.testing.assert_array_equal(apart.pictures[0].shape, here.pictures[0].shape)
+    found = TrainingReport.read(killed / "training.json").evaluations[-1]
+    assert apart.loss == pytest.approx(found.loss, rel=1e-4)
+
+
+def test_a_failed_evaluation_says_what_its_process_said(killed: Path, resumed: str, data: Path) -> None:
+    compat.apply()
+    from reefline.od_api.isolated_evaluation import evaluate_in_child
+    from tests.integration.test_training_and_export import make_config
+
+    with pytest.raises(ReeflineError, match=r"the evaluation's process ended with code 1: .*nowhere"):
+        evaluate_in_child(make_config(data, SETTINGS), str(killed / "nowhere"))

@@ -23,7 +23,7 @@ def number(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
 
 def test_the_first_signal_waits_until_work_is_safe(number: signal.Signals) -> None:
     safe = False
-    with pytest.raises(KeyboardInterrupt), Interruption() as interruption:  # noqa: PT012  what comes after the signal counts
+    with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
         assert not interruption.requested
         signal.raise_signal(number)
         assert interruption.requested
@@ -33,7 +33,7 @@ def test_the_first_signal_waits_until_work_is_safe(number: signal.Signals) -> No
 
 def test_a_second_signal_does_not_wait(number: signal.Signals) -> None:
     late = False
-    with pytest.raises(KeyboardInterrupt), Interruption():  # noqa: PT012  what comes after the signals counts
+    with pytest.raises(KeyboardInterrupt), Interruption():
         signal.raise_signal(number)
         signal.raise_signal(number)
         late = True
@@ -48,7 +48,7 @@ def test_whoever_listened_before_listens_again() -> None:
 
 
 def test_an_error_is_not_hidden_by_a_signal(number: signal.Signals) -> None:
-    with pytest.raises(ValueError, match="broken"), Interruption():  # noqa: PT012  the signal comes first
+    with pytest.raises(ValueError, match="broken"), Interruption():
         signal.raise_signal(number)
         raise ValueError("broken")
 
