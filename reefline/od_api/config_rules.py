@@ -16,6 +16,8 @@ MIN_INPUT_SIZE_PX = 96
 # What the OD API's extractors of these kinds ask for themselves, but only once training has begun.
 MIN_LARGE_INPUT_SIZE_PX = 129
 LARGE_INPUT_EXTRACTORS = ("bifpn", "resnet")
+# A BiFPN adds maps of strides 8 to 128, each to twice the next: a side that 128 does not divide gives maps that differ.
+BIFPN_STRIDE_PX = 128
 MAX_INPUT_SIZE_PX = 2048
 MAX_BATCH_SIZE = 1024
 
@@ -90,7 +92,11 @@ def _check_input_size(config: TrainEvalPipelineConfig) -> list[str]:
     is_large = any(kind in extractor for kind in LARGE_INPUT_EXTRACTORS)
     smallest = MIN_LARGE_INPUT_SIZE_PX if is_large else MIN_INPUT_SIZE_PX
     if all(smallest <= side <= MAX_INPUT_SIZE_PX for side in (height, width)):
-        return []
+        if "bifpn" not in extractor or height % BIFPN_STRIDE_PX == width % BIFPN_STRIDE_PX == 0:
+            return []
+        return [
+            f"trainer.input_size: {width}x{height} px; {extractor} takes multiples of {BIFPN_STRIDE_PX} px only; change it"
+        ]
     return [
         f"trainer.input_size: {width}x{height} px; expected {smallest} to {MAX_INPUT_SIZE_PX} px with {extractor}; "
         "change it"

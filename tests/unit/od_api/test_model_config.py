@@ -7,6 +7,7 @@ import pytest
 from reefline.errors import ConfigError
 from reefline.label_map import LabelMap
 from reefline.od_api import compat, model_config
+from reefline.od_api.config_rules import find_config_problems
 from reefline.settings import Augmentation, EdgeTpuTarget, TrainerSettings
 from tests.factories_training import write_labels
 
@@ -205,3 +206,23 @@ def test_models_other_than_ssd_are_refused(files: model_config.TrainingFiles) ->
     template = model_config.ModelTemplate("other", "model { faster_rcnn { num_classes: 1 } }", edge_tpu=False)
     with pytest.raises(ConfigError, match="model is faster_rcnn"):
         model_config.build_pipeline_config(template, TrainerSettings(model="other"), files)
+
+
+@pytest.mark.parametrize(
+    ("size", "problems"),
+    [
+        pytest.param(
+            160,
+            ["trainer.input_size: 160x160 px; ssd_efficientnet-b0_bifpn_keras takes multiples of 128 px only"],
+            id="160",
+        ),
+        pytest.param(256, [], id="256"),
+    ],
+)
+def test_a_bifpn_takes_multiples_of_its_largest_stride(
+    files: model_config.TrainingFiles, size: int, problems: list[str]
+) -> None:
+    settings = TrainerSettings(model="efficientdet_d0", input_size=size)
+    config = model_config.build_pipeline_config(model_config.load_template("efficientdet_d0"), settings, files)
+    found = find_config_problems(config, LabelMap(names=("red", "blue")))
+    assert [problem.split(";")[0] + ";" + problem.split(";")[1] for problem in found] == problems
