@@ -95,7 +95,8 @@ def _check_input_size(config: TrainEvalPipelineConfig) -> list[str]:
         if "bifpn" not in extractor or height % BIFPN_STRIDE_PX == width % BIFPN_STRIDE_PX == 0:
             return []
         return [
-            f"trainer.input_size: {width}x{height} px; {extractor} takes multiples of {BIFPN_STRIDE_PX} px only; change it"
+            f"trainer.input_size: {width}x{height} px; {extractor} takes multiples of {BIFPN_STRIDE_PX} px only; "
+            "change it"
         ]
     return [
         f"trainer.input_size: {width}x{height} px; expected {smallest} to {MAX_INPUT_SIZE_PX} px with {extractor}; "
