@@ -156,3 +156,13 @@ class TrainStep:
         )
         self.global_step.assign_add(1)
         return dict(losses)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy, TensorFlow and Keras, which otherwise draws a layer's first weights from Python's generator.
+
+    Modules that are imported on the way draw from that one too, and models would differ with what was imported before.
+    """
+    import tensorflow as tf
+
+    tf.keras.utils.set_random_seed(seed)

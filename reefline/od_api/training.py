@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +23,7 @@ from reefline.od_api.export import read_input_size
 from reefline.od_api.fine_tune import StartingPoint, choose_start
 from reefline.od_api.isolated_evaluation import evaluate_in_child
 from reefline.od_api.model_config import with_synchronized_batch_norm
-from reefline.od_api.train_step import StepResult, TrainStep
+from reefline.od_api.train_step import StepResult, TrainStep, seed_everything
 from reefline.od_api.training_log import TrainingLog
 from reefline.progress import TrainingProgress
 from reefline.settings import DistributionStrategy, TrainerSettings
@@ -64,7 +63,7 @@ def train_detector(
     # A download has its own line on the terminal, so it comes before training's.
     start = StartingPoint(None) if state.step else choose_start(settings, warm_start_checkpoint, cache_dir)
     # Another order of the data than the one that was begun with.
-    _seed_everything(settings.seed + state.step)
+    seed_everything(settings.seed + state.step)
     trained = with_synchronized_batch_norm(config) if strategy.num_replicas_in_sync > 1 else config
     step = TrainStep(trained, strategy)
     with TrainingProgress(settings.num_steps, quiet=not step.is_chief) as progress:
@@ -106,15 +105,6 @@ def _begin_from(start: StartingPoint, step: TrainStep, progress: TrainingProgres
         progress.note(start.note)
     if start.prefix is not None:
         progress.note(step.load_fine_tune_checkpoint(start.prefix, start.type).describe())
-
-
-def _seed_everything(seed: int) -> None:
-    import numpy as np
-    import tensorflow as tf
-
-    random.seed(seed)
-    np.random.seed(seed)
-    tf.random.set_seed(seed)
 
 
 def _choose_evaluation(
