@@ -16,8 +16,9 @@ MIN_INPUT_SIZE_PX = 96
 # What the OD API's extractors of these kinds ask for themselves, but only once training has begun.
 MIN_LARGE_INPUT_SIZE_PX = 129
 LARGE_INPUT_EXTRACTORS = ("bifpn", "resnet")
-# A BiFPN adds maps of strides 8 to 128, each to twice the next: a side that 128 does not divide gives maps that differ.
-BIFPN_STRIDE_PX = 128
+# Pyramids add maps to one another, each to twice the next: they are of one size only where these divide the input. (A
+# BiFPN adds all of its strides up to 128, the others those of the backbone up to 32.)
+_PYRAMID_STRIDES_PX = {"bifpn": 128, "fpn": 32}
 MAX_INPUT_SIZE_PX = 2048
 MAX_BATCH_SIZE = 1024
 
@@ -91,17 +92,15 @@ def _check_input_size(config: TrainEvalPipelineConfig) -> list[str]:
     extractor = read_ssd(config).feature_extractor.type
     is_large = any(kind in extractor for kind in LARGE_INPUT_EXTRACTORS)
     smallest = MIN_LARGE_INPUT_SIZE_PX if is_large else MIN_INPUT_SIZE_PX
-    if all(smallest <= side <= MAX_INPUT_SIZE_PX for side in (height, width)):
-        if "bifpn" not in extractor or height % BIFPN_STRIDE_PX == width % BIFPN_STRIDE_PX == 0:
-            return []
+    if not all(smallest <= side <= MAX_INPUT_SIZE_PX for side in (height, width)):
         return [
-            f"trainer.input_size: {width}x{height} px; {extractor} takes multiples of {BIFPN_STRIDE_PX} px only; "
+            f"trainer.input_size: {width}x{height} px; expected {smallest} to {MAX_INPUT_SIZE_PX} px with {extractor}; "
             "change it"
         ]
-    return [
-        f"trainer.input_size: {width}x{height} px; expected {smallest} to {MAX_INPUT_SIZE_PX} px with {extractor}; "
-        "change it"
-    ]
+    stride = next((stride for kind, stride in _PYRAMID_STRIDES_PX.items() if kind in extractor), 1)
+    if height % stride == width % stride == 0:
+        return []
+    return [f"trainer.input_size: {width}x{height} px; {extractor} takes multiples of {stride} px only; change it"]
 
 
 def _check_batches(config: TrainEvalPipelineConfig) -> list[str]:

@@ -11,7 +11,7 @@ from reefline.od_api import compat
 from reefline.od_api.devices import explained_out_of_memory, let_gpu_memory_grow
 from reefline.od_api.evaluation import Evaluation
 from reefline.od_api.probe import count_bytes
-from reefline.od_api.train_step import StepResult, TrainStep
+from reefline.od_api.train_step import StepResult, TrainStep, seed_everything
 
 if TYPE_CHECKING:
     from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
@@ -60,9 +60,7 @@ class Trial:
 
     def __init__(self, config: TrainEvalPipelineConfig, seed: int) -> None:
         """Build the model and its input."""
-        import tensorflow as tf
-
-        tf.keras.utils.set_random_seed(seed)
+        seed_everything(seed)
         started_s = time.monotonic()
         self._config = config
         self.step = TrainStep(config)

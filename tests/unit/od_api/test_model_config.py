@@ -209,20 +209,24 @@ def test_models_other_than_ssd_are_refused(files: model_config.TrainingFiles) ->
 
 
 @pytest.mark.parametrize(
-    ("size", "problems"),
+    ("name", "size", "problems"),
     [
         pytest.param(
-            160,
-            ["trainer.input_size: 160x160 px; ssd_efficientnet-b0_bifpn_keras takes multiples of 128 px only"],
-            id="160",
+            "efficientdet_d0", 160, ["160x160 px; ssd_efficientnet-b0_bifpn_keras takes multiples of 128"], id="d0"
         ),
-        pytest.param(256, [], id="256"),
+        pytest.param("efficientdet_d0", 256, [], id="d0-good"),
+        pytest.param(
+            "ssd_resnet50_fpn_640", 144, ["144x144 px; ssd_resnet50_v1_fpn_keras takes multiples of 32"], id="fpn"
+        ),
+        pytest.param("ssd_mobilenet_v2_fpnlite_320", 160, [], id="fpn-good"),
+        pytest.param("ssd_mobilenet_v2_320", 130, [], id="no-pyramid"),
     ],
 )
-def test_a_bifpn_takes_multiples_of_its_largest_stride(
-    files: model_config.TrainingFiles, size: int, problems: list[str]
+def test_a_pyramid_takes_multiples_of_its_stride(
+    files: model_config.TrainingFiles, name: str, size: int, problems: list[str]
 ) -> None:
-    settings = TrainerSettings(model="efficientdet_d0", input_size=size)
-    config = model_config.build_pipeline_config(model_config.load_template("efficientdet_d0"), settings, files)
+    settings = TrainerSettings(model=name, input_size=size)
+    config = model_config.build_pipeline_config(model_config.load_template(name), settings, files)
     found = find_config_problems(config, LabelMap(names=("red", "blue")))
-    assert [problem.split(";")[0] + ";" + problem.split(";")[1] for problem in found] == problems
+    expected = [f"trainer.input_size: {problem} px only; change it" for problem in problems]
+    assert list(found) == expected
