@@ -11,7 +11,7 @@ import pytest
 
 from tests.factories_runs import QUICK, PipelineRun, run_pipeline
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 WARM = {**QUICK, "demo.images": 24, "trainer.input_size": 96, "trainer.warm_start": True}
 # Steps so small that the weights stay what they were: the start can be seen in the result.

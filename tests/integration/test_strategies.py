@@ -31,12 +31,14 @@ def one_device(folder: Path) -> list[float]:
     return result
 
 
+@pytest.mark.slow
 def test_two_devices_equal_one(folder: Path, one_device: list[float]) -> None:
     process = strategy_process.start(folder, "whole", DistributionStrategy.MIRRORED)
     (result,) = strategy_process.finish([process])
     assert result == pytest.approx(one_device, rel=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(folder: Path, one_device: list[float]) -> None:
     addresses = [f"127.0.0.1:{port}" for port in _free_ports(2)]
     clusters = [
