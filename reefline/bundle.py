@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from reefline.candidate import find_shipped_model, read_labels
+from reefline.candidate import EDGE_TPU_FILE, FLOAT_FILE, INT8_FILE, LABELS_FILE, find_shipped_model, read_labels
 from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.errors import BundleError
-from reefline.exporting import EDGE_TPU_FILE, FLOAT_FILE, INT8_FILE, LABELS_FILE
 from reefline.file_hash import hash_file
 from reefline.gate import EvaluationReport, GateResult
 from reefline.scores import Scores

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from reefline.errors import BundleError
-from reefline.exporting import FLOAT_FILE, INT8_FILE, LABELS_FILE
 from reefline.scores import Precision
+
+INT8_FILE = "model_int8.tflite"
+EDGE_TPU_FILE = "model_int8_edgetpu.tflite"
+FLOAT_FILE = "model_float.tflite"
+LABELS_FILE = "labels.txt"
 
 
 def find_shipped_model(bundle: Path) -> Path:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reefline.candidate import EDGE_TPU_FILE, FLOAT_FILE, INT8_FILE, LABELS_FILE
 from reefline.edgetpu.compiler import compile_for_edge_tpu
 from reefline.edgetpu.graph import count_operators
 from reefline.edgetpu.metadata import add_metadata
@@ -25,10 +26,6 @@ from reefline.settings import EdgeTpuTarget, ExporterSettings
 if TYPE_CHECKING:
     import numpy as np
 
-INT8_FILE = "model_int8.tflite"
-EDGE_TPU_FILE = "model_int8_edgetpu.tflite"
-FLOAT_FILE = "model_float.tflite"
-LABELS_FILE = "labels.txt"
 EXPORT_FILE = "export.json"
 
 
@@ -126,7 +123,7 @@ def _write_int8(
     model = bundle / INT8_FILE
     _write_with_labels(convert_to_int8(graph_dir, calibration_inputs), inputs, model)
     return compile_for_edge_tpu(
-        model, bundle / EDGE_TPU_FILE, ops_total=count_operators(model), timeout_s=settings.compiler_timeout_s
+        model, bundle / EDGE_TPU_FILE, ops_total=count_operators(model), settings=settings.compiler
     )
 
 

@@ -11,11 +11,13 @@ import enum
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Optional, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Optional, Protocol, TypeGuard
 
 from reefline.coco_metrics import CocoMetrics
 from reefline.scores import Scores
-from reefline.settings import GateSettings
+
+if TYPE_CHECKING:
+    from reefline.settings import GateSettings
 
 # 0.62 - 0.60 is 0.020000000000000018: a drop of exactly the threshold has to pass.
 _ROUNDING = 1e-9
