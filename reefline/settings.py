@@ -138,13 +138,27 @@ class TrainerSettings(Section):
     seed: NonNegativeInt = 0
 
 
+class CompilerSettings(Section):
+    """How edgetpu_compiler is run: options of version 16.0, and an image to run it from instead of the PATH.
+
+    `timeout_s` bounds the whole run and, as -t, each of the compiler's attempts. `search_delegate` (-d) tries again
+    with `delegate_search_step` (-k) operators less where the model does not compile whole. `min_runtime_version` is -m.
+    """
+
+    image: Optional[Annotated[str, pydantic.Field(pattern=r"^[a-zA-Z0-9][\w.:/@-]*$")]] = None
+    min_runtime_version: Optional[Annotated[int, pydantic.Field(ge=10, le=14)]] = None
+    search_delegate: bool = False
+    delegate_search_step: PositiveInt = 1
+    timeout_s: PositiveFloat = 600.0
+
+
 class ExporterSettings(Section):
     """How the trained model becomes a TFLite file."""
 
     calibration_images: PositiveInt = 200
     max_detections: PositiveInt = 100
     nms_score_threshold: Fraction = 0.01
-    compiler_timeout_s: PositiveFloat = 600.0
+    compiler: CompilerSettings = CompilerSettings()
 
 
 class GateSettings(Section):

@@ -1,0 +1,23 @@
+# edgetpu_compiler 16.0 for hosts other than x86-64 Debian. Coral publishes it for amd64 Debian alone, and its apt
+# repository has no suite for Debian 13, hence Debian 11 whatever the host is.
+#
+#   docker build --platform linux/amd64 -t reefline-edgetpu-compiler -f docker/edgetpu-compiler.Dockerfile docker
+#   reefline compile model_int8.tflite --image reefline-edgetpu-compiler
+FROM --platform=linux/amd64 debian:11
+
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates curl gnupg \
+    && curl --fail --silent --show-error --location https://packages.cloud.google.com/apt/doc/apt-key.gpg \
+        | gpg --dearmor --output /usr/share/keyrings/coral-edgetpu.gpg \
+    && echo "deb [arch=amd64 signed-by=/usr/share/keyrings/coral-edgetpu.gpg] https://packages.cloud.google.com/apt coral-edgetpu-stable main" \
+        > /etc/apt/sources.list.d/coral-edgetpu.list \
+    && apt-get update \
+    && apt-get install --yes --no-install-recommends edgetpu-compiler \
+    && apt-get purge --yes --auto-remove curl gnupg \
+    && rm -rf /var/lib/apt/lists/*
+
+# The key is checked by the build, the compiler by its first start: an image without a working one is not built.
+RUN edgetpu_compiler --version
+
+ENTRYPOINT ["edgetpu_compiler"]
+CMD ["--help"]
