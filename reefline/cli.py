@@ -66,6 +66,33 @@ def verify(
     raise typer.Exit(run_verification(request, as_json=as_json))
 
 
+@app.command()
+def detect(
+    bundle: Annotated[
+        Path, typer.Option(metavar="DIR", help="a pushed bundle, as <workspace>/serving/<model>/<version>")
+    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="images, or folders of images")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="where pictures and detections.json go")] = Path(
+        "detections"
+    ),
+    min_score: Annotated[float, typer.Option(metavar="FRACTION", help="leave out what scores less, 0 to 1")] = 0.3,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|edgetpu", help="auto takes the Edge TPU where there is one")
+    ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="print what detections.json says, and nothing else")] = False,
+) -> None:
+    """Run a bundle on images: boxes drawn, detections as JSON, and how long the model takes. Needs no TensorFlow."""
+    from reefline.detect.command import run_detect
+
+    try:
+        exit_code = run_detect(
+            bundle=bundle, images=tuple(images), out=out, min_score=min_score, device_name=device, as_json=as_json
+        )
+    except UserError as error:
+        _fail(error)
+    raise typer.Exit(exit_code)
+
+
 @app.command("train-worker")
 def train_worker(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="what the first worker's run prints")],

@@ -30,6 +30,7 @@ _UPRIGHT = 1
 _AXIS_SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
 # Pillow's limit is a module variable, and Beam may run threads.
 _PILLOW_LIMIT_LOCK = threading.Lock()
+_EMPTY_FILE = "the file is empty: copy it again"
 # What Pillow says, and nothing else tells a file that ends too soon from one that is broken.
 _TRUNCATION_WORDS = ("truncated", "premature", "unexpected end", "not enough data", "incomplete")
 
@@ -113,6 +114,20 @@ def transcode_to_rgb_jpeg(image_bytes: bytes, *, apply_exif: bool, size_px: tupl
     return buffer.getvalue()
 
 
+def decode_upright(image_bytes: bytes) -> Image.Image:
+    """Return the first frame of an image as 8-bit RGB with its EXIF orientation applied; transparent parts are white.
+
+    Raises:
+        ImageProblemError: as `inspect_image`, but for the size: what is too large is for Pillow to say.
+    """
+    if not image_bytes:
+        raise ImageProblemError("image_unreadable", _EMPTY_FILE)
+    with _decoder_errors():
+        image = Image.open(io.BytesIO(image_bytes), formats=_FORMATS)
+        image.load()
+        return _to_rgb(image if _read_orientation(image) == _UPRIGHT else ImageOps.exif_transpose(image))
+
+
 def shrunk_size_px(size_px: tuple[int, int], max_dimension: int | None) -> tuple[int, int]:
     """Return the size that fits in a square of `max_dimension` px with its aspect kept; sides stay at least 1 px."""
     longest_px = max(size_px)
@@ -124,7 +139,7 @@ def shrunk_size_px(size_px: tuple[int, int], max_dimension: int | None) -> tuple
 
 def _open_image(image_bytes: bytes, max_image_pixels: int | None) -> ImageFile.ImageFile:
     if not image_bytes:
-        raise ImageProblemError("image_unreadable", "the file is empty: copy it again")
+        raise ImageProblemError("image_unreadable", _EMPTY_FILE)
     # A PNG that ends behind its header is none to Pillow; its size is refused all the same, for it is what counts.
     if max_image_pixels is not None and image_bytes.startswith(_PNG_SIGNATURE) and len(image_bytes) >= _PNG_SIZE.stop:
         _check_pixels(struct.unpack(">II", image_bytes[_PNG_SIZE]), max_image_pixels)

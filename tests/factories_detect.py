@@ -1,0 +1,56 @@
+"""Bundles that are really pushed, and a real OD API model without a training: what detection runs on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reefline.exporting import ExportInputs, export_model
+from reefline.serving import push_bundle
+from reefline.settings import EdgeTpuTarget, ExporterSettings, TrainerSettings
+from tests.factories_evaluation import build_tflite, make_facts, write_candidate
+from tests.factories_training import LABELS, write_labels, write_records
+
+
+def push_small_bundle(
+    directory: Path, labels: tuple[str, ...] = ("cat", "dog"), *, quantized: bool = True, compiled: bytes | None = None
+) -> Path:
+    """Push the two-anchor model of factories_evaluation and return its bundle; `compiled` is what the compiler made."""
+    name = "model_int8.tflite" if quantized else "model_float.tflite"
+    candidate = write_candidate(directory / "candidate", build_tflite(quantized=quantized), labels, name)
+    if compiled is not None:
+        (candidate / "model_int8_edgetpu.tflite").write_bytes(compiled)
+    return Path(push_bundle(candidate, make_facts(classes=labels), directory / "serving").path)
+
+
+def export_untrained(
+    directory: Path, *, model: str = "ssd_mobilenet_v2_tiny", input_size: int = 96, target: EdgeTpuTarget
+) -> Path:
+    """Export a template with random weights ; return the folder of saved_model/ and bundle/."""
+    import tensorflow as tf
+
+    from reefline.od_api import compat, model_config
+
+    compat.apply()
+    from reefline.od_api.train_step import TrainStep
+
+    records = write_records(directory / "Split-train" / "data_tfrecord-00000-of-00001.gz", 4)
+    label_map = write_labels(directory / "label_map.pbtxt")
+    files = model_config.TrainingFiles(train_records=(str(records),), eval_records=(str(records),), label_map=label_map)
+    settings = TrainerSettings(model=model, input_size=input_size, batch_size=1, num_steps=2, steps_per_eval=1)
+    config = model_config.build_pipeline_config(model_config.load_template(model), settings, files)
+    run = directory / "model_run"
+    run.mkdir()
+    model_config.write_pipeline_config(config, run / "pipeline.config")
+    step = TrainStep(config)
+    step.build()
+    tf.train.CheckpointManager(step.checkpoint(), str(run / "best"), max_to_keep=1).save(0)
+    inputs = ExportInputs(run, records.parent, label_map)
+    export_model(inputs, ExporterSettings(calibration_images=4), target, directory / "model")
+    return directory / "model"
+
+
+def push_untrained_bundle(directory: Path) -> Path:
+    """Push an OD API model with random weights, 96 px, int8, and return its bundle."""
+    model = export_untrained(directory, target=EdgeTpuTarget.REQUIRED)
+    facts = make_facts(classes=LABELS.names, height_px=96, width_px=96)
+    return Path(push_bundle(model / "bundle", facts, directory / "serving").path)
