@@ -81,10 +81,18 @@ def compile_for_edge_tpu(model: Path, target: Path, *, ops_total: int, settings:
         output = output_dir / f"{model.stem}_edgetpu.tflite"
         record = _judge(run, output, ops_total)
         if record.compiled:
-            beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-            shutil.copyfile(output, beside)
-            beside.replace(target)
+            _place(output, target)
     return record
+
+
+def _place(output: Path, target: Path) -> None:
+    """Write beside, then rename: `target` is whole or not there."""
+    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        shutil.copyfile(output, beside)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _find_command(model: Path, output_dir: Path, settings: CompilerSettings) -> _Command | str:
@@ -101,7 +109,7 @@ def _find_command(model: Path, output_dir: Path, settings: CompilerSettings) -> 
     if compiler is None:
         return (
             f"{COMPILER} is not on the PATH and no container image of it is named; install it (x86-64 Debian), or name "
-            "an image (exporter.compiler.image); which operators map was not determined"
+            "an image (exporter.compiler.image, --image); which operators map was not determined"
         )
     return _Command((str(compiler), *_arguments(model, output_dir, settings)))
 
