@@ -93,6 +93,71 @@ def detect(
     raise typer.Exit(exit_code)
 
 
+@app.command("parse-log")
+def parse_log(
+    log: Annotated[Path, typer.Argument(metavar="LOG", help="what edgetpu_compiler printed, or the .log it wrote")],
+    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
+) -> None:
+    """Say what edgetpu_compiler's output means: whether it compiled, what maps, and why it failed."""
+    from reefline.edgetpu.commands import run_parse_log
+
+    try:
+        run_parse_log(log, as_json=as_json)
+    except UserError as error:
+        _fail(error)
+
+
+@app.command("compile")
+def compile_model(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="an int8 TFLite model")],
+    out: Annotated[Optional[Path], typer.Option(metavar="DIR", help="where the compiled file goes [beside it]")] = None,
+    image: Annotated[
+        Optional[str], typer.Option(metavar="IMAGE", help="run the compiler from this image, by docker or podman")
+    ] = None,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", metavar="S", help="give up after S seconds", min=1.0)
+    ] = 600.0,
+    min_runtime_version: Annotated[
+        Optional[int], typer.Option(metavar="N", help="the oldest Edge TPU runtime that has to run it", min=10, max=14)
+    ] = None,
+    search_delegate: Annotated[
+        bool, typer.Option("--search-delegate", help="on failure, try again with fewer operators")
+    ] = False,
+    delegate_search_step: Annotated[int, typer.Option(metavar="N", help="operators less for each new try", min=1)] = 1,
+) -> None:
+    """Compile one model for the Edge TPU, where edgetpu_compiler or an image of it is at hand."""
+    from reefline.edgetpu.commands import make_compiler_settings, run_compile
+
+    try:
+        settings = make_compiler_settings(
+            image=image,
+            min_runtime_version=min_runtime_version,
+            search_delegate=search_delegate,
+            delegate_search_step=delegate_search_step,
+            timeout_s=timeout_s,
+        )
+        run_compile(model, out, settings)
+    except UserError as error:
+        _fail(error)
+
+
+@app.command()
+def analyze(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="an int8 model, or what the compiler wrote")],
+    as_json: Annotated[bool, typer.Option("--json", help="print the record as JSON")] = False,
+) -> None:
+    """Say which operators will run on the Edge TPU, which will not, and why; of a compiled file, what it holds."""
+    import json
+
+    from reefline.edgetpu.analysis import analyze_model
+
+    try:
+        analysis = analyze_model(model)
+    except UserError as error:
+        _fail(error)
+    typer.echo(json.dumps(analysis.to_json(), indent=2, ensure_ascii=False) if as_json else analysis.to_text())
+
+
 @app.command("train-worker")
 def train_worker(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="what the first worker's run prints")],
