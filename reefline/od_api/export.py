@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reefline.od_api.tracing import without_autograph
+from reefline.od_api.upsampling import native_upsampling
 from reefline.settings import ExporterSettings
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def export_tflite_graph(
     import tensorflow as tf
     from object_detection import export_tflite_graph_lib_tf2
 
-    model = _restore_model(config, checkpoint_prefix)
+    with native_upsampling():
+        model = _restore_model(config, checkpoint_prefix)
     config = _with_nms_threshold(config, settings.nms_score_threshold)
     # TFLite's regular suppression loses whole classes when they do not divide evenly among threads (3 classes, 2
     # threads: the last one is never found); the fast one scores the same here and is right with any number.
