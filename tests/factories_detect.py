@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from reefline.exporting import ExportInputs, export_model
@@ -54,3 +55,37 @@ def push_untrained_bundle(directory: Path) -> Path:
     model = export_untrained(directory, target=EdgeTpuTarget.REQUIRED)
     facts = make_facts(classes=LABELS.names, height_px=96, width_px=96)
     return Path(push_bundle(model / "bundle", facts, directory / "serving").path)
+
+
+# What an external delegate for the runtime is (external_delegate_interface.h), with an Edge TPU left out.
+_DELEGATE_SOURCE = """
+#include <stddef.h>
+#include <stdint.h>
+
+struct delegate {
+  void *data;
+  int (*prepare)(void *context, struct delegate *self);
+  void *copy_from, *copy_to, *free_buffer;
+  int64_t flags;
+  void *opaque_builder;
+};
+
+static int prepare(void *context, struct delegate *self) { return PREPARE_STATUS; }
+static struct delegate the_delegate = {.prepare = prepare};
+
+void *tflite_plugin_create_delegate(char **keys, char **values, size_t count, void (*report)(const char *)) {
+  if (HAS_DEVICE) return &the_delegate;
+  report("no device");
+  return NULL;
+}
+void tflite_plugin_destroy_delegate(void *delegate) {}
+"""
+
+
+def build_edge_tpu_library(directory: Path, *, has_device: bool = True, accepts_models: bool = True) -> Path:
+    """Compile a libedgetpu.so.1 that the runtime loads and that leaves all operators to the CPU."""
+    library = directory / "libedgetpu.so.1"
+    defines = [f"-DHAS_DEVICE={int(has_device)}", f"-DPREPARE_STATUS={int(not accepts_models)}"]
+    command = ["cc", "-shared", "-fPIC", *defines, "-x", "c", "-", "-o", str(library)]
+    subprocess.run(command, input=_DELEGATE_SOURCE, text=True, check=True)
+    return library

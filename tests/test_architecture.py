@@ -140,6 +140,7 @@ def test_nothing_is_left_for_later() -> None:
         pytest.param(["-m", "reefline", "--help"], id="reefline"),
         pytest.param(["-m", "reefline", "doctor", "--help"], id="doctor"),
         pytest.param(["-m", "reefline", "verify", "--help"], id="verify"),
+        pytest.param(["-m", "reefline", "detect", "--help"], id="detect"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:

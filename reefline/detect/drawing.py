@@ -67,9 +67,8 @@ def find_font(text: str, size_px: int) -> Font:
 
 def _outline(box: BoxXyxyPx, size_px: tuple[int, int]) -> tuple[float, float, float, float]:
     """Return a box as Pillow draws it, last row and column included, inside the image; its sides may be zero."""
-    right_px, bottom_px = size_px[0] - 1, size_px[1] - 1
-    left, right = sorted((min(box.x_min, right_px), min(box.x_max, right_px)))
-    top, bottom = sorted((min(box.y_min, bottom_px), min(box.y_max, bottom_px)))
+    left, top = min(box.x_min, size_px[0] - 1), min(box.y_min, size_px[1] - 1)
+    right, bottom = max(left, min(box.x_max, size_px[0]) - 1), max(top, min(box.y_max, size_px[1]) - 1)
     return left, top, right, bottom
 
 

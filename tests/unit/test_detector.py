@@ -118,3 +118,33 @@ def test_resize_is_the_od_apis_fixed_shape_resizer():
 
     assert ours.dtype == np.uint8
     assert ours == pytest.approx(theirs, abs=0.5001)
+
+
+@pytest.mark.parametrize(
+    ("size_px", "new_size_px"),
+    [
+        pytest.param((480, 640), (320, 320), id="smaller"),
+        pytest.param((31, 44), (97, 101), id="larger"),
+        pytest.param((96, 96), (96, 96), id="same"),
+        pytest.param((333, 1), (10, 7), id="one-pixel-wide"),
+        pytest.param((599, 801), (192, 192), id="odd"),
+    ],
+)
+def test_resize_gives_tensorflows_very_pixels(size_px, new_size_px):
+    import tensorflow as tf
+
+    image = np.random.default_rng(1).integers(0, 256, (*size_px, 3), dtype=np.uint8)
+    theirs = tf.compat.v1.image.resize(tf.constant(image, tf.float32), new_size_px).numpy()
+
+    assert (resize_like_training(image, *new_size_px) == np.clip(np.rint(theirs), 0, 255)).all()
+
+
+def test_latency_is_that_of_the_model(detectors):
+    detectors["int8"].warm_up()
+    timed = detectors["int8"].detect_timed(make_image("red", "green"))
+
+    assert 0 < timed.latency_ms < 1000
+    assert (
+        timed.detections.class_indices.tolist()
+        == detectors["int8"].detect(make_image("red", "green")).class_indices.tolist()
+    )

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reefline.data.images import ImageProblemError, inspect_image, shrunk_size_px, transcode_to_rgb_jpeg
+from reefline.data.images import (
+    ImageProblemError,
+    decode_upright,
+    inspect_image,
+    shrunk_size_px,
+    transcode_to_rgb_jpeg,
+)
 from tests.factories import encode_image, make_jpeg, make_pixels
 
 LIMIT = 10**8
@@ -147,3 +153,23 @@ def test_shrinking_keeps_the_aspect(size_px: tuple[int, int], limit: int | None,
 def test_transcoding_resizes() -> None:
     image = _decode(transcode_to_rgb_jpeg(make_jpeg(), apply_exif=False, size_px=(32, 24)))
     assert image.size == (32, 24)
+
+
+def test_decoding_applies_the_orientation_and_makes_rgb() -> None:
+    pixels = make_pixels(3)
+    upright = np.asarray(decode_upright(encode_image(pixels[::-1, ::-1], "PNG", orientation=3)))
+    assert (upright == pixels).all()
+    assert decode_upright(encode_image(pixels, "PNG", mode="LA")).mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"", "the file is empty", id="empty"),
+        pytest.param(b"GIF of a cat", "not a readable JPEG", id="no-image"),
+        pytest.param(make_jpeg()[:400], "ends too soon", id="truncated"),
+    ],
+)
+def test_decoding_tells_what_is_wrong(content: bytes, message: str) -> None:
+    with pytest.raises(ImageProblemError, match=message):
+        decode_upright(content)
