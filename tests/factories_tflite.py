@@ -116,7 +116,8 @@ def build_package(executables: Sequence[tuple[int, int]], min_runtime: int = 14)
     options = flexbuffers.Builder()
     with options.Map():
         options.Key("4")
-        options.Blob(bytes(package.Output()))
+        # The compiler writes the package as a string, which the public String() refuses: it is no UTF-8.
+        options._WriteBlob(bytes(package.Output()), append_zero=True, type_=flexbuffers.Type.STRING)
     return bytes(options.Finish())
 
 

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reefline.edgetpu.analysis import analyze_model
+from reefline.edgetpu.compiled import ExecutableKind, belongs_together, read_compiled
+from reefline.errors import BundleError
+from tests.factories_tflite import (
+    CONV_PARAMETERS,
+    EDGE_TPU,
+    OpSpec,
+    TensorSpec,
+    build_package,
+    conv,
+    parameter,
+    write_model,
+)
+
+A, B, C = TensorSpec("a", type="UINT8"), TensorSpec("b"), TensorSpec("c", (1, 8, 8), "INT32", ())
+AXIS = parameter("axis", 3)
+ARG_MAX = OpSpec("ARG_MAX", ("b", "axis"), ("c",), 2)
+PACKAGE = build_package([(2, 0), (1, 640)])
+
+
+def write_int8(tmp_path: Path) -> Path:
+    tensors = [A, B, TensorSpec("q"), C, AXIS, *CONV_PARAMETERS]
+    ops = [OpSpec("QUANTIZE", ("a",), ("q",)), conv("q", "b"), ARG_MAX]
+    return write_model(tmp_path / "m.tflite", tensors, ops, ["a"], ["c"])
+
+
+def write_compiled(
+    tmp_path: Path, *changed: TensorSpec, outside: OpSpec = ARG_MAX, package: bytes = PACKAGE, output: str = "c"
+) -> Path:
+    tensors = {tensor.name: tensor for tensor in (A, B, C, AXIS, *changed)}
+    ops = [OpSpec(EDGE_TPU, ("a",), ("b",), custom_options=package), replace(outside, version=1)]
+    return write_model(tmp_path / "m_edgetpu.tflite", list(tensors.values()), ops, ["a"], [output])
+
+
+def test_a_compiled_file_tells_what_it_holds(tmp_path: Path) -> None:
+    compiled = read_compiled(write_compiled(tmp_path, package=build_package([(2, 12), (1, 640), (0, 100)], 13)))
+    assert [executable.kind for executable in compiled.executables] == [
+        ExecutableKind.EXECUTION_ONLY,
+        ExecutableKind.PARAMETER_CACHING,
+        ExecutableKind.STAND_ALONE,
+    ]
+    assert (compiled.cached_parameter_bytes, compiled.streamed_parameter_bytes) == (640, 112)
+    assert (compiled.min_runtime_version, compiled.compiler_build) == (13, "123")
+    assert (compiled.edgetpu_ops, compiled.ops_outside) == (1, ("ARG_MAX",))
+
+
+def test_the_analysis_of_a_compiled_file_is_fact(tmp_path: Path) -> None:
+    analysis = analyze_model(write_compiled(tmp_path))
+    assert [op.placement for op in analysis.ops] == ["edgetpu", "cpu"]
+    assert analysis.conforms
+    assert analysis.parameter_bytes == 640
+    assert analysis.to_json()["compiled"]["cached_parameter_bytes"] == 640
+    text = analysis.to_text()
+    assert "needs runtime 14 or later" in text
+    assert "640 bytes cached on the chip, 0 bytes streamed" in text
+    assert "ARG_MAX v1  cpu: the compiler left it outside" in text
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\x00\x01\x02", id="no_flexbuffer"),
+        pytest.param(PACKAGE[: len(PACKAGE) // 2], id="half"),
+        pytest.param(PACKAGE.replace(b"DWN1", b"XXN1"), id="other_package"),
+        pytest.param(build_package([(7, 0)]), id="unknown_kind"),
+    ],
+)
+def test_a_damaged_package_is_named(tmp_path: Path, package: bytes) -> None:
+    with pytest.raises(BundleError, match=r"package for the Edge TPU is damaged.*compile it again"):
+        read_compiled(write_compiled(tmp_path, package=package))
+
+
+def test_what_is_not_compiled_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"holds no edgetpu-custom-op"):
+        read_compiled(write_int8(tmp_path))
+
+
+def test_a_compiled_file_belongs_to_its_int8_file(tmp_path: Path) -> None:
+    assert belongs_together(write_int8(tmp_path), write_compiled(tmp_path)) == []
+
+
+STRANGERS = [
+    pytest.param((replace(A, name="image"), A), {}, "", id="unused_tensor"),
+    pytest.param((replace(A, scales=(0.25,)),), {}, "inputs 'a' uint8", id="input_quantization"),
+    pytest.param((replace(A, shape=(1, 9, 9, 4)),), {}, "inputs 'a'", id="input_shape"),
+    pytest.param((replace(C, type="INT64"),), {}, "outputs 'c' int64", id="output_type"),
+    pytest.param((replace(B, scales=(0.75,)),), {}, "tensors 'b'", id="trained_again"),
+    pytest.param((parameter("axis", 2),), {}, "tensors 'axis'", id="constant"),
+    pytest.param((), {"outside": replace(ARG_MAX, name="ARG_MIN")}, "op 1 (ARG_MIN) was left outside", id="other_op"),
+    pytest.param((), {"output": "b"}, "outputs 'b'", id="other_output"),
+]
+
+
+@pytest.mark.parametrize(("changed", "named", "expected"), STRANGERS)
+def test_another_models_compiled_file_is_told_apart(
+    tmp_path: Path, changed: tuple[TensorSpec, ...], named: dict[str, object], expected: str
+) -> None:
+    problems = belongs_together(write_int8(tmp_path), write_compiled(tmp_path, *changed, **named))  # type: ignore[arg-type]
+    assert bool(problems) is bool(expected)
+    assert expected in "\n".join(problems)
+
+
+def test_an_int8_file_is_no_compiled_one(tmp_path: Path) -> None:
+    int8_file = write_int8(tmp_path)
+    assert "mapped nothing" in belongs_together(int8_file, int8_file)[0]

@@ -1,0 +1,68 @@
+"""TFLite's partitioning; the expected sets follow from PartitionGraphIntoIndependentNodeSubsets by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reefline.edgetpu.analysis import analyze_model
+from reefline.edgetpu.placement import Placement
+from tests.factories_tflite import OpSpec, TensorSpec, parameter, write_model
+
+RELU, ON_CPU = "RELU6", "HARD_SWISH"
+
+
+def place(tmp_path: Path, *ops: OpSpec, tensors: tuple[TensorSpec, ...] = ()) -> list[str]:
+    """Return the placements of a graph; tensors that no op makes are its inputs."""
+    given = {tensor.name for tensor in tensors}
+    names = dict.fromkeys(name for op in ops for name in (*op.inputs, *op.outputs) if name not in given)
+    made = {name for op in ops for name in op.outputs}
+    everything = [*tensors, *map(TensorSpec, names)]
+    inputs = [name for name in names if name not in made]
+    path = write_model(tmp_path / "model.tflite", everything, ops, inputs, list(ops[-1].outputs))
+    return [op.placement.value for op in analyze_model(path).ops]
+
+
+def op(name: str, *tensors: str) -> OpSpec:
+    """Make an operator; its last tensor is what it makes."""
+    return OpSpec(name, tensors[:-1], tensors[-1:])
+
+
+def test_what_does_not_depend_on_the_cpu_maps_wherever_it_stands(tmp_path: Path) -> None:
+    ops = (op(RELU, "a", "b"), op(ON_CPU, "b", "c"), op(RELU, "c", "d"), op(RELU, "b", "e"), op(RELU, "e", "f"))
+    assert place(tmp_path, *ops) == ["edgetpu", "cpu", "cpu", "edgetpu", "edgetpu"]
+
+
+def test_leading_cpu_operators_block_nothing(tmp_path: Path) -> None:
+    ops = (op(ON_CPU, "a", "b"), op(ON_CPU, "b", "c"), op(RELU, "c", "d"), op(ON_CPU, "d", "e"), op(RELU, "e", "f"))
+    assert place(tmp_path, *ops) == ["cpu", "cpu", "edgetpu", "cpu", "cpu"]
+
+
+def test_a_join_with_a_cpu_branch_stays(tmp_path: Path) -> None:
+    ops = (op(RELU, "a", "b"), op(ON_CPU, "x", "y"), op("ADD", "b", "y", "z"))
+    assert place(tmp_path, *ops) == ["edgetpu", "cpu", "cpu"]
+
+
+def test_a_leading_cpu_branch_goes_before_the_first_partition(tmp_path: Path) -> None:
+    ops = (op(ON_CPU, "x", "y"), op(RELU, "a", "b"), op("ADD", "b", "y", "z"))
+    assert place(tmp_path, *ops) == ["cpu", "edgetpu", "edgetpu"]
+
+
+def test_what_hangs_on_a_doubt_is_uncertain_and_names_it(tmp_path: Path) -> None:
+    small, large = TensorSpec("s", (1, 2, 2, 4)), TensorSpec("l", (1, 32, 32, 4))
+    resize = OpSpec("RESIZE_BILINEAR", ("s", "size"), ("l",))
+    ops = (op(RELU, "a", "s"), resize, op(RELU, "l", "m"), op(ON_CPU, "m", "n"), op(RELU, "n", "o"))
+    placements = place(tmp_path, *ops, tensors=(small, large, parameter("size", 32, 32)))
+    assert placements == ["edgetpu", "uncertain", "uncertain", "cpu", "cpu"]
+    placed = analyze_model(tmp_path / "model.tflite").ops
+    assert "op 1 (RESIZE_BILINEAR)" in placed[2].reason
+    assert "op 3 (HARD_SWISH)" in placed[4].reason
+    assert "more than one subgraph" in placed[4].reason
+
+
+def test_operators_that_wait_for_each_other_do_not_hang_the_analysis(tmp_path: Path) -> None:
+    ops = (op(RELU, "a", "b"), op("ADD", "b", "d", "c"), op(RELU, "c", "d"))
+    assert place(tmp_path, *ops) == ["edgetpu", "cpu", "cpu"]
+
+
+def test_a_model_without_anything_to_map_stays_whole(tmp_path: Path) -> None:
+    assert set(place(tmp_path, op(ON_CPU, "a", "b"), op("ARG_MAX", "b", "c"))) == {Placement.CPU.value}
