@@ -12,13 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from reefline.edgetpu.graph import read_graph
+from reefline.edgetpu.graph import DAMAGE_ERRORS, read_graph
 from reefline.edgetpu.operators import EDGE_TPU_OP, Graph, Operator, Tensor
 from reefline.errors import BundleError
 
 _PACKAGE_KEY = "4"
 _PACKAGE_IDENTIFIER = b"DWN1"
-_DAMAGE = (struct.error, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)
 
 
 class _PackageField(enum.IntEnum):
@@ -108,7 +107,7 @@ def describe_compiled(path: Path, graph: Graph) -> CompiledModel:
     try:
         packages = [_Package(op) for op in tpu_ops]
         executables = tuple(executable for package in packages for executable in package.read_executables())
-    except _DAMAGE as error:
+    except DAMAGE_ERRORS as error:
         raise BundleError(f"{path}: its package for the Edge TPU is damaged ({error}); compile it again") from error
     return CompiledModel(
         edgetpu_ops=len(tpu_ops),

@@ -14,7 +14,7 @@ from reefline.errors import BundleError
 _FILE_IDENTIFIER = b"TFL3"
 _SCHEMA_VERSION = 3
 # What flatbuffers raises on offsets that lead astray: it checks nothing itself. None of them says more than "damaged".
-_DAMAGE = (struct.error, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)
+DAMAGE_ERRORS = (struct.error, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)
 # The options that rules look at, by operator; the names are those of the schema's tables.
 _OPTION_TABLES = {
     "ADD": "AddOptions",
@@ -80,7 +80,7 @@ def _read_content(path: Path) -> bytes:
 def _naming_damage(path: Path) -> Iterator[None]:
     try:
         yield
-    except _DAMAGE as error:
+    except DAMAGE_ERRORS as error:
         raise BundleError(
             f"{path}: begins like a TFLite model, but is damaged or cut off ({error}); convert or copy it again"
         ) from error

@@ -245,7 +245,7 @@ def limit_tile(op: Operator, graph: Graph) -> str | None:
 
 
 def doubt_tile(op: Operator, graph: Graph) -> str | None:
-    """TILE is not in Coral's table; compiler 16.0 is known to have mapped one that widens one pixel to an image."""
+    """TILE is not in Coral's table; the compiler is known to have mapped one that widens one pixel to an image."""
     if op.name != "TILE":
         return None
     return "TILE is not among the documented operations; one that widens a single pixel is known to have mapped"
