@@ -57,7 +57,7 @@ def _collect(module: str, repo_dir: Path) -> tuple[dict[str, bytes], set[str]]:
     while waiting:
         name = waiting.pop()
         path = _locate(name, repo_dir)
-        if name in sources or path is None:
+        if name in sources or path is None or _is_driver(name):
             continue
         sources[name] = path.read_bytes()
         for imported in _imports(name, sources[name], is_package=path.name == "__init__.py"):
@@ -67,6 +67,11 @@ def _collect(module: str, repo_dir: Path) -> tuple[dict[str, bytes], set[str]]:
             else:
                 libraries.add(top)
     return sources, libraries
+
+
+def _is_driver(module: str) -> bool:
+    """A component's driver only resolves exec properties, and what it resolves is in the cache key by itself."""
+    return module.startswith("components.") and module.endswith(".driver")
 
 
 def _with_packages(module: str) -> list[str]:

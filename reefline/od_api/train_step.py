@@ -60,9 +60,9 @@ class TrainStep:
             self.optimizer, (self._learning_rate,) = optimizer_builder.build(
                 self._train_config.optimizer, global_step=self.global_step
             )
-        if self._strategy.num_replicas_in_sync > 1:
-            # Layers that are made inside a replica's function cannot wait there for other replicas' statistics.
-            self.build()
+        # A function that makes variables is traced twice, and layers made inside a replica's function cannot wait there
+        # for other replicas' statistics.
+        self.build()
         self._batches = iter(self.dataset)
         self._function = tf.function(self._run_on_devices, autograph=False, reduce_retracing=True)
 
@@ -88,7 +88,7 @@ class TrainStep:
         return tf.train.Checkpoint(step=self.global_step, model=self.model, optimizer=self.optimizer)
 
     def build(self) -> None:
-        """Make the model's variables without training, by one eager prediction.
+        """Make the variables of model and optimizer without training, by one eager prediction.
 
         `model_lib_v2._ensure_model_is_built` does so by a trace of the loss, which takes AutoGraph most of a minute.
         """
@@ -99,6 +99,7 @@ class TrainStep:
             self.model._is_training = False
             tf.keras.backend.set_learning_phase(False)
             self.model.predict(*self.model.preprocess(tf.zeros([1, resizer.height, resizer.width, 3])))
+            self.optimizer._create_all_weights(self.model.trainable_variables)
 
     def load_fine_tune_checkpoint(self, prefix: str, checkpoint_type: CheckpointType) -> TransferReport:
         """Build the model and start from all weights of another that fit; the report says which did.
