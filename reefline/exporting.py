@@ -7,11 +7,12 @@ import json
 import random
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reefline.candidate import EDGE_TPU_FILE, FLOAT_FILE, INT8_FILE, LABELS_FILE
+from reefline.edgetpu.analysis import analyze_model
 from reefline.edgetpu.compiler import compile_for_edge_tpu
 from reefline.edgetpu.graph import count_operators
 from reefline.edgetpu.metadata import add_metadata
@@ -122,8 +123,21 @@ def _write_int8(
 
     model = bundle / INT8_FILE
     _write_with_labels(convert_to_int8(graph_dir, calibration_inputs), inputs, model)
-    return compile_for_edge_tpu(
+    record = compile_for_edge_tpu(
         model, bundle / EDGE_TPU_FILE, ops_total=count_operators(model), settings=settings.compiler
+    )
+    return record if record.source is PlacementSource.COMPILER else predict_placement(record, model)
+
+
+def predict_placement(record: EdgeTpuRecord, model: Path) -> EdgeTpuRecord:
+    """Return the record of a model that no compiler has placed, with the numbers of the offline prediction."""
+    summary = analyze_model(model).summary
+    return replace(
+        record,
+        ops_on_tpu=summary.edgetpu,
+        ops_on_cpu=summary.cpu,
+        ops_uncertain=summary.uncertain,
+        reason=f"{record.reason}; predicted to run on the Edge TPU: {summary.edgetpu} of {summary.total} operators",
     )
 
 

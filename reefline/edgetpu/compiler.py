@@ -102,14 +102,14 @@ def _find_command(model: Path, output_dir: Path, settings: CompilerSettings) -> 
         if engine is None:
             return (
                 f"neither {' nor '.join(CONTAINER_ENGINES)} is on the PATH to run the image {settings.image}; "
-                f"install one of them, or {COMPILER} itself; which operators map was not determined"
+                f"install one of them, or {COMPILER} itself"
             )
         return _in_container(engine, settings.image, model, output_dir, settings)
     compiler = find_compiler()
     if compiler is None:
         return (
             f"{COMPILER} is not on the PATH and no container image of it is named; install it (x86-64 Debian), or name "
-            "an image (exporter.compiler.image, --image); which operators map was not determined"
+            "an image (exporter.compiler.image, --image)"
         )
     return _Command((str(compiler), *_arguments(model, output_dir, settings)))
 

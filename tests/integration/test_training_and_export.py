@@ -99,7 +99,9 @@ def test_tensorboard_shows_losses_rates_metrics_and_pictures(model_run: Path) ->
         len([tag for tag in tags["eval"] if tag.startswith(("DetectionBoxes_Precision", "DetectionBoxes_Recall"))])
         == 12
     )
-    assert {tag for tag in tags["eval"] if tag.startswith("PerClass_AP/")} == {f"PerClass_AP/{name}" for name in LABELS}
+    assert {tag for tag in tags["eval"] if tag.startswith("PerClass_AP/")} == {
+        f"PerClass_AP/{name}" for name in LABELS.names
+    }
 
 
 def test_fine_tuning_starts_from_the_weights(data: Path, model_run: Path, tmp_path: Path) -> None:
