@@ -64,7 +64,9 @@ def values(model: Any) -> dict[str, np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("template", [pytest.param(name, id=name) for name in (TINY, FPN_LITE)])
+@pytest.mark.parametrize(
+    "template", [pytest.param(TINY, id=TINY), pytest.param(FPN_LITE, id=FPN_LITE, marks=pytest.mark.slow)]
+)
 def test_equal_class_counts_bring_everything_along(template: str, tmp_path: Path) -> None:
     teacher = build(tmp_path, template)
     prefix = save(teacher, tmp_path)
@@ -83,8 +85,8 @@ def test_equal_class_counts_bring_everything_along(template: str, tmp_path: Path
     ("template", "class_variables"),
     [
         pytest.param(TINY, 12, id="a-head-for-each-map"),
-        pytest.param(FPN_LITE, 2, id="one-shared-head"),
-        pytest.param(EFFICIENT_DET, 2, id="shared-head-without-background"),
+        pytest.param(FPN_LITE, 2, id="one-shared-head", marks=pytest.mark.slow),
+        pytest.param(EFFICIENT_DET, 2, id="shared-head-without-background", marks=pytest.mark.slow),
     ],
 )
 def test_other_class_counts_bring_all_but_the_class_head(template: str, class_variables: int, tmp_path: Path) -> None:
