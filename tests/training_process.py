@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reefline.settings import TrainerSettings
 
+_INTERRUPTED = 130
 REPO_DIR = Path(__file__).resolve().parents[1]
 
 
@@ -37,7 +38,11 @@ def _main(folder: Path, data: Path, settings: TrainerSettings) -> None:
         label_map=data / "label_map.pbtxt",
     )
     config = model_config.build_pipeline_config(model_config.load_template(settings.model), settings, files)
-    train_detector(config, settings, folder, folder / "cache").write(folder / "training.json")
+    try:
+        train_detector(config, settings, folder, folder / "cache").write(folder / "training.json")
+    except KeyboardInterrupt:
+        # As local_runner.py does: TensorFlow's input threads may hold an orderly exit up for a minute.
+        os._exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":
