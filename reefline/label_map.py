@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.errors import ConfigError
+from reefline.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,7 @@ def write_label_map(path: Path | str, label_map: LabelMap) -> None:
     """Write a StringIntLabelMap text file that the OD API and `read_label_map` read; it appears whole or not at all."""
     from reefline.od_api.label_map_proto import format_label_map_items
 
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    beside.write_text(format_label_map_items(label_map.names), encoding="utf-8")
-    beside.replace(target)
+    write_whole(Path(path), format_label_map_items(label_map.names))
 
 
 def _find_id_problems(ids: Sequence[int]) -> list[str]:

@@ -16,6 +16,7 @@ from reefline.errors import ConfigError, ReeflineError, UserError
 from reefline.interruption import Interruption
 from reefline.settings import TrainerSettings
 from reefline.training_report import TrainingReport
+from reefline.whole_file import write_whole
 
 JOB_FILE = "job.json"
 CONFIG_FILE = "pipeline.config"
@@ -40,9 +41,7 @@ class TrainingJob:
             "warm_start_checkpoint": self.warm_start_checkpoint,
             "cache_dir": str(self.cache_dir.resolve()),
         }
-        beside = path.with_name(f".{path.name}.part")
-        beside.write_text(json.dumps(record, indent=2) + "\n")
-        beside.replace(path)
+        write_whole(path, json.dumps(record, indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> TrainingJob:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from reefline.whole_file import write_whole
 
 
 class StopReason(str, enum.Enum):
@@ -57,12 +58,7 @@ class TrainingState:
 
     def write(self, path: Path) -> None:
         """Write the state as JSON; the file is the old or the new one, whole, whenever the process or machine stops."""
-        beside = path.with_name(f".{path.name}.part")
-        with beside.open("w") as file:
-            file.write(json.dumps(asdict(self), indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_whole(path, json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> TrainingState:
