@@ -7,15 +7,14 @@ import json
 import random
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reefline.candidate import EDGE_TPU_FILE, FLOAT_FILE, INT8_FILE, LABELS_FILE
-from reefline.edgetpu.analysis import analyze_model
-from reefline.edgetpu.compiler import compile_for_edge_tpu
 from reefline.edgetpu.graph import count_operators
 from reefline.edgetpu.metadata import add_metadata
+from reefline.edgetpu.placing import compile_or_predict
 from reefline.edgetpu.postprocess import read_postprocess_op
 from reefline.edgetpu.quantization import convert_to_float, convert_to_int8
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
@@ -123,22 +122,8 @@ def _write_int8(
 
     model = bundle / INT8_FILE
     _write_with_labels(convert_to_int8(graph_dir, calibration_inputs), inputs, model)
-    record = compile_for_edge_tpu(
-        model, bundle / EDGE_TPU_FILE, ops_total=count_operators(model), settings=settings.compiler
-    )
-    return record if record.source is PlacementSource.COMPILER else predict_placement(record, model)
-
-
-def predict_placement(record: EdgeTpuRecord, model: Path) -> EdgeTpuRecord:
-    """Return the record of a model that no compiler has placed, with the numbers of the offline prediction."""
-    summary = analyze_model(model).summary
-    return replace(
-        record,
-        ops_on_tpu=summary.edgetpu,
-        ops_on_cpu=summary.cpu,
-        ops_uncertain=summary.uncertain,
-        reason=f"{record.reason}; predicted to run on the Edge TPU: {summary.edgetpu} of {summary.total} operators",
-    )
+    record, _ = compile_or_predict(model, bundle / EDGE_TPU_FILE, settings.compiler)
+    return record
 
 
 def _write_float(graph_dir: Path, inputs: ExportInputs, bundle: Path) -> EdgeTpuRecord:
