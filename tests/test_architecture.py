@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.factories_tflite import OpSpec, TensorSpec, build_model
+
 REPO_DIR = Path(__file__).resolve().parents[1]
 LAYERS = ("reefline", "components", "pipeline")
 MAX_FILE_LINES = 320
@@ -19,6 +21,8 @@ MAX_FUNCTION_LINES = 48
 LONG_ON_PURPOSE = {"create_pipeline"}
 
 HEAVY = ("tensorflow", "tfx", "apache_beam", "ml_metadata", "object_detection", "pycocotools", "numpy", "PIL")
+
+SMALL_MODEL = build_model([TensorSpec("a"), TensorSpec("b")], [OpSpec("RELU", ("a",), ("b",))], ["a"], ["b"])
 
 # Only these may import what stands behind them.
 DOORS = {
@@ -141,13 +145,38 @@ def test_nothing_is_left_for_later() -> None:
         pytest.param(["-m", "reefline", "doctor", "--help"], id="doctor"),
         pytest.param(["-m", "reefline", "verify", "--help"], id="verify"),
         pytest.param(["-m", "reefline", "detect", "--help"], id="detect"),
+        pytest.param(["-m", "reefline", "analyze", "--help"], id="analyze"),
+        pytest.param(["-m", "reefline", "parse-log", "--help"], id="parse-log"),
+        pytest.param(["-m", "reefline", "compile", "--help"], id="compile"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
-    """Seconds differ between machines; what is imported does not."""
-    run = subprocess.run(
-        [sys.executable, "-X", "importtime", *arguments], cwd=REPO_DIR, capture_output=True, text=True, check=True
-    )
-    assert "usage" in run.stdout.lower()
-    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in run.stderr.splitlines()}
+    run, imported = _run_and_watch_imports(*arguments)
+    assert run.returncode == 0 and "usage" in run.stdout.lower()
     assert not imported & set(HEAVY)
+
+
+@pytest.mark.parametrize(
+    ("command", "content", "exit_code", "said"),
+    [
+        pytest.param("analyze", SMALL_MODEL, 0, "1 of 1 ops run on the Edge TPU", id="analyze"),
+        pytest.param("parse-log", b"Model not quantized", 0, "failure: not_quantized", id="parse-log"),
+        pytest.param("compile", SMALL_MODEL, 2, "file: not compiled: edgetpu_compiler is not", id="compile"),
+    ],
+)
+def test_commands_for_tflite_files_do_without_tensorflow(
+    command: str, content: bytes, exit_code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No compiler and no container engine take part.
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "file").write_bytes(content)
+    run, imported = _run_and_watch_imports("-m", "reefline", command, str(tmp_path / "file"))
+    assert run.returncode == exit_code and said in run.stdout + run.stderr
+    # Flatbuffers takes numpy where it is there.
+    assert not imported & (set(HEAVY) - {"numpy"})
+
+
+def _run_and_watch_imports(*arguments: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
+    """Return a command's run and the packages that it imported: seconds differ between machines, imports do not."""
+    run = subprocess.run([sys.executable, "-X", "importtime", *arguments], cwd=REPO_DIR, capture_output=True, text=True)
+    return run, {line.rpartition("|")[2].strip().partition(".")[0] for line in run.stderr.splitlines()}

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reefline.edgetpu.compiled import CompiledModel, describe_compiled
+from reefline.edgetpu.compiled import COMPILED_SUFFIX, CompiledModel, belongs_together, describe_compiled
 from reefline.edgetpu.conformance import Conformance, examine_conformance
 from reefline.edgetpu.graph import read_graph
 from reefline.edgetpu.op_rules import ON_CHIP_BYTES
 from reefline.edgetpu.operators import EDGE_TPU_OP, NO_TENSOR, Graph
 from reefline.edgetpu.placement import PlacedOp, Placement, place_compiled, place_operators
+from reefline.errors import BundleError
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class ModelAnalysis:
     `conforms` says whether compiler 16.0 takes the model at all; where it does not, nothing runs on the Edge TPU.
     `problems` are what ends a compilation, and what might. `parameter_bytes` are the constants of what maps or might.
     `compiled` is there for a file that the compiler wrote: then `ops` are facts, otherwise a prediction.
+    `belongs_to` is the int8 file beside such a file, where it was made from that one; where not, `problems` say why.
     """
 
     model: str
@@ -40,6 +42,7 @@ class ModelAnalysis:
     ops: tuple[PlacedOp, ...]
     parameter_bytes: int
     compiled: CompiledModel | None
+    belongs_to: str | None = None
 
     @property
     def summary(self) -> PlacementSummary:
@@ -65,7 +68,7 @@ class ModelAnalysis:
             "parameter_bytes": self.parameter_bytes,
             "on_chip_bytes": ON_CHIP_BYTES,
             "fits_on_chip": self.fits_on_chip,
-            "compiled": self.compiled.to_json() if self.compiled else None,
+            "compiled": {**self.compiled.to_json(), "belongs_to": self.belongs_to} if self.compiled else None,
         }
 
     def to_text(self) -> str:
@@ -74,7 +77,8 @@ class ModelAnalysis:
 
     def _describe_whole(self) -> list[str]:
         if self.compiled is not None:
-            return [f"{self.model}: {line}" for line in _describe_compiled(self.compiled)]
+            lines = [*_describe_compiled(self.compiled), *self._describe_origin()]
+            return [f"{self.model}: {line}" for line in lines]
         summary = self.summary
         verdict = "is taken" if self.conforms else "is refused"
         fits = "fit" if self.fits_on_chip else "do not fit, the rest is streamed with each inference"
@@ -85,6 +89,11 @@ class ModelAnalysis:
             f"{self.model}: parameters take {self.parameter_bytes / 2**20:.2f} MiB; on-chip memory is "
             f"{ON_CHIP_BYTES // 2**20} MiB: they {fits}",
         ]
+
+    def _describe_origin(self) -> list[str]:
+        if self.belongs_to is not None:
+            return [f"was made from {self.belongs_to}, as far as the two files tell"]
+        return ["does not belong to the int8 file beside it, see below"] if self.problems else []
 
     def _describe_problems(self) -> list[str]:
         return ["", "Problems:", *(f"  {problem}" for problem in self.problems)] if self.problems else []
@@ -105,9 +114,7 @@ def analyze_model(path: Path) -> ModelAnalysis:
     """
     graph = read_graph(path)
     if any(op.name == EDGE_TPU_OP for op in graph.operators):
-        compiled = describe_compiled(path, graph)
-        stored = compiled.cached_parameter_bytes + compiled.streamed_parameter_bytes
-        return ModelAnalysis(str(path), True, (), place_compiled(graph), stored, compiled)
+        return _analyze_compiled(path, graph)
     conformance, placed = examine_conformance(graph), place_operators(graph)
     return ModelAnalysis(
         model=str(path),
@@ -117,6 +124,30 @@ def analyze_model(path: Path) -> ModelAnalysis:
         parameter_bytes=_count_parameter_bytes(graph, placed),
         compiled=None,
     )
+
+
+def _analyze_compiled(path: Path, graph: Graph) -> ModelAnalysis:
+    compiled = describe_compiled(path, graph)
+    int8_file = path.with_name(f"{path.stem.removesuffix(COMPILED_SUFFIX)}.tflite")
+    is_beside = path.stem.endswith(COMPILED_SUFFIX) and int8_file.is_file()
+    problems = _find_differences(int8_file, path) if is_beside else ()
+    return ModelAnalysis(
+        model=str(path),
+        conforms=True,
+        problems=problems,
+        ops=place_compiled(graph),
+        parameter_bytes=compiled.cached_parameter_bytes + compiled.streamed_parameter_bytes,
+        compiled=compiled,
+        belongs_to=str(int8_file) if is_beside and not problems else None,
+    )
+
+
+def _find_differences(int8_file: Path, compiled_file: Path) -> tuple[str, ...]:
+    """Return why a compiled file was not made from the file beside it; one that cannot be read is such a reason."""
+    try:
+        return tuple(belongs_together(int8_file, compiled_file))
+    except BundleError as error:
+        return error.problems
 
 
 def _withdraw(placed: tuple[PlacedOp, ...], conformance: Conformance) -> tuple[PlacedOp, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pydantic
 import typer
 
+from reefline.edgetpu.compiled import COMPILED_SUFFIX
 from reefline.edgetpu.compiler_log import CompilerLog, parse_log
 from reefline.errors import UsageError
 from reefline.settings import CompilerSettings
@@ -56,7 +57,7 @@ def run_compile(model: Path, out_dir: Path | None, settings: CompilerSettings) -
 
     if not model.is_file():
         raise UsageError(f"{model}: no such file; name an int8 TFLite model")
-    target = (out_dir or model.parent) / f"{model.stem}_edgetpu.tflite"
+    target = (out_dir or model.parent) / f"{model.stem}{COMPILED_SUFFIX}.tflite"
     ops_total = count_operators(model)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,8 @@ from reefline.edgetpu.graph import DAMAGE_ERRORS, read_graph
 from reefline.edgetpu.operators import EDGE_TPU_OP, Graph, Operator, Tensor
 from reefline.errors import BundleError
 
+# What the compiler adds to the stem of the file it reads.
+COMPILED_SUFFIX = "_edgetpu"
 _PACKAGE_KEY = "4"
 _PACKAGE_IDENTIFIER = b"DWN1"
 
@@ -143,8 +145,8 @@ def belongs_together(int8_file: Path, compiled_file: Path) -> list[str]:
             found = [t for t in found if _identify(t) not in keys] or found
             problems.append(f"{compiled_file}: {what} {_show(found)} found, {int8_file} has {_show(expected)}")
     known = {_identify(tensor) for tensor in original.tensors}
-    strangers = [tensor for op in compiled.operators for tensor in _tensors_of(compiled, op)]
-    strangers = [tensor for tensor in strangers if _identify(tensor) not in known]
+    used = {_identify(tensor): tensor for op in compiled.operators for tensor in _tensors_of(compiled, op)}
+    strangers = [tensor for key, tensor in used.items() if key not in known]
     if strangers:
         problems.append(f"{compiled_file}: tensors {_show(strangers)} are not among those of {int8_file}")
     outside = [op for op in compiled.operators if op.name != EDGE_TPU_OP]

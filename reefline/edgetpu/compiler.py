@@ -14,6 +14,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
+from reefline.edgetpu.compiled import COMPILED_SUFFIX
 from reefline.edgetpu.compiler_failure import describe_failure
 from reefline.edgetpu.compiler_log import CompilerLog, Outcome, parse_log
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
@@ -78,7 +79,7 @@ def compile_for_edge_tpu(model: Path, target: Path, *, ops_total: int, settings:
             return _not_compiled(ops_total, None, f"{COMPILER} did not finish within {settings.timeout_s:g} s")
         except OSError as error:
             return _not_compiled(ops_total, None, f"{command.line[0]} cannot be run: {error}")
-        output = output_dir / f"{model.stem}_edgetpu.tflite"
+        output = output_dir / f"{model.stem}{COMPILED_SUFFIX}.tflite"
         record = _judge(run, output, ops_total)
         if record.compiled:
             _place(output, target)

@@ -83,6 +83,9 @@ def test_a_real_compiled_file_belongs_to_its_int8_file_alone(pair: dict[str, Any
     compiled = PAIRS_DIR / pair["compiled"]
     owners = {other["model"] for other in TRUTH if not belongs_together(PAIRS_DIR / other["model"], compiled)}
     assert owners == {pair["model"]} - STRANGERS
+    analysis = analyze_model(compiled)
+    assert analysis.belongs_to == (str(PAIRS_DIR / pair["model"]) if owners else None)
+    assert bool(analysis.problems) is not bool(owners)
 
 
 @needs_pairs

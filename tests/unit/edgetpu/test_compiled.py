@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from reefline.cli import app
 from reefline.edgetpu.analysis import analyze_model
 from reefline.edgetpu.compiled import ExecutableKind, belongs_together, read_compiled
 from reefline.errors import BundleError
@@ -61,6 +64,50 @@ def test_the_analysis_of_a_compiled_file_is_fact(tmp_path: Path) -> None:
     assert "needs runtime 14 or later" in text
     assert "640 bytes cached on the chip, 0 bytes streamed" in text
     assert "ARG_MAX v1  cpu: the compiler left it outside" in text
+
+
+def test_the_int8_file_beside_it_is_named(tmp_path: Path) -> None:
+    int8_file, compiled_file = write_int8(tmp_path), write_compiled(tmp_path)
+    analysis = analyze_model(compiled_file)
+    assert analysis.problems == ()
+    assert analysis.to_json()["compiled"]["belongs_to"] == str(int8_file)
+    assert f"was made from {int8_file}" in analysis.to_text()
+
+
+def test_another_int8_file_beside_it_is_a_problem_and_no_failure(tmp_path: Path) -> None:
+    write_int8(tmp_path)
+    run = CliRunner().invoke(app, ["analyze", str(write_compiled(tmp_path, replace(B, scales=(0.75,)))), "--json"])
+    assert run.exit_code == 0
+    record = json.loads(run.stdout)
+    assert record["compiled"]["belongs_to"] is None
+    (problem,) = record["problems"]
+    assert (
+        "tensors 'b' int8[1, 8, 8, 4] scale 0.75" in problem
+        and f"not among those of {tmp_path / 'm.tflite'}" in problem
+    )
+
+
+def test_a_stranger_is_told_in_the_text(tmp_path: Path) -> None:
+    write_int8(tmp_path)
+    text = analyze_model(write_compiled(tmp_path, replace(B, scales=(0.75,)))).to_text()
+    assert "m_edgetpu.tflite: does not belong to the int8 file beside it" in text
+    assert "Problems:" in text
+
+
+def test_a_damaged_file_beside_it_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(b"no model")
+    analysis = analyze_model(write_compiled(tmp_path))
+    assert analysis.belongs_to is None
+    assert "m.tflite: not a TFLite model" in analysis.problems[0]
+
+
+@pytest.mark.parametrize("name", [pytest.param("m_edgetpu.tflite", id="alone"), pytest.param("n.tflite", id="renamed")])
+def test_without_an_int8_file_nothing_is_said(tmp_path: Path, name: str) -> None:
+    if name != "m_edgetpu.tflite":
+        write_int8(tmp_path)
+    analysis = analyze_model(write_compiled(tmp_path).rename(tmp_path / name))
+    assert (analysis.belongs_to, analysis.problems) == (None, ())
+    assert "beside" not in analysis.to_text() and "was made from" not in analysis.to_text()
 
 
 @pytest.mark.parametrize(
