@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional, Protocol, TypeGuard
 
@@ -100,12 +100,12 @@ class EvaluationReport:
         return cls(scores=Scores.from_json(record), gate=gate)
 
 
-def judge(scores: Scores, placement: TpuPlacement, settings: GateSettings) -> tuple[GateResult, ...]:
-    """Return one result per rule that the settings configure, in the settings' order.
+_Rule = tuple[str, Optional[float], Callable[[float], GateResult]]
 
-    `edgetpu_compiled: false` demands nothing and, like null, leaves its rule out.
-    """
-    rules: tuple[tuple[str, Optional[float], Callable[[float], GateResult]], ...] = (
+
+def judge(scores: Scores, placement: TpuPlacement, settings: GateSettings) -> tuple[GateResult, ...]:
+    """Return one result per rule that the settings configure, in the settings' order."""
+    rules: tuple[_Rule, ...] = (
         ("min_map", settings.min_map, lambda t: _judge_minimum("min_map", "mAP", _get(scores.shipped, "map"), t)),
         (
             "min_map_50",
@@ -116,9 +116,24 @@ def judge(scores: Scores, placement: TpuPlacement, settings: GateSettings) -> tu
         ("max_quantization_drop", settings.max_quantization_drop, lambda t: _judge_quantization(scores, t)),
         ("max_regression", settings.max_regression, lambda t: _judge_regression(scores, t)),
         ("min_improvement", settings.min_improvement, lambda t: _judge_improvement(scores, t)),
-        ("min_edgetpu_ops", settings.min_edgetpu_ops, lambda t: _judge_tpu_share(placement, t)),
-        ("edgetpu_compiled", 1.0 if settings.edgetpu_compiled else None, lambda t: _judge_compiled(placement, t)),
     )
+    return (*_apply(rules), *judge_placement(placement, settings))
+
+
+def judge_placement(placement: TpuPlacement, settings: GateSettings) -> tuple[GateResult, ...]:
+    """Return the results of the rules on the Edge TPU alone, which can be asked before anything is trained.
+
+    `edgetpu_compiled: false` demands nothing and, like null, leaves its rule out.
+    """
+    return _apply(
+        (
+            ("min_edgetpu_ops", settings.min_edgetpu_ops, lambda t: _judge_tpu_share(placement, t)),
+            ("edgetpu_compiled", 1.0 if settings.edgetpu_compiled else None, lambda t: _judge_compiled(placement, t)),
+        )
+    )
+
+
+def _apply(rules: Iterable[_Rule]) -> tuple[GateResult, ...]:
     return tuple(judge_rule(threshold) for _, threshold, judge_rule in rules if threshold is not None)
 
 

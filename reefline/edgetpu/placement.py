@@ -21,13 +21,17 @@ class Placement(str, enum.Enum):
 
 @dataclass(frozen=True)
 class PlacedOp:
-    """One operator, where it will run and why; `op` is as in `Operator.name`."""
+    """One operator, where it will run and why; `op` is as in `Operator.name`.
+
+    `blocked_by` is the index of the operator whose placement decides this one's; None where its own does.
+    """
 
     index: int
     op: str
     version: int
     placement: Placement
     reason: str
+    blocked_by: int | None = None
 
 
 def place_operators(graph: Graph) -> tuple[PlacedOp, ...]:
@@ -44,16 +48,18 @@ def place_operators(graph: Graph) -> tuple[PlacedOp, ...]:
     blockers = _find_blockers(graph, frozenset(limits))
     doubted_blockers = _find_blockers(graph, frozenset(limits) | frozenset(doubts))
 
-    def place(op: Operator) -> tuple[Placement, str]:
+    def place(op: Operator) -> tuple[Placement, str, int | None]:
         if op.index in limits:
-            return Placement.CPU, limits[op.index]
+            return Placement.CPU, limits[op.index], None
         if op.index in hopeful and op.index in careful:
-            return Placement.EDGETPU, "within all documented limits"
+            return Placement.EDGETPU, "within all documented limits", None
         if op.index not in hopeful and op.index not in careful:
-            return Placement.CPU, _explain_left_out(graph, blockers.get(op.index))
+            blocker = blockers.get(op.index)
+            return Placement.CPU, _explain_left_out(graph, blocker), blocker
         if op.index in doubts:
-            return Placement.UNCERTAIN, doubts[op.index]
-        return Placement.UNCERTAIN, _explain_doubt(graph, doubted_blockers.get(op.index))
+            return Placement.UNCERTAIN, doubts[op.index], None
+        blocker = doubted_blockers.get(op.index)
+        return Placement.UNCERTAIN, _explain_doubt(graph, blocker), blocker
 
     return tuple(PlacedOp(op.index, op.name, op.version, *place(op)) for op in graph.operators)
 

@@ -33,7 +33,7 @@ def find_config_problems(config: TrainEvalPipelineConfig, label_map: LabelMap) -
     """
     return (
         *_check_classes(config, label_map),
-        *_check_input_size(config),
+        *find_input_size_problems(config),
         *_check_batches(config),
         *_check_schedule(config),
         *_check_readers(config),
@@ -84,7 +84,8 @@ def _check_classes(config: TrainEvalPipelineConfig, label_map: LabelMap) -> list
     return [f"pipeline.config: num_classes is {found}, the label map has {expected}; make them equal"]
 
 
-def _check_input_size(config: TrainEvalPipelineConfig) -> list[str]:
+def find_input_size_problems(config: TrainEvalPipelineConfig) -> list[str]:
+    """Return why a model cannot be built or exported at its input size."""
     resizer = read_ssd(config).image_resizer
     if resizer.WhichOneof("image_resizer_oneof") != "fixed_shape_resizer":
         return ["pipeline.config: image_resizer must be a fixed_shape_resizer, the only one TFLite can export"]

@@ -56,7 +56,7 @@ def export_saved_model(config: TrainEvalPipelineConfig, checkpoint_prefix: str, 
 
 def export_tflite_graph(
     config: TrainEvalPipelineConfig,
-    checkpoint_prefix: str,
+    checkpoint_prefix: str | None,
     settings: ExporterSettings,
     directory: Path,
     *,
@@ -64,7 +64,7 @@ def export_tflite_graph(
 ) -> None:
     """Write the SavedModel that the TFLite converter turns into a detector with its post-processing inside.
 
-    Input: float32 [1, height, width, 3]; pixels 0..255, or `for_int8` what `iterate_calibration_inputs` gives.
+    Without a checkpoint the weights are random: the operators are the same. Input: float32 [1, height, width, 3]; pixels 0..255, or `for_int8` what `iterate_calibration_inputs` gives.
     """
     import tensorflow as tf
     from object_detection import export_tflite_graph_lib_tf2
@@ -112,8 +112,8 @@ def iterate_calibration_inputs(
         yield resized if takes_raw_pixels else _preprocess(model, tf.constant(resized)).numpy()
 
 
-def _restore_model(config: TrainEvalPipelineConfig, checkpoint_prefix: str) -> Any:
-    """Build the model for inference and restore all of it.
+def _restore_model(config: TrainEvalPipelineConfig, checkpoint_prefix: str | None) -> Any:
+    """Build the model for inference and restore all of it, where there is a checkpoint.
 
     Running it once builds its variables, so that a trace afterwards is the only one.
     """
@@ -127,8 +127,9 @@ def _restore_model(config: TrainEvalPipelineConfig, checkpoint_prefix: str) -> A
         model = model_builder.build(config.model, is_training=False)
         image, shapes = model.preprocess(tf.zeros([1, size.height_px, size.width_px, 3]))
         model.predict(image, shapes)
-    status = tf.train.Checkpoint(model=model).restore(checkpoint_prefix)
-    status.expect_partial().assert_existing_objects_matched()
+    if checkpoint_prefix is not None:
+        status = tf.train.Checkpoint(model=model).restore(checkpoint_prefix)
+        status.expect_partial().assert_existing_objects_matched()
     return model
 
 

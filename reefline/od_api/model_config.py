@@ -116,17 +116,27 @@ def build_pipeline_config(
     Raises:
         ConfigError: the template is malformed.
     """
-    config = parse_pipeline_config(template.text, f"{template.name}.config")
-    model = read_ssd(config)
-    model.num_classes = len(read_label_map(files.label_map).names)
-    if settings.input_size is not None:
-        resizer = model.image_resizer.fixed_shape_resizer
-        resizer.height = resizer.width = settings.input_size
+    config = build_model_config(template, settings.input_size, len(read_label_map(files.label_map).names))
     _fill_train_config(config.train_config, settings, files)
     _fill_reader(config.train_input_reader, files.train_records, files, shuffle=True)
     del config.eval_input_reader[:]
     _fill_reader(config.eval_input_reader.add(), files.eval_records, files, shuffle=False)
     config.eval_config.num_visualizations = settings.sample_images
+    return config
+
+
+def build_model_config(template: ModelTemplate, input_size_px: int | None, classes: int) -> TrainEvalPipelineConfig:
+    """Fill what a template says of the model with a run's classes and input size, None for the template's own.
+
+    Raises:
+        ConfigError: the template is malformed.
+    """
+    config = parse_pipeline_config(template.text, f"{template.name}.config")
+    model = read_ssd(config)
+    model.num_classes = classes
+    if input_size_px is not None:
+        resizer = model.image_resizer.fixed_shape_resizer
+        resizer.height = resizer.width = input_size_px
     return config
 
 

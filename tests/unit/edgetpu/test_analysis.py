@@ -126,6 +126,7 @@ def test_the_record_is_json(tmp_path: Path) -> None:
         "version": 1,
         "placement": "edgetpu",
         "reason": "within all documented limits",
+        "blocked_by": None,
     }
     assert record["summary"] == {"total": 3, "edgetpu": 2, "cpu": 1, "uncertain": 0}
     assert record["compiled"] is None
