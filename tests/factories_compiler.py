@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +80,15 @@ class StandIn:
         """The process that the compiler started before it slept."""
         return int((self.folder / "child.pid").read_text())
 
+    def has_child_started(self, timeout_s: float = 60.0) -> bool:
+        """Wait for the process that the compiler starts before it sleeps."""
+        place = self.folder / "child.pid"
+        return _wait_for(lambda: place.is_file() and bool(place.read_text()), timeout_s)
+
+    def has_child_ended(self, timeout_s: float = 10.0) -> bool:
+        """Wait for the end of that process; a zombie has ended."""
+        return _wait_for(lambda: not _is_running(self.child_pid), timeout_s)
+
 
 def make_compiler(
     folder: Path,
@@ -98,6 +109,22 @@ def make_compiler(
     for engine in engines:
         _write_executable(folder / engine, _ENGINE.format(python=sys.executable))
     return StandIn(folder)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _write_executable(path: Path, script: str) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import flatbuffers
@@ -15,6 +19,8 @@ from reefline.cli import app
 from tests.compiler_log_cases import LOG_DIR, needs_logs
 from tests.factories_compiler import COMPILED_FILE, STUB, make_compiler
 
+REPO_DIR = Path(__file__).resolve().parents[3]
+INTERRUPTED = 130
 SUCCESS = (
     "Edge TPU Compiler version 16.0.384591198\nModel compiled successfully in 17 ms.\n"
     "On-chip memory used for caching model parameters: 1.00MiB\n"
@@ -151,6 +157,34 @@ def test_compile_that_fails_leaves_what_was_there(model: Path, tmp_path: Path) -
     assert result.exit_code == 2
     assert "the model is not quantized to integers" in result.output
     assert earlier.read_bytes() == b"compiled earlier"
+
+
+@pytest.mark.parametrize(
+    "engines", [pytest.param((), id="on-the-path"), pytest.param(("docker",), id="in-a-container")]
+)
+def test_ctrl_c_ends_the_compiler_with_its_children(engines: tuple[str, ...], model: Path, tmp_path: Path) -> None:
+    stand_in = make_compiler(tmp_path / "bin", SUCCESS, output=COMPILED_FILE, sleep_s=60, engines=engines)
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reefline", "compile", str(model), *(("--image", "coral") if engines else ())],
+        cwd=REPO_DIR,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert stand_in.has_child_started()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == INTERRUPTED
+    finally:
+        process.kill()
+    assert stand_in.has_child_ended()
+    assert [path.name for path in model.parent.iterdir()] == [model.name]
+    assert not list(scratch.iterdir())
+    if engines:
+        started, removed = stand_in.engine_calls
+        assert removed == ["rm", "--force", started[started.index("--name") + 1]]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pydantic
@@ -129,25 +128,11 @@ def test_options_left_alone_are_not_given(bin_dir: Path, tmp_path: Path) -> None
     assert {name: stand_in.compiler_options[name] for name in "mdkt"} == {"m": None, "d": False, "k": None, "t": "600"}
 
 
-def is_running(pid: int) -> bool:
-    try:
-        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def wait_for_end(pid: int) -> bool:
-    deadline = time.monotonic() + 10
-    while is_running(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not is_running(pid)
-
-
 def test_compiler_that_hangs_is_killed_with_its_children(bin_dir: Path, tmp_path: Path) -> None:
     stand_in = make_compiler(bin_dir, SUCCESS, output=COMPILED_FILE, sleep_s=60)
     record, target = run(tmp_path, CompilerSettings(timeout_s=2))
     assert not record.compiled and "did not finish within 2 s" in record.reason
-    assert wait_for_end(stand_in.child_pid)
+    assert stand_in.has_child_ended()
     assert not target.exists()
 
 
@@ -210,7 +195,7 @@ def test_container_that_hangs_is_removed(bin_dir: Path, tmp_path: Path) -> None:
     assert "did not finish within 2 s" in record.reason
     started, removed = stand_in.engine_calls
     assert removed == ["rm", "--force", started[started.index("--name") + 1]]
-    assert wait_for_end(stand_in.child_pid)
+    assert stand_in.has_child_ended()
 
 
 def test_image_without_an_engine(bin_dir: Path, tmp_path: Path) -> None:
