@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from reefline.edgetpu.compiler import COMPILER, find_compiler
+from reefline.edgetpu.compiler import COMPILER, CONTAINER_ENGINES, find_compiler, find_container_engine
 from reefline.od_api.compat import LEGACY_KERAS_VARIABLE
 
 PYTHON_VERSION = "3.10"
@@ -59,7 +59,7 @@ def examine(folder: Path) -> tuple[Check, ...]:
         check_legacy_keras(os.environ),
         check_object_detection(),
         check_disk(folder),
-        check_compiler(find_compiler(), platform.machine()),
+        check_compiler(find_compiler(), find_container_engine(), platform.machine()),
     )
 
 
@@ -135,14 +135,27 @@ def check_disk(folder: Path, free_bytes: int | None = None) -> Check:
     return Check("disk", Health.GOOD, found)
 
 
-def check_compiler(path: Path | None, machine: str) -> Check:
-    """Check for edgetpu_compiler, which a run can do without."""
-    if path is not None:
-        return Check(COMPILER, Health.GOOD, str(path))
+def check_compiler(compiler: Path | None, engine: Path | None, machine: str) -> Check:
+    """Check for edgetpu_compiler or a container engine to run an image of it; a run can do without either.
+
+    The engine is not started, and no image is looked for: which one to take, a config says.
+    """
+    if compiler is not None:
+        return Check(COMPILER, Health.GOOD, str(compiler))
+    if engine is not None:
+        emulation = "" if machine == "x86_64" else f" (this is {machine}: {engine.name} needs emulation for amd64)"
+        return Check(
+            COMPILER,
+            Health.NOTE,
+            f"not on the PATH; an image of it could be run by {engine}",
+            "bundles will say `compiled: false` unless exporter.compiler.image names an image; "
+            f"docker/edgetpu-compiler.Dockerfile builds one{emulation}",
+        )
     where = "from Coral's apt repository" if machine == "x86_64" else f"on x86-64 Debian only (this is {machine})"
     return Check(
         COMPILER,
         Health.NOTE,
-        "not on the PATH",
-        f"bundles will say `compiled: false`; to compile for the Edge TPU, install it {where}",
+        f"not on the PATH, and neither is {' or '.join(CONTAINER_ENGINES)}",
+        f"bundles will say `compiled: false`; to compile for the Edge TPU, install it {where}, or install "
+        f"{' or '.join(CONTAINER_ENGINES)} and name an image of it in exporter.compiler.image",
     )

@@ -11,8 +11,15 @@ import pytest
 
 from reefline import doctor
 from reefline.doctor import Health
+from tests.factories_compiler import make_compiler
 
 REPO_DIR = Path(__file__).resolve().parents[2]
+
+COMPILER_ON_X86 = doctor.check_compiler(Path("bin/edgetpu_compiler"), Path("bin/docker"), "x86_64")
+DOCKER_ON_X86 = doctor.check_compiler(None, Path("bin/docker"), "x86_64")
+PODMAN_ON_ARM = doctor.check_compiler(None, Path("bin/podman"), "aarch64")
+NOTHING_ON_X86 = doctor.check_compiler(None, None, "x86_64")
+NOTHING_ON_ARM = doctor.check_compiler(None, None, "aarch64")
 
 
 def _missing(name: str) -> str:
@@ -45,9 +52,11 @@ def test_versions_are_those_of_pyproject() -> None:
         pytest.param(doctor.check_disk(Path("none/yet"), 10**12), Health.GOOD, "", id="disk-plenty"),
         pytest.param(doctor.check_disk(Path("none/yet"), 5 * 10**9), Health.NOTE, "enough to start", id="disk-some"),
         pytest.param(doctor.check_disk(Path("none/yet"), 10**9), Health.PROBLEM, "needs 2 GB", id="disk-full"),
-        pytest.param(doctor.check_compiler(Path("/usr/bin/x"), "x86_64"), Health.GOOD, "", id="compiler"),
-        pytest.param(doctor.check_compiler(None, "x86_64"), Health.NOTE, "compiled: false", id="no-compiler"),
-        pytest.param(doctor.check_compiler(None, "aarch64"), Health.NOTE, "this is aarch64", id="no-compiler-on-arm"),
+        pytest.param(COMPILER_ON_X86, Health.GOOD, "", id="compiler"),
+        pytest.param(DOCKER_ON_X86, Health.NOTE, "unless exporter.compiler.image names an image", id="engine-alone"),
+        pytest.param(PODMAN_ON_ARM, Health.NOTE, "this is aarch64: podman needs emulation", id="engine-on-arm"),
+        pytest.param(NOTHING_ON_X86, Health.NOTE, "name an image of it in exporter.compiler.image", id="no-compiler"),
+        pytest.param(NOTHING_ON_ARM, Health.NOTE, "this is aarch64", id="no-compiler-on-arm"),
     ],
 )
 def test_checks(check: doctor.Check, health: Health, remedy: str) -> None:
@@ -70,3 +79,19 @@ def test_object_detection_that_is_another_package(tmp_path: Path, monkeypatch) -
 def test_everything_is_examined(tmp_path: Path) -> None:
     names = {check.name for check in doctor.examine(tmp_path)}
     assert {"Python", "tensorflow", "protobuf", "legacy Keras", "OD API", "disk", "edgetpu_compiler"} <= names
+
+
+@pytest.mark.parametrize(
+    ("engines", "found"),
+    [
+        pytest.param((), "not on the PATH, and neither is docker or podman", id="none"),
+        pytest.param(("podman",), "not on the PATH; an image of it could be run by {}/podman", id="podman"),
+    ],
+)
+def test_the_path_is_searched_for_a_container_engine(
+    engines: tuple[str, ...], found: str, tmp_path: Path, monkeypatch
+) -> None:
+    make_compiler(tmp_path / "bin", "", engines=engines or ("unused",))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    (check,) = (check for check in doctor.examine(tmp_path) if check.name == "edgetpu_compiler")
+    assert check.found == found.format(tmp_path / "bin")
