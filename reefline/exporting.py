@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-import random
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from reefline.calibration import make_calibration_inputs, sample_calibration_images
 from reefline.candidate import EDGE_TPU_FILE, FLOAT_FILE, INT8_FILE, LABELS_FILE
 from reefline.edgetpu.graph import count_operators
 from reefline.edgetpu.metadata import add_metadata
@@ -22,9 +20,6 @@ from reefline.errors import CheckpointError
 from reefline.label_map import LabelMap, read_label_map
 from reefline.od_api import export, model_config
 from reefline.settings import EdgeTpuTarget, ExporterSettings
-
-if TYPE_CHECKING:
-    import numpy as np
 
 EXPORT_FILE = "export.json"
 
@@ -115,13 +110,9 @@ def find_best_checkpoint(model_run: Path) -> str:
 def _write_int8(
     config: Any, graph_dir: Path, inputs: ExportInputs, settings: ExporterSettings, bundle: Path
 ) -> EdgeTpuRecord:
-    encoded_images = sample_images(inputs.train_records, settings.calibration_images)
-
-    def calibration_inputs() -> Iterator[np.ndarray]:
-        return export.iterate_calibration_inputs(config, map(_decode_image, encoded_images))
-
+    images = sample_calibration_images(inputs.train_records, settings.calibration_images)
     model = bundle / INT8_FILE
-    _write_with_labels(convert_to_int8(graph_dir, calibration_inputs), inputs, model)
+    _write_with_labels(convert_to_int8(graph_dir, make_calibration_inputs(config, images)), inputs, model)
     record, _ = compile_or_predict(model, bundle / EDGE_TPU_FILE, settings.compiler)
     return record
 
@@ -154,29 +145,3 @@ def _write_with_labels(model: bytes, inputs: ExportInputs, path: Path) -> None:
     }
     names = read_label_map(inputs.label_map).names
     path.write_bytes(add_metadata(model, path.stem, names, [roles[index] for index in op.model_outputs]))
-
-
-def sample_images(records: Path, count: int) -> tuple[bytes, ...]:
-    """Return the encoded images of up to `count` examples of a split, each example as likely as any other.
-
-    Reservoir sampling (Vitter 1985, algorithm R): one pass, and no more than `count` images in memory. The split is in
-    the order of its files' names, which often goes with place and time: its head alone would be one scene.
-    """
-    from reefline.tf_example import read_examples
-
-    generator = random.Random(0)
-    reservoir: list[bytes] = []
-    for seen, example in enumerate(read_examples(sorted(records.iterdir()))):
-        if seen < count:
-            reservoir.append(example.encoded_jpeg)
-        elif (slot := generator.randint(0, seen)) < count:
-            reservoir[slot] = example.encoded_jpeg
-    return tuple(reservoir)
-
-
-def _decode_image(encoded: bytes) -> np.ndarray:
-    import numpy as np
-    from PIL import Image
-
-    with Image.open(io.BytesIO(encoded)) as image:
-        return np.asarray(image.convert("RGB"))

@@ -10,7 +10,7 @@ from reefline.edgetpu.graph import count_operators
 from reefline.edgetpu.metadata import read_labels
 from reefline.edgetpu.postprocess import read_postprocess_op
 from reefline.errors import BundleError, CheckpointError, TrainingDivergedError
-from reefline.exporting import ExportInputs, ExportRecord, export_model, sample_images
+from reefline.exporting import ExportInputs, ExportRecord, export_model
 from reefline.od_api import compat, model_config
 from reefline.settings import Augmentation, EdgeTpuTarget, ExporterSettings, TrainerSettings
 from reefline.training_report import StopReason, TrainingReport
@@ -258,16 +258,6 @@ def test_a_run_without_checkpoint_cannot_be_exported(data: Path, model_run: Path
     inputs = ExportInputs(tmp_path / "run", data / "Split-train", data / "label_map.pbtxt")
     with pytest.raises(CheckpointError, match="no checkpoint in best/"):
         export_model(inputs, ExporterSettings(), EdgeTpuTarget.REQUIRED, tmp_path / "model")
-
-
-def test_calibration_sample_is_spread_over_the_split(data: Path) -> None:
-    everything = [draw_example(index).encoded_jpeg for index in range(12)]
-    assert sorted(sample_images(data / "Split-train", 100)) == sorted(everything)
-    sample = sample_images(data / "Split-train", 5)
-    assert len(set(sample)) == 5
-    assert set(sample) <= set(everything)
-    assert set(sample) != set(everything[:5])
-    assert sample == sample_images(data / "Split-train", 5)
 
 
 def test_a_file_that_is_no_model_has_no_operators(tmp_path: Path) -> None:
