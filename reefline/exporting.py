@@ -6,7 +6,6 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from reefline.calibration import make_calibration_inputs, sample_calibration_images
 from reefline.candidate import EDGE_TPU_FILE, FLOAT_FILE, INT8_FILE, LABELS_FILE
@@ -17,6 +16,7 @@ from reefline.edgetpu.postprocess import read_postprocess_op
 from reefline.edgetpu.quantization import convert_to_float, convert_to_int8
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.errors import CheckpointError
+from reefline.label_check import check_labels
 from reefline.label_map import LabelMap, read_label_map
 from reefline.od_api import export, model_config
 from reefline.settings import EdgeTpuTarget, ExporterSettings
@@ -66,9 +66,11 @@ def export_model(
 
     Raises:
         CheckpointError: the training run holds no best checkpoint.
+        BundleError: the model knows other classes than the label map.
     """
     config = model_config.read_pipeline_config(inputs.model_run / "pipeline.config")
     checkpoint = find_best_checkpoint(inputs.model_run)
+    label_map = read_label_map(inputs.label_map)
     bundle = directory / "bundle"
     bundle.mkdir(parents=True)
     export.export_saved_model(config, checkpoint, directory / "saved_model")
@@ -77,11 +79,11 @@ def export_model(
         is_float = target is EdgeTpuTarget.NEVER
         export.export_tflite_graph(config, checkpoint, settings, graph_dir, for_int8=not is_float)
         if is_float:
-            edgetpu = _write_float(graph_dir, inputs, bundle)
+            edgetpu = _write_float(graph_dir, label_map, bundle)
         else:
-            edgetpu = _write_int8(config, graph_dir, inputs, settings, bundle)
-    label_map = read_label_map(inputs.label_map)
-    write_labels(label_map, bundle / LABELS_FILE)
+            images = sample_calibration_images(inputs.train_records, settings.calibration_images)
+            content = convert_to_int8(graph_dir, make_calibration_inputs(config, images))
+            edgetpu = _write_int8(content, label_map, settings, bundle)
     size = export.read_input_size(config)
     record = ExportRecord(size.height_px, size.width_px, label_map.names, edgetpu)
     record.write(bundle / EXPORT_FILE)
@@ -107,19 +109,16 @@ def find_best_checkpoint(model_run: Path) -> str:
     return str(checkpoint)
 
 
-def _write_int8(
-    config: Any, graph_dir: Path, inputs: ExportInputs, settings: ExporterSettings, bundle: Path
-) -> EdgeTpuRecord:
-    images = sample_calibration_images(inputs.train_records, settings.calibration_images)
+def _write_int8(content: bytes, label_map: LabelMap, settings: ExporterSettings, bundle: Path) -> EdgeTpuRecord:
     model = bundle / INT8_FILE
-    _write_with_labels(convert_to_int8(graph_dir, make_calibration_inputs(config, images)), inputs, model)
+    _write_with_labels(content, label_map, model)
     record, _ = compile_or_predict(model, bundle / EDGE_TPU_FILE, settings.compiler)
     return record
 
 
-def _write_float(graph_dir: Path, inputs: ExportInputs, bundle: Path) -> EdgeTpuRecord:
+def _write_float(graph_dir: Path, label_map: LabelMap, bundle: Path) -> EdgeTpuRecord:
     model = bundle / FLOAT_FILE
-    _write_with_labels(convert_to_float(graph_dir), inputs, model)
+    _write_with_labels(convert_to_float(graph_dir), label_map, model)
     total = count_operators(model)
     return EdgeTpuRecord(
         compiled=False,
@@ -133,15 +132,17 @@ def _write_float(graph_dir: Path, inputs: ExportInputs, bundle: Path) -> EdgeTpu
     )
 
 
-def _write_with_labels(model: bytes, inputs: ExportInputs, path: Path) -> None:
-    """Write a TFLite model with its labels inside."""
-    path.write_bytes(model)
-    op = read_postprocess_op(path)
+def _write_with_labels(content: bytes, label_map: LabelMap, model: Path) -> None:
+    """Write a TFLite model with its labels inside and labels.txt beside it, and check what was written."""
+    model.write_bytes(content)
+    op = read_postprocess_op(model)
     roles = {
         op.boxes_index: "location",
         op.classes_index: "category",
         op.scores_index: "score",
         op.count_index: "number of detections",
     }
-    names = read_label_map(inputs.label_map).names
-    path.write_bytes(add_metadata(model, path.stem, names, [roles[index] for index in op.model_outputs]))
+    outputs = [roles[index] for index in op.model_outputs]
+    model.write_bytes(add_metadata(content, model.stem, label_map.names, outputs))
+    write_labels(label_map, model.parent / LABELS_FILE)
+    check_labels(label_map, model)

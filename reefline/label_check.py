@@ -1,16 +1,46 @@
-"""One class, four numberings: label map, TFRecords, TFLite model and labels.txt have to mean the same.
+"""One class, five numberings: label map, TFRecords, TFLite model, the labels inside it and labels.txt have to agree.
 
-Label map and TFRecords count from 1 (0 is the OD API's background), the TFLite model and the lines of labels.txt from
-0. An offset between them gives a detector that works and says the wrong names, which no metric on ids would show.
+Label map and TFRecords count from 1 (0 is the OD API's background), the TFLite model and the lines of both labels
+files from 0. An offset between them gives a detector that works and says the wrong names, which no metric on ids would
+show.
 """
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable
+from pathlib import Path
 
+from reefline.candidate import LABELS_FILE, read_labels
+from reefline.edgetpu.metadata import read_labels as read_model_labels
+from reefline.edgetpu.postprocess import read_postprocess_op
 from reefline.errors import BundleError, DataError
 from reefline.label_map import LabelMap
 from reefline.tf_example import IngestedExample
+
+
+def check_labels(label_map: LabelMap, model: Path) -> None:
+    """Check a written TFLite detector: the names inside it, those of labels.txt beside it, and its number of classes.
+
+    Raises:
+        BundleError: one of them does not follow the label map, or cannot be read; one problem each.
+    """
+    expected = list(label_map.names)
+    problems = []
+    for place, found in (("labels inside it", _read_inner_labels(model)), (LABELS_FILE, read_labels(model.parent))):
+        if found != label_map.names:
+            problems.append(
+                f"{model}: {place}: lines {list(found)} found, the label map's names {expected} expected "
+                "(line n is the 0-based class n, the label map's id n + 1); export the model again"
+            )
+    num_classes = read_postprocess_op(model).num_classes
+    if num_classes != len(expected):
+        problems.append(
+            f"{model}: its detection post-processing tells {num_classes} classes apart, the label map's "
+            f"{len(expected)} expected; train and export the model again"
+        )
+    if problems:
+        raise BundleError(*problems)
 
 
 def check_bundle_labels(label_map: LabelMap, labels: tuple[str, ...], num_classes: int) -> None:
@@ -48,6 +78,13 @@ def check_example_labels(label_map: LabelMap, examples: Iterable[IngestedExample
     problems = [problem for pair in sorted(pairs) if (problem := _find_label_problem(label_map, *pair))]
     if problems:
         raise DataError(*problems)
+
+
+def _read_inner_labels(model: Path) -> tuple[str, ...]:
+    try:
+        return read_model_labels(model.read_bytes())
+    except (OSError, zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
+        raise BundleError(f"{model}: no {LABELS_FILE} can be read inside it ({error}); export it again") from error
 
 
 def _find_label_problem(label_map: LabelMap, class_id: int, name: str) -> str | None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
-from reefline.edgetpu.graph import count_operators
+from reefline.edgetpu.graph import count_operators, read_graph
 from reefline.edgetpu.metadata import read_labels
 from reefline.edgetpu.postprocess import read_postprocess_op
 from reefline.errors import BundleError, CheckpointError, TrainingDivergedError
@@ -203,8 +204,29 @@ def test_int8_model_takes_pixels_and_is_integer_inside(exported: Path) -> None:
     assert len(floats) <= 8
 
 
+def test_weights_are_quantized_per_channel_and_activations_are_relu6(exported: Path) -> None:
+    graph = read_graph(exported / "bundle" / "model_int8.tflite")
+    (image,) = (graph.tensors[index] for index in graph.inputs)
+    assert (image.type, image.shape) == ("UINT8", (1, 96, 96, 3))
+    convolutions = [op for op in graph.operators if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D")]
+    assert len(convolutions) > 50
+    for op in convolutions:
+        source, filters, biases = graph.get_inputs(op)
+        (result,) = graph.get_outputs(op)
+        assert (source.type, filters.type, biases.type, result.type) == ("INT8", "INT8", "INT32", "INT8")
+        # One scale per output channel: a filter's first dimension, a depthwise one's last.
+        channels = filters.shape[0 if op.name == "CONV_2D" else -1]
+        assert len(filters.scales) == len(biases.scales) == channels == result.shape[-1]
+        assert set(filters.zero_points) == {0}
+        assert len(source.scales) == len(result.scales) == 1
+    relu6 = schema.ActivationFunctionType.RELU6
+    assert {op.options.fused_activation for op in graph.operators} == {0, relu6}
+    # One scale for all channels would be the same number many times.
+    scales = {op.index: set(graph.get_inputs(op)[1].scales) for op in convolutions}
+    assert sum(len(values) > 1 for values in scales.values()) > len(convolutions) / 2
+
+
 def test_labels_are_inside_the_model(exported: Path) -> None:
-    from ai_edge_litert import schema_py_generated as schema
     from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
 
     content = (exported / "bundle" / "model_int8.tflite").read_bytes()

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from flatbuffers import flexbuffers
 
 from reefline.boxes import BoxXyxyPx
+from reefline.edgetpu.metadata import add_metadata
 from reefline.errors import BundleError, DataError
-from reefline.label_check import check_bundle_labels, check_example_labels
+from reefline.label_check import check_bundle_labels, check_example_labels, check_labels
 from reefline.label_map import LabelMap
 from reefline.tf_example import IngestedExample
+from tests.factories_tflite import OpSpec, TensorSpec, build_model
 
 LABEL_MAP = LabelMap(("cat", "dog"))
 
@@ -61,3 +66,46 @@ def test_both_problems_are_told():
 def test_records_that_disagree(objects, message):
     with pytest.raises(DataError, match=message):
         check_example_labels(LABEL_MAP, [example((2, "dog")), example(*objects)])
+
+
+def write_detector(folder: Path, *, inside=("cat", "dog"), beside=("cat", "dog"), num_classes: int = 2) -> Path:
+    """Write a TFLite file that ends in a detection post-processing, with labels inside, and labels.txt beside it."""
+    results = ("boxes", "classes", "scores", "count")
+    tensors = [TensorSpec(name) for name in ("encodings", "predictions", "anchors", *results)]
+    op = OpSpec(
+        "TFLite_Detection_PostProcess",
+        ("encodings", "predictions", "anchors"),
+        results,
+        custom_options=bytes(flexbuffers.Dumps({"num_classes": num_classes})),
+    )
+    content = build_model(tensors, [op], ["encodings", "predictions", "anchors"], results)
+    roles = ("location", "category", "score", "number of detections")
+    model = folder / "model_int8.tflite"
+    model.write_bytes(content if inside is None else add_metadata(content, "model", inside, roles))
+    (folder / "labels.txt").write_text("".join(f"{name}\n" for name in beside), encoding="utf-8")
+    return model
+
+
+def test_written_model_that_agrees(tmp_path):
+    check_labels(LABEL_MAP, write_detector(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        pytest.param(
+            {"inside": ("dog", "cat")},
+            r"model_int8\.tflite: labels inside it: lines \['dog', 'cat'\] found, .* \['cat', 'dog'\] expected",
+            id="other-order-inside",
+        ),
+        pytest.param({"inside": ("cat",)}, "labels inside it: lines .'cat'. found", id="one-too-few-inside"),
+        pytest.param({"inside": None}, r"no labels\.txt can be read inside it", id="nothing-inside"),
+        pytest.param({"beside": ("cat", "cow")}, r"labels\.txt: lines \['cat', 'cow'\] found", id="other-beside"),
+        pytest.param({"num_classes": 90}, "tells 90 classes apart, the label map's 2 expected", id="other-classes"),
+    ],
+)
+def test_written_model_that_disagrees(tmp_path, facts, message):
+    with pytest.raises(BundleError, match=message) as caught:
+        check_labels(LABEL_MAP, write_detector(tmp_path, **facts))
+
+    assert len(caught.value.problems) == 1
