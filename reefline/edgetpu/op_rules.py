@@ -1,8 +1,10 @@
 """The documented limits of the Edge TPU's operators, one function each.
 
-A limit returns why an operator cannot map, a doubt why it might not; both return None where they have nothing to say.
+A limit returns why an operator cannot map, None where it has nothing to say; what may or may not map is in op_doubts.
+
 "Coral's table" is the list of supported operations at coral.ai/docs/edgetpu/models-intro (compiler 16.0, runtime 14),
-"Coral's requirements" the model requirements on the same page.
+"Coral's requirements" the model requirements on the same page. The page itself was not at hand: both are taken from
+copies (Axis's ARTPEC-7 documentation, one of 2019), and what stands in neither is said to be unconfirmed.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from reefline.edgetpu.operators import Graph, Operator, Tensor
 
 Rule = Callable[[Operator, Graph], str | None]
 
-# The 40 operators of Coral's table and TILE (see `doubt_tile`), and which of their operands are data; None means all.
+# The 40 operators of Coral's table and TILE (see `op_doubts`), and which of their operands are data; None means all.
 # The others are parameters: weights, biases, axes, shapes, paddings. The order of operands is that of TFLite's kernels.
 DATA_OPERANDS: dict[str, tuple[int, ...] | None] = {
     **dict.fromkeys(("ADD", "CONCATENATION", "MAXIMUM", "MINIMUM", "MUL", "PACK", "SQUARED_DIFFERENCE", "SUB")),
@@ -39,6 +41,7 @@ _INNERMOST = 3
 _SOFTMAX_MAX_ELEMENTS = 16_384
 _Z_MULTIPLE = 4
 _KEEP_NUM_DIMS_VERSION = 5
+_REJECTED_DENSE_VERSION = 9
 ON_CHIP_BYTES = 8 * 2**20
 
 
@@ -52,7 +55,7 @@ def list_data(op: Operator, graph: Graph) -> tuple[Tensor, ...]:
 
 
 def limit_supported(op: Operator, graph: Graph) -> str | None:
-    """Only 40 operators can map, and perhaps TILE. Source: Coral's table."""
+    """Only 40 operators can map, and perhaps TILE. Source: the names in Coral's table."""
     return None if op.name in DATA_OPERANDS else "the Edge TPU does not support this operation"
 
 
@@ -62,7 +65,7 @@ def limit_operands_present(op: Operator, graph: Graph) -> str | None:
 
 
 def limit_data_types(op: Operator, graph: Graph) -> str | None:
-    """Data is int8 or uint8 and quantized. Source: Coral's requirements; also float -> int8 QUANTIZE does not map."""
+    """Data is int8 or uint8 and quantized. Source: Coral's requirements; logs (a QUANTIZE of float stays)."""
     for tensor in (*list_data(op, graph), *graph.get_outputs(op)):
         if not tensor.is_eight_bit:
             return f"unsupported data type: {tensor.name!r} is {tensor.type.lower()}, int8 or uint8 is needed"
@@ -149,14 +152,22 @@ def limit_fully_connected(op: Operator, graph: Graph) -> str | None:
 
 
 def limit_fully_connected_version(op: Operator, graph: Graph) -> str | None:
-    """FULLY_CONNECTED from version 5 (keep_num_dims) on is rejected. Source: compiler logs, also for version 9."""
-    if op.name == "FULLY_CONNECTED" and op.version >= _KEEP_NUM_DIMS_VERSION:
+    """FULLY_CONNECTED of version 5 (keep_num_dims) or 9 is "not supported".
+
+    Source: reports of compiler 14.1, the same of version 5 without a compiler's version. That 16.0 does as 14.1 did is
+    an assumption: no log of it holds either. For versions 6 to 8 see `op_doubts`.
+    """
+    if op.name == "FULLY_CONNECTED" and (op.version == _KEEP_NUM_DIMS_VERSION or op.version >= _REJECTED_DENSE_VERSION):
         return f"operation version {op.version} not supported; reshape to [1, N] before Dense for version 4"
     return None
 
 
 def limit_fully_connected_channels(op: Operator, graph: Graph) -> str | None:
-    """Dense weights have one scale. Source: tflite-micro#2602, converters from TF 2.17 on quantize them per channel."""
+    """Dense weights have one scale.
+
+    Source: converters from TF 2.17 on quantize them per channel (tflite-micro#2602), and "Model not quantized" was
+    reported of their models. That the one is the cause of the other is an assumption.
+    """
     weights = graph.get_input(op, 1) if op.name == "FULLY_CONNECTED" else None
     if weights is not None and len(weights.scales) > 1:
         return "weights are quantized per channel; convert with TF 2.16"
@@ -164,7 +175,7 @@ def limit_fully_connected_channels(op: Operator, graph: Graph) -> str | None:
 
 
 def limit_softmax(op: Operator, graph: Graph) -> str | None:
-    """SOFTMAX has one dimension of up to 16,000 elements. Source: Coral's table; 16,384 are known to have mapped."""
+    """SOFTMAX has one dimension of up to 16,000 elements. Source: Coral's table; 16.0 has mapped one of 16,384."""
     if op.name != "SOFTMAX":
         return None
     tensor = list_data(op, graph)[0]
@@ -176,10 +187,13 @@ def limit_softmax(op: Operator, graph: Graph) -> str | None:
 
 
 def limit_batch_dimension(op: Operator, graph: Graph) -> str | None:
-    """MEAN, SUM, REDUCE_*, PAD, PACK and SPLIT leave the batch dimension alone. Source: Coral's table."""
+    """MEAN, SUM, REDUCE_*, PAD, PACK and SPLIT leave the batch dimension alone.
+
+    Source: Coral's table; unconfirmed for SUM and SPLIT.
+    """
     if op.name in _REDUCTIONS and 0 in _read_axes(op, graph, operand=1):
         return "reduces the batch dimension"
-    # A SPLIT into one part divides nothing; converters leave such behind.
+    # A SPLIT into one part divides nothing; converters leave such behind, and Google's YAMNet has one that was mapped.
     if op.name == "SPLIT" and len(op.outputs) > 1 and 0 in _read_axes(op, graph, operand=0):
         return "splits the batch dimension"
     if op.name == "PACK" and op.options.axis % len(graph.get_outputs(op)[0].shape or (1,)) == 0:
@@ -220,46 +234,14 @@ def limit_strided_slice(op: Operator, graph: Graph) -> str | None:
     return None
 
 
-def doubt_resize(op: Operator, graph: Graph) -> str | None:
-    """Depending on its sizes a resize may be left out, to keep precision. Source: Coral's table, which names no sizes.
-
-    The compiler is known to map those that double both sides or keep them (logs of EfficientDet-Lite and YOLOv5).
-    """
-    if op.name not in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
-        return None
-    before, after = list_data(op, graph)[0].shape[1:3], graph.get_outputs(op)[0].shape[1:3]
-    if after in (before, tuple(2 * size for size in before)):
-        return None
-    sizes = f"{list(before)} to {list(after)}"
-    return f"a resize from {sizes} may be left to the CPU for precision; doubling is known to map"
-
-
 def limit_tile(op: Operator, graph: Graph) -> str | None:
-    """A TILE may map only where it widens one pixel to an image, as a resize does. Source: see `doubt_tile`."""
+    """A TILE may map only where it widens one pixel to an image, as a resize does. Source: see `op_doubts`."""
     if op.name != "TILE":
         return None
     before, after = list_data(op, graph)[0].shape, graph.get_outputs(op)[0].shape
     if len(before) == 4 and before[1:3] == (1, 1) and (before[0], before[3]) == (after[0], after[-1]):
         return None
     return "the Edge TPU does not support this operation"
-
-
-def doubt_tile(op: Operator, graph: Graph) -> str | None:
-    """TILE is not in Coral's table; the compiler is known to have mapped one that widens one pixel to an image."""
-    if op.name != "TILE":
-        return None
-    return "TILE is not among the documented operations; one that widens a single pixel is known to have mapped"
-
-
-def doubt_large_tensor(op: Operator, graph: Graph) -> str | None:
-    """A very large tensor may not map. Source: Coral's table (RESHAPE), "large activation tensors" (edgetpu#439).
-
-    No size is documented; what exceeds the 8 MB of on-chip memory alone is taken for very large.
-    """
-    for tensor in (*list_data(op, graph), *graph.get_outputs(op)):
-        if tensor.size_bytes > ON_CHIP_BYTES:
-            return f"very large tensor: {tensor.name!r} takes {tensor.size_bytes / 2**20:.1f} MiB, on-chip memory is 8"
-    return None
 
 
 # Those that stand before others make sure that others find operands and shapes.
@@ -284,7 +266,6 @@ LIMITS: tuple[Rule, ...] = (
     limit_strided_slice,
     limit_tile,
 )
-DOUBTS: tuple[Rule, ...] = (doubt_resize, doubt_tile, doubt_large_tensor)
 
 
 def _is_one_dimensional(tensor: Tensor) -> bool:

@@ -6,7 +6,8 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reefline.edgetpu.op_rules import DOUBTS, LIMITS, Rule
+from reefline.edgetpu.op_doubts import DOUBTS
+from reefline.edgetpu.op_rules import LIMITS, Rule
 from reefline.edgetpu.op_versions import VersionStanding, judge_version
 from reefline.edgetpu.operators import EDGE_TPU_OP, NO_TENSOR, Graph, Operator
 

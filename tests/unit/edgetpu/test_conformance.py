@@ -109,11 +109,26 @@ def test_a_float_model_is_not_quantized(tmp_path: Path) -> None:
         pytest.param("CAST", 4, VersionStanding.REFUSED, id="of_2_9"),
         pytest.param("TRANSPOSE_CONV", 3, VersionStanding.KNOWN, id="one_before_the_rejected"),
         pytest.param("TRANSPOSE_CONV", 4, VersionStanding.REFUSED, id="rejected"),
-        pytest.param("GATHER_ND", 1, VersionStanding.KNOWN, id="unlisted_1"),
-        pytest.param("GATHER_ND", 2, VersionStanding.DOUBTFUL, id="unlisted_2"),
+        pytest.param("GATHER_ND", 3, VersionStanding.KNOWN, id="not_mapped_but_read"),
+        pytest.param("ARG_MIN", 3, VersionStanding.REFUSED, id="not_mapped_nor_read"),
+        pytest.param("RANGE", 1, VersionStanding.KNOWN, id="unlisted_1"),
+        pytest.param("RANGE", 2, VersionStanding.DOUBTFUL, id="unlisted_2"),
     ],
 )
 def test_versions_are_judged_by_their_release(name: str, version: int, expected: VersionStanding) -> None:
     judgement = judge_version(name, builtin_code=1, version=version)
     assert judgement.standing is expected
     assert bool(judgement.reason) is (expected is not VersionStanding.KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("builtin_code", "expected"),
+    [
+        pytest.param(139, VersionStanding.KNOWN, id="hashtable_size_of_2_5"),
+        pytest.param(140, VersionStanding.DOUBTFUL, id="reduce_all_of_2_6"),
+        pytest.param(149, VersionStanding.DOUBTFUL, id="multinomial_of_2_8"),
+        pytest.param(150, VersionStanding.REFUSED, id="gelu_of_2_9"),
+    ],
+)
+def test_new_operators_are_judged_by_their_builtin_code(builtin_code: int, expected: VersionStanding) -> None:
+    assert judge_version("SOMETHING", builtin_code, version=1).standing is expected

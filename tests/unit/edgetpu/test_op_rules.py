@@ -166,6 +166,12 @@ LEFT_OUT = [
         id="dense_version_5",
     ),
     pytest.param(
+        OpSpec("FULLY_CONNECTED", ("in", "w"), ("out",), 9),
+        (FLAT_IN, weights("w", (4, 16)), FLAT_OUT),
+        "version 9 not supported",
+        id="dense_version_9",
+    ),
+    pytest.param(
         OpSpec("FULLY_CONNECTED", ("in", "w"), ("out",)),
         (FLAT_IN, TensorSpec("w", (4, 16), scales=(1.0, 2.0, 3.0, 4.0), data=bytes(64)), FLAT_OUT),
         "per channel",
@@ -255,6 +261,15 @@ IN_DOUBT = [
         (TensorSpec("in", (1, 2048, 2048, 3)), parameter("shape", 1, -1, 3), TensorSpec("out", (1, 2048 * 2048, 3))),
         "very large tensor",
         id="large_tensor",
+    ),
+    *(
+        pytest.param(
+            OpSpec("FULLY_CONNECTED", ("in", "w"), ("out",), version),
+            (FLAT_IN, weights("w", (4, 16)), FLAT_OUT),
+            f"nothing is known of version {version}",
+            id=f"dense_version_{version}",
+        )
+        for version in (6, 7, 8)
     ),
     pytest.param(OpSpec("ADD", ("in", "in"), ("out",), 4), (IN, OUT), "TF 2.6", id="version_of_2_6"),
 ]
