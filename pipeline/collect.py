@@ -15,6 +15,7 @@ from pipeline.dag_runner import NodeRun
 from reefline.data.report import IngestionReport, ValidationReport
 from reefline.exporting import EXPORT_FILE, ExportRecord
 from reefline.gate import EvaluationReport
+from reefline.preflight import PREFLIGHT_FILE, Preflight
 from reefline.report.summary import Pushed, RunRecords
 from reefline.training_report import TrainingReport
 
@@ -56,6 +57,8 @@ def collect(records: RunRecords, outputs: Mapping[str, OutputFacts]) -> RunRecor
         records = replace(records, findings=validation.findings, anomalies=validation.anomalies)
     if found := outputs.get("Trainer.model_run"):
         records = replace(records, training=TrainingReport.read(found.folder / "training.json"))
+    if found := outputs.get("EdgeTpuPreflight.preflight"):
+        records = replace(records, edgetpu=Preflight.from_json(_read_json(found.folder / PREFLIGHT_FILE)).edgetpu)
     if found := outputs.get("EdgeTpuExporter.model"):
         exported = ExportRecord.read(found.folder / "bundle" / EXPORT_FILE)
         records = replace(records, edgetpu=exported.edgetpu)

@@ -8,11 +8,14 @@ from pathlib import Path
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
+from tfx.types.channel import BaseChannel
 
 from components.annotation_validator.component import AnnotationValidator
 from components.edge_tpu_exporter.component import EdgeTpuExporter
+from components.edge_tpu_preflight.component import TEMPLATE_INPUT_SIZE, EdgeTpuPreflight
 from components.evaluator.component import Evaluator
 from components.model_scorer.component import ModelScorer
 from components.pusher.component import Pusher
@@ -23,6 +26,7 @@ from pipeline.fingerprint import code_fingerprint
 from reefline.config import PipelineConfig
 from reefline.edgetpu.compiler import find_compiler
 from reefline.od_api.model_config import TEMPLATE_DIR
+from reefline.settings import EdgeTpuTarget, GateSettings
 
 # One name for all configs: it is part of every cache key, and two models of a workspace share their data.
 PIPELINE_NAME = "reefline"
@@ -63,16 +67,21 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
         settings=config.validation.to_json(),
         code=code_fingerprint("components.annotation_validator"),
     )
+    template = TEMPLATE_DIR / f"{config.trainer.model}.config"
     trainer = Trainer(
         examples=examples,
         label_map=label_map,
         settings=config.trainer.to_json(),
         edge_tpu=config.edgetpu.value,
-        code=code_fingerprint("components.trainer", files=[TEMPLATE_DIR / f"{config.trainer.model}.config"]),
+        code=code_fingerprint("components.trainer", files=[template]),
         warm_start_from=str(Path(places.serving) / config.model_name) if config.trainer.warm_start else "",
     )
-    # Order alone: training waits for the verdict on the data, yet a changed warning retrains nothing.
+    # Order alone: training waits for the verdicts on the data and the model, yet a changed threshold retrains nothing.
     trainer.add_upstream_node(annotation_validator)
+    preflights = _create_preflights(config, label_map, template)
+    for preflight in preflights:
+        preflight.add_upstream_node(annotation_validator)
+        trainer.add_upstream_node(preflight)
     exporter = EdgeTpuExporter(
         examples=examples,
         label_map=label_map,
@@ -119,6 +128,7 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
             schema_gen,
             example_validator,
             annotation_validator,
+            *preflights,
             trainer,
             exporter,
             serving_bundle,
@@ -129,6 +139,23 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
         enable_cache=True,
         metadata_connection_config=sqlite_metadata_connection_config(places.metadata_db),
     )
+
+
+def _create_preflights(config: PipelineConfig, label_map: BaseChannel, template: Path) -> list[BaseNode]:
+    """Return the preflight of a model that has to fit the Edge TPU, and nothing for one that never has to."""
+    if config.edgetpu is EdgeTpuTarget.NEVER:
+        return []
+    gate = GateSettings(min_edgetpu_ops=config.gate.min_edgetpu_ops, edgetpu_compiled=config.gate.edgetpu_compiled)
+    return [
+        EdgeTpuPreflight(
+            label_map=label_map,
+            model=config.trainer.model,
+            input_size=config.trainer.input_size or TEMPLATE_INPUT_SIZE,
+            settings=config.exporter.to_json(),
+            gate=gate.to_json(),
+            code=code_fingerprint("components.edge_tpu_preflight", files=[template, *_compiler_files()]),
+        )
+    ]
 
 
 def _compiler_files() -> list[Path]:

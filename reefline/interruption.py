@@ -13,8 +13,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interruption:
     """Inside of it the first Ctrl-C or SIGTERM only sets `requested`; a second one acts at once.
 
-    Leaving it hands the signal to whoever listened before, by default as a KeyboardInterrupt. Only the main thread may
-    listen to signals: in any other one this does nothing.
+    Leaving it hands the signal to whoever listened before, by default as a KeyboardInterrupt. A signal that is ignored
+    stays so, as a shell wants it for what it runs in the background. Only the main thread may listen to signals: in any
+    other one this does nothing.
     """
 
     def __init__(self) -> None:
@@ -28,7 +29,8 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+            heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._receive) for number in heard}
         return self
 
     def __exit__(

@@ -64,7 +64,8 @@ def export_tflite_graph(
 ) -> None:
     """Write the SavedModel that the TFLite converter turns into a detector with its post-processing inside.
 
-    Without a checkpoint the weights are random: the operators are the same. Input: float32 [1, height, width, 3]; pixels 0..255, or `for_int8` what `iterate_calibration_inputs` gives.
+    Without a checkpoint the weights are random; the operators are the same. Input: float32 [1, height, width, 3];
+    pixels 0..255, or `for_int8` what `iterate_calibration_inputs` gives.
     """
     import tensorflow as tf
     from object_detection import export_tflite_graph_lib_tf2

@@ -172,6 +172,16 @@ def test_bad_label_map(data: Path, tmp_path: Path, ids: tuple[int, ...], message
     _assert_refused(run_pipeline(tmp_path / "ws", "--data", data, settings=settings), message)
 
 
+def test_a_model_that_the_gate_would_refuse_is_not_trained(data: Path, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "gate.min_edgetpu_ops": 1.0}
+    run = run_pipeline(tmp_path / "ws", "--data", data, settings=settings)
+    _assert_refused(run, r"gate\.min_edgetpu_ops: .*is below 1\.0000")
+    assert run.summary["failure"]["component"] == "EdgeTpuPreflight"
+    assert run.components("started")[-1] == "EdgeTpuPreflight"
+    assert sum("DEQUANTIZE" in line for line in run.lines) == 2
+    assert any("choose a template that maps" in line for line in run.lines)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1.5 MB; mounting one takes root."""

@@ -23,6 +23,7 @@ COMPONENTS = [
     "ImportSchemaGen",
     "ExampleValidator",
     "AnnotationValidator",
+    "EdgeTpuPreflight",
     "Trainer",
     "EdgeTpuExporter",
     "ServingBundle",
@@ -167,7 +168,7 @@ def test_a_gate_that_refuses_pushes_nothing(first: PipelineRun, again: PipelineR
     assert run.components("started") == ["Evaluator", "Pusher"]
     assert run.summary["verdict"] == "NOT_BLESSED"
     assert run.summary["pushed"] is None
-    assert [result["passed"] for result in run.summary["gate"]] == [False, True, True]
+    assert [result["passed"] for result in run.summary["gate"]] == [False, True, True, True]
     assert any(line.startswith("failed: min_map: ") for line in run.lines)
     assert "bundle: none (nothing was pushed)" in run.lines
     serving = run.workspace / "serving" / "demo"
@@ -181,7 +182,7 @@ def test_another_export_is_compared_with_what_serves_and_can_be_rolled_back(
     settings = {**QUICK, "exporter.max_detections": 20}
     run = run_pipeline(first.workspace, settings=settings)
     assert run.exit_code == 0, run.out
-    assert run.components("started") == ["EdgeTpuExporter", "ServingBundle", "ModelScorer", "Evaluator", "Pusher"]
+    assert run.components("started") == ["EdgeTpuPreflight", *COMPONENTS[COMPONENTS.index("EdgeTpuExporter") :]]
     assert run.summary["pushed"]["version"] == 2
     assert run.summary["metrics"]["baseline"] == first.summary["metrics"]["int8"]
     assert run_pipeline(first.workspace, settings=settings).components("started") == []

@@ -40,11 +40,21 @@ def test_a_second_signal_does_not_wait(number: signal.Signals) -> None:
     assert not late
 
 
-def test_whoever_listened_before_listens_again() -> None:
-    before = signal.getsignal(signal.SIGINT)
+def test_whoever_listened_before_listens_again(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
     with Interruption():
-        assert signal.getsignal(signal.SIGINT) != before
-    assert signal.getsignal(signal.SIGINT) == before
+        assert signal.getsignal(number) != before
+    assert signal.getsignal(number) == before
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interruption() as interruption:
+            signal.raise_signal(signal.SIGINT)
+            assert not interruption.requested
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_error_is_not_hidden_by_a_signal(number: signal.Signals) -> None:

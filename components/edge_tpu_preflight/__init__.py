@@ -1,0 +1,1 @@
+"""EdgeTpuPreflight: where the model's operators will run, known before it is trained."""

@@ -1,0 +1,71 @@
+"""Whether a training may begin: what a preflight found, against the gate's own rules on the Edge TPU."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from reefline.edgetpu.placement import PlacedOp
+from reefline.edgetpu.record import PlacementSource
+from reefline.gate import judge_placement
+from reefline.preflight import Preflight
+from reefline.settings import GateSettings
+
+
+def find_preflight_problems(preflight: Preflight, settings: GateSettings, suitable: Sequence[str]) -> tuple[str, ...]:
+    """Return why the gate would refuse the model whatever is trained: the rule, the operators, and what to change.
+
+    A model of which nothing runs on the Edge TPU is refused without a rule, too. `suitable` are the templates that were
+    made for the Edge TPU.
+    """
+    failed = [result for result in judge_placement(preflight.edgetpu, settings) if not result.passed]
+    if failed:
+        verdicts = [f"gate.{result.rule}: {result.reason} ({_name_source(preflight)})" for result in failed]
+    elif preflight.edgetpu.ops_on_tpu == preflight.edgetpu.ops_uncertain == 0:
+        verdicts = [f"edgetpu: required, but nothing of the model runs on the Edge TPU ({_name_source(preflight)})"]
+    else:
+        return ()
+    compiled_only = [result.rule for result in failed] == ["edgetpu_compiled"]
+    said = [preflight.edgetpu.reason] if compiled_only or _is_compilers_word(preflight) else []
+    predicted = [] if compiled_only else [*preflight.problems, *describe_left_out(preflight)]
+    return (*verdicts, *said, *predicted, _advise(compiled_only, suitable))
+
+
+def describe_left_out(preflight: Preflight) -> Iterator[str]:
+    """Yield a line for each operator that is off the Edge TPU or in doubt by itself, and one for all that follow."""
+    alone = [op for op in preflight.left_out if op.blocked_by is None]
+    yield from (f"op {op.index} {op.op} v{op.version}: {op.placement.value}: {op.reason}" for op in alone)
+    following = [op for op in preflight.left_out if op.blocked_by is not None]
+    if following:
+        yield f"{len(following)} more ops only because they come after those: {_count(following)}"
+
+
+def describe_placement(preflight: Preflight) -> str:
+    """Return the line that a run shows."""
+    found = preflight.edgetpu
+    uncertain = f", {found.ops_uncertain} are uncertain" if found.ops_uncertain else ""
+    return (
+        f"{found.ops_on_tpu} of {found.ops_total} operators run on the Edge TPU{uncertain} ({_name_source(preflight)})"
+    )
+
+
+def _name_source(preflight: Preflight) -> str:
+    return f"{'edgetpu_compiler on' if _is_compilers_word(preflight) else 'a prediction from'} the untrained model"
+
+
+def _is_compilers_word(preflight: Preflight) -> bool:
+    return preflight.edgetpu.source is PlacementSource.COMPILER
+
+
+def _count(ops: Sequence[PlacedOp]) -> str:
+    counts = Counter(op.op for op in ops)
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common())
+
+
+def _advise(compiled_only: bool, suitable: Sequence[str]) -> str:
+    if compiled_only:
+        return "nothing was trained; mend what keeps the compiler from it, or set gate.edgetpu_compiled to null"
+    return (
+        f"nothing was trained; choose a template that maps (trainer.model: {', '.join(suitable)}), another "
+        "trainer.input_size, or a lower gate.min_edgetpu_ops"
+    )

@@ -1,0 +1,119 @@
+"""What stops a run before training, and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reefline.edgetpu.placement import PlacedOp, Placement
+from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
+from reefline.preflight import Preflight
+from reefline.preflight_rules import describe_left_out, describe_placement, find_preflight_problems
+from reefline.settings import GateSettings
+
+LEFT_OUT = (
+    PlacedOp(57, "RESHAPE", 1, Placement.CPU, "rank 5 is not supported"),
+    PlacedOp(58, "CONV_2D", 3, Placement.CPU, "supported, but it comes after RESHAPE #57", blocked_by=57),
+    PlacedOp(59, "CONV_2D", 3, Placement.CPU, "supported, but it comes after RESHAPE #57", blocked_by=57),
+    PlacedOp(60, "ADD", 2, Placement.CPU, "supported, but it comes after RESHAPE #57", blocked_by=57),
+)
+FOUND = Preflight(
+    edgetpu=EdgeTpuRecord(
+        compiled=False,
+        compiler_version=None,
+        source=PlacementSource.PREDICTION,
+        ops_total=40,
+        ops_on_tpu=36,
+        ops_on_cpu=4,
+        ops_uncertain=0,
+        reason="edgetpu_compiler is not on the PATH",
+    ),
+    conforms=True,
+    problems=(),
+    left_out=LEFT_OUT,
+)
+SUITABLE = ("small", "large")
+
+
+def _find(found: Preflight = FOUND, **rules: float) -> tuple[str, ...]:
+    return find_preflight_problems(found, GateSettings(**rules), SUITABLE)
+
+
+def _with_record(**changed: object) -> Preflight:
+    return replace(FOUND, edgetpu=replace(FOUND.edgetpu, **changed))
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        pytest.param({}, id="no-rule"),
+        pytest.param({"min_edgetpu_ops": 0.9}, id="reached"),
+        pytest.param({"edgetpu_compiled": False}, id="compiled-is-not-asked-for"),
+        pytest.param({"min_map": 1.0}, id="rules-on-quality-wait-for-the-gate"),
+    ],
+)
+def test_what_the_gate_would_pass_goes_on(rules: dict[str, float]) -> None:
+    assert _find(**rules) == ()
+
+
+def test_too_few_operators_are_listed_with_what_to_change() -> None:
+    problems = _find(min_edgetpu_ops=0.95)
+    assert problems == (
+        "gate.min_edgetpu_ops: share of operations on the Edge TPU (36 of 40) 0.9000 is below 0.9500 "
+        "(a prediction from the untrained model)",
+        "op 57 RESHAPE v1: cpu: rank 5 is not supported",
+        "3 more ops only because they come after those: 2 CONV_2D, 1 ADD",
+        "nothing was trained; choose a template that maps (trainer.model: small, large), another "
+        "trainer.input_size, or a lower gate.min_edgetpu_ops",
+    )
+
+
+def test_a_compiler_that_is_asked_for_and_missing_stops_the_run() -> None:
+    verdict, reason, advice = _find(edgetpu_compiled=True)
+    assert verdict == "gate.edgetpu_compiled: not compiled for the Edge TPU (a prediction from the untrained model)"
+    assert reason == "edgetpu_compiler is not on the PATH"
+    assert "set gate.edgetpu_compiled to null" in advice
+
+
+def test_both_rules_are_told() -> None:
+    problems = _find(edgetpu_compiled=True, min_edgetpu_ops=1.0)
+    assert [problem.partition(":")[0] for problem in problems[:2]] == ["gate.min_edgetpu_ops", "gate.edgetpu_compiled"]
+    assert problems[2].startswith("op 57 ")
+
+
+def test_without_a_rule_a_model_of_which_nothing_maps_is_refused() -> None:
+    found = _with_record(ops_on_tpu=0, ops_on_cpu=40)
+    found = replace(found, conforms=False, problems=("op 3 CONV_2D v9: newer than the compiler",))
+    problems = _find(found)
+    assert problems[0].startswith("edgetpu: required, but nothing of the model runs on the Edge TPU")
+    assert "op 3 CONV_2D v9: newer than the compiler" in problems
+
+
+def test_a_model_in_doubt_is_not_refused_without_a_rule() -> None:
+    assert _find(_with_record(ops_on_tpu=0, ops_on_cpu=4, ops_uncertain=36)) == ()
+
+
+def test_the_compilers_word_is_told_as_such() -> None:
+    said = _with_record(source=PlacementSource.COMPILER, reason="36 of 40, says edgetpu_compiler")
+    problems = _find(said, min_edgetpu_ops=0.95)
+    assert problems[0].endswith("(edgetpu_compiler on the untrained model)")
+    assert problems[1] == "36 of 40, says edgetpu_compiler"
+    assert (
+        describe_placement(said) == "36 of 40 operators run on the Edge TPU (edgetpu_compiler on the untrained model)"
+    )
+
+
+def test_the_line_of_a_run_names_doubts() -> None:
+    line = describe_placement(_with_record(ops_on_tpu=30, ops_uncertain=6))
+    assert line == "30 of 40 operators run on the Edge TPU, 6 are uncertain (a prediction from the untrained model)"
+
+
+def test_nothing_is_said_of_operators_that_follow_where_none_does() -> None:
+    assert list(describe_left_out(replace(FOUND, left_out=LEFT_OUT[:1]))) == [
+        "op 57 RESHAPE v1: cpu: rank 5 is not supported"
+    ]
+
+
+def test_a_preflight_reads_back_as_it_was_written() -> None:
+    assert Preflight.from_json(FOUND.to_json()) == FOUND
