@@ -26,6 +26,7 @@ class NodeState(str, enum.Enum):
     DONE = "done"
     CACHED = "cached"
     FAILED = "failed"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,10 @@ class DagRunner(tfx_runner.IrBasedRunner):
         self.node_runs: list[NodeRun] = []
 
     @property
-    def failed_component(self) -> Optional[str]:
-        """The node that failed; None where none did."""
-        return next((run.component for run in self.node_runs if run.state is NodeState.FAILED), None)
+    def broken_off_component(self) -> Optional[str]:
+        """The node that failed or was stopped; None where all were done."""
+        ends = (NodeState.FAILED, NodeState.STOPPED)
+        return next((run.component for run in self.node_runs if run.state in ends), None)
 
     def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:
         """Run all nodes in order; `pipeline` is TFX's intermediate representation.
@@ -69,10 +71,11 @@ class DagRunner(tfx_runner.IrBasedRunner):
             component, started_s = node.pipeline_node.node_info.id, time.monotonic()
             try:
                 run = self._run_node(pipeline, node.pipeline_node, deployment, connection)
-            except BaseException:
+            except BaseException as error:
                 # A KeyboardInterrupt too: TFX cleans up after an Exception only.
                 abandon_unfinished(connection, pipeline_root)
-                self._keep(NodeRun(component, NodeState.FAILED, time.monotonic() - started_s))
+                state = NodeState.STOPPED if isinstance(error, KeyboardInterrupt) else NodeState.FAILED
+                self._keep(NodeRun(component, state, time.monotonic() - started_s))
                 raise
             self._keep(run)
 

@@ -164,7 +164,7 @@ def _run_dag(
     try:
         runner.run(create_pipeline(config, places))
     finally:
-        progress.stage = runner.failed_component or progress.stage
+        progress.stage = runner.broken_off_component or progress.stage
 
 
 def _collect(records: RunRecords, workspace: Workspace, progress: _Progress, run_folder: Path) -> RunRecords:

@@ -62,21 +62,21 @@ def test_a_change_redoes_only_what_depends_on_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "kind", "message"),
+    ("behaviour", "kind", "message", "state"),
     [
-        pytest.param("user_error", DataError, "dog_07.xml, object 2", id="user-error"),
-        pytest.param("crash", RuntimeError, "something else", id="crash"),
-        pytest.param("interrupt", KeyboardInterrupt, "", id="interrupt"),
+        pytest.param("user_error", DataError, "dog_07.xml, object 2", NodeState.FAILED, id="user-error"),
+        pytest.param("crash", RuntimeError, "something else", NodeState.FAILED, id="crash"),
+        pytest.param("interrupt", KeyboardInterrupt, "", NodeState.STOPPED, id="interrupt"),
     ],
 )
 def test_a_failure_comes_through_as_it_is_and_leaves_nothing(
-    tmp_path: Path, behaviour: str, kind: type[BaseException], message: str
+    tmp_path: Path, behaviour: str, kind: type[BaseException], message: str, state: NodeState
 ) -> None:
     with pytest.raises(kind, match=message) as caught:
         _run(tmp_path, run_id="one", second=behaviour)
     runner = caught.value.runner  # type: ignore[attr-defined]
-    assert runner.failed_component == "Second"
-    assert [run.state for run in runner.node_runs] == [NodeState.DONE, NodeState.FAILED]
+    assert runner.broken_off_component == "Second"
+    assert [run.state for run in runner.node_runs] == [NodeState.DONE, state]
     assert all(name.startswith("artifacts/First/") for name in _files(tmp_path))
     assert set(read_outputs(tmp_path / "metadata.db", runner.node_runs)) == {"First.config"}
     # The next run takes up where this one stopped.
