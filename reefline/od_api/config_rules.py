@@ -22,6 +22,7 @@ _PYRAMID_STRIDES_PX = {"bifpn": 128, "fpn": 32}
 MAX_INPUT_SIZE_PX = 2048
 MAX_BATCH_SIZE = 1024
 
+EXPORTED_KIND = "ssd"
 _MAX_SYNTAX_PROBLEMS = 20
 
 
@@ -72,9 +73,16 @@ def read_ssd(config: TrainEvalPipelineConfig) -> Any:
         ConfigError: it is not one of the OD API's ssd models, which include EfficientDet and RetinaNet.
     """
     kind = config.model.WhichOneof("model")
-    if kind != "ssd":
-        raise ConfigError(f"pipeline.config: model is {kind or 'empty'}; Reefline exports the OD API's ssd models only")
+    if kind != EXPORTED_KIND:
+        raise ConfigError(f"pipeline.config: the model {describe_kind(kind or 'empty')}; name another trainer.model")
     return config.model.ssd
+
+
+def describe_kind(kind: str) -> str:
+    """Return why a model of another kind than ssd is refused, as the end of a sentence."""
+    return (
+        f"is of the kind {kind}; Reefline exports the OD API's ssd models alone, and knows no Edge TPU form of others"
+    )
 
 
 def _check_classes(config: TrainEvalPipelineConfig, label_map: LabelMap) -> list[str]:

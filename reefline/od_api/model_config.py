@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from reefline.errors import ConfigError
 from reefline.label_map import LabelMap, read_label_map
-from reefline.od_api.config_rules import find_config_problems, find_syntax_problems, read_ssd
+from reefline.od_api.config_rules import (
+    EXPORTED_KIND,
+    describe_kind,
+    find_config_problems,
+    find_syntax_problems,
+    read_ssd,
+)
 from reefline.settings import Augmentation, EdgeTpuTarget, TrainerSettings
 
 if TYPE_CHECKING:
@@ -18,6 +24,9 @@ if TYPE_CHECKING:
 
 TEMPLATE_DIR = Path(__file__).resolve().parents[2] / "configs" / "models"
 _EDGE_TPU_LINE = re.compile(r"^#\s*edge_tpu:\s*(yes|no)\s*$", re.MULTILINE)
+_EDGE_TPU_NOTE = re.compile(r"^#\s*edge_tpu_note:\s*(.+?)\s*$", re.MULTILINE)
+# The one field of a pipeline.config's `model`, comments between the two left out.
+_MODEL_KIND = re.compile(r"^\s*model\s*:?\s*[{<](?:\s*#.*\n)*\s*(\w+)", re.MULTILINE)
 
 # Ranges follow the OD API's sample configs: strong enough to matter, weak enough to keep objects recognisable.
 _AUGMENTATION_PROTOS = {
@@ -37,11 +46,21 @@ _AUGMENTATION_PROTOS = {
 
 @dataclass(frozen=True)
 class ModelTemplate:
-    """A file of configs/models: its name, its text and whether its operators suit the Edge TPU."""
+    """A file of configs/models: its name, its text and whether it says that its operators suit the Edge TPU.
+
+    `edge_tpu_note` says why they do not and what to take instead, "" where the file says nothing.
+    """
 
     name: str
     text: str
     edge_tpu: bool
+    edge_tpu_note: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The kind of model, as the OD API calls it, "" where the text does not say; to know it takes no OD API."""
+        found = _MODEL_KIND.search(self.text)
+        return found.group(1) if found else ""
 
 
 @dataclass(frozen=True)
@@ -75,22 +94,32 @@ def load_template(name: str, directory: Path = TEMPLATE_DIR) -> ModelTemplate:
     mark = _EDGE_TPU_LINE.search(text)
     if mark is None:
         raise ConfigError(f"{path.name}: the line '# edge_tpu: yes' or '# edge_tpu: no' is missing; add it at the top")
-    return ModelTemplate(name=name, text=text, edge_tpu=mark.group(1) == "yes")
+    note = _EDGE_TPU_NOTE.search(text)
+    return ModelTemplate(name, text, edge_tpu=mark.group(1) == "yes", edge_tpu_note=note.group(1) if note else "")
+
+
+def list_edge_tpu_templates(directory: Path = TEMPLATE_DIR) -> tuple[str, ...]:
+    """Return the names of the templates that are marked as made for the Edge TPU and can be, sorted."""
+    templates = (load_template(name, directory) for name in list_templates(directory))
+    return tuple(template.name for template in templates if template.edge_tpu and template.kind == EXPORTED_KIND)
 
 
 def check_edge_tpu(template: ModelTemplate, target: EdgeTpuTarget, directory: Path = TEMPLATE_DIR) -> None:
-    """Refuse a model that cannot run on the Edge TPU unless the config says it never has to.
+    """Refuse a model that cannot be exported at all, or that cannot run on the Edge TPU though the config wants it to.
 
     Raises:
-        ConfigError: the template is marked "edge_tpu: no" and the target is not `never`.
+        ConfigError: the model is of a kind that Reefline does not export, whatever its template says of the Edge TPU;
+            or the template is marked "edge_tpu: no" and the target is not `never`.
     """
-    if template.edge_tpu or target is EdgeTpuTarget.NEVER:
+    if template.kind not in (EXPORTED_KIND, ""):
+        problem, way_out = describe_kind(template.kind), ""
+    elif template.edge_tpu or target is EdgeTpuTarget.NEVER:
         return
-    suitable = [name for name in list_templates(directory) if load_template(name, directory).edge_tpu]
-    raise ConfigError(
-        f"trainer.model: {template.name} does not map to the Edge TPU; choose one of {', '.join(suitable)}, "
-        "or say 'edgetpu: never' for a float bundle"
-    )
+    else:
+        note = f" ({template.edge_tpu_note})" if template.edge_tpu_note else ""
+        problem, way_out = f"does not map to the Edge TPU{note}", ", or say 'edgetpu: never' for a float bundle"
+    suitable = ", ".join(list_edge_tpu_templates(directory))
+    raise ConfigError(f"trainer.model: {template.name} {problem}; choose one of {suitable}{way_out}")
 
 
 def parse_pipeline_config(text: str, source: str) -> TrainEvalPipelineConfig:

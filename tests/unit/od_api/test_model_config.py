@@ -1,5 +1,6 @@
 """Templates, the YAML's values in them, and what is refused before training."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,39 @@ def test_efficientdet_is_refused_for_the_edge_tpu() -> None:
     model_config.check_edge_tpu(template, EdgeTpuTarget.NEVER)
 
 
+@pytest.mark.parametrize("name", [name for name, edge_tpu in EXPECTED_TEMPLATES.items() if not edge_tpu])
+def test_what_does_not_map_names_the_nearest_that_does(name: str) -> None:
+    template = model_config.load_template(name)
+    nearest = re.findall(r"ssd_\w+", template.edge_tpu_note)
+    assert nearest
+    assert set(nearest) <= set(model_config.list_edge_tpu_templates())
+    with pytest.raises(ConfigError, match=re.escape(template.edge_tpu_note)):
+        model_config.check_edge_tpu(template, EdgeTpuTarget.REQUIRED)
+
+
+CENTER_NET = "# edge_tpu: yes\nmodel {{{between}center_net {{ num_classes: 1 }} }}"
+
+
+@pytest.mark.parametrize("target", list(EdgeTpuTarget), ids=lambda target: target.value)
+@pytest.mark.parametrize(
+    "between", [pytest.param(" ", id="one-line"), pytest.param("  # ours\n  # and theirs\n  ", id="comments")]
+)
+def test_a_kind_that_is_not_exported_is_refused_whatever_its_template_says(
+    target: EdgeTpuTarget, between: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.config").write_text(CENTER_NET.format(between=between))
+    (tmp_path / "other.config").write_text("# edge_tpu: yes\nmodel: < ssd < num_classes: 1 > >")
+    template = model_config.load_template("mine", tmp_path)
+    with pytest.raises(ConfigError, match=r"mine is of the kind center_net; .*no Edge TPU form.*choose one of other$"):
+        model_config.check_edge_tpu(template, target, tmp_path)
+
+
+def test_a_kind_that_is_not_exported_is_refused_where_its_text_is_read(files: model_config.TrainingFiles) -> None:
+    template = model_config.ModelTemplate("mine", "model { faster_rcnn { num_classes: 1 } }", edge_tpu=True)
+    with pytest.raises(ConfigError, match=r"the model is of the kind faster_rcnn; Reefline exports"):
+        model_config.build_pipeline_config(template, TrainerSettings(model="mine"), files)
+
+
 def test_unknown_field_names_its_place() -> None:
     with pytest.raises(ConfigError, match=r"mine.config: 2:\d+ .*no field named .nun_classes"):
         model_config.parse_pipeline_config("model { ssd {\n nun_classes: 3 } }", "mine.config")
@@ -200,12 +234,6 @@ def test_all_problems_are_told_at_once(files: model_config.TrainingFiles) -> Non
     with pytest.raises(ConfigError, match="num_classes") as caught:
         model_config.verify_pipeline_config(config, LabelMap(names=("red", "blue")))
     assert len(caught.value.problems) == 2
-
-
-def test_models_other_than_ssd_are_refused(files: model_config.TrainingFiles) -> None:
-    template = model_config.ModelTemplate("other", "model { faster_rcnn { num_classes: 1 } }", edge_tpu=False)
-    with pytest.raises(ConfigError, match="model is faster_rcnn"):
-        model_config.build_pipeline_config(template, TrainerSettings(model="other"), files)
 
 
 @pytest.mark.parametrize(
