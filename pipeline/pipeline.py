@@ -106,7 +106,10 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
     evaluator = Evaluator(
         scores=model_scorer.outputs["scores"],
         model=exporter.outputs["model"],
+        model_run=trainer.outputs["model_run"],
+        examples=examples,
         settings=config.gate.to_json(),
+        exporter_settings=config.exporter.to_json(),
         code=code_fingerprint("components.evaluator"),
     )
     pusher = Pusher(

@@ -10,17 +10,19 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Optional, Protocol, TypeGuard
 
 from reefline.coco_metrics import CocoMetrics
-from reefline.scores import Scores
+from reefline.quantization_report import QuantizationReport
+from reefline.scores import Precision, Scores
 
 if TYPE_CHECKING:
     from reefline.settings import GateSettings
 
 # 0.62 - 0.60 is 0.020000000000000018: a drop of exactly the threshold has to pass.
 _ROUNDING = 1e-9
+_QUANTIZATION_RULE = "max_quantization_drop"
 
 
 class Verdict(str, enum.Enum):
@@ -75,15 +77,35 @@ class GateResult:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """evaluation.json: the scores and the gate's answer, one result per configured rule."""
+    """evaluation.json: the scores and the gate's answer, one result per configured rule.
+
+    `quantization` is there where the int8 model's drop was too large.
+    """
 
     scores: Scores
     gate: tuple[GateResult, ...]
+    quantization: Optional[QuantizationReport] = None
 
     @property
     def verdict(self) -> Verdict:
         """BLESSED where every configured rule passed."""
         return Verdict.BLESSED if all(result.passed for result in self.gate) else Verdict.NOT_BLESSED
+
+    @property
+    def is_worth_a_diagnosis(self) -> bool:
+        """Whether quantization costs too much: the int8 model's drop is known and above the threshold."""
+        is_int8 = self.scores.shipped_precision is Precision.INT8
+        return is_int8 and any(_is_quantization_loss(result) for result in self.gate)
+
+    def explain(self, quantization: QuantizationReport) -> EvaluationReport:
+        """Return the report with a diagnosis of the quantized model in it and in the reason of the failed rule."""
+        gate = tuple(
+            replace(result, reason=f"{result.reason}; {quantization.describe()}")
+            if _is_quantization_loss(result)
+            else result
+            for result in self.gate
+        )
+        return replace(self, gate=gate, quantization=quantization)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as evaluation.json shows it."""
@@ -91,13 +113,15 @@ class EvaluationReport:
             **self.scores.to_json(),
             "gate": [result.to_json() for result in self.gate],
             "verdict": self.verdict.value,
+            "quantization": self.quantization.to_json() if self.quantization else None,
         }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> EvaluationReport:
         """Read back what `to_json` wrote; the verdict follows from the results."""
         gate = tuple(GateResult.from_json(result) for result in record["gate"])
-        return cls(scores=Scores.from_json(record), gate=gate)
+        found = record["quantization"]
+        return cls(Scores.from_json(record), gate, QuantizationReport.from_json(found) if found else None)
 
 
 _Rule = tuple[str, Optional[float], Callable[[float], GateResult]]
@@ -113,7 +137,7 @@ def judge(scores: Scores, placement: TpuPlacement, settings: GateSettings) -> tu
             lambda t: _judge_minimum("min_map_50", "mAP_50", _get(scores.shipped, "map_50"), t),
         ),
         ("min_class_ap", settings.min_class_ap, lambda t: _judge_classes(scores.shipped, t)),
-        ("max_quantization_drop", settings.max_quantization_drop, lambda t: _judge_quantization(scores, t)),
+        (_QUANTIZATION_RULE, settings.max_quantization_drop, lambda t: _judge_quantization(scores, t)),
         ("max_regression", settings.max_regression, lambda t: _judge_regression(scores, t)),
         ("min_improvement", settings.min_improvement, lambda t: _judge_improvement(scores, t)),
     )
@@ -162,7 +186,7 @@ def _judge_classes(shipped: Optional[CocoMetrics], threshold: float) -> GateResu
 def _judge_quantization(scores: Scores, threshold: float) -> GateResult:
     """Pass where float minus shipped mAP is known and at most the threshold."""
     return _judge_drop(
-        "max_quantization_drop",
+        _QUANTIZATION_RULE,
         threshold,
         ("the float model", _get(scores.float_model, "map")),
         (f"the {scores.shipped_precision.value} model that ships", _get(scores.shipped, "map")),
@@ -228,6 +252,10 @@ def _judge_compiled(placement: TpuPlacement, threshold: float) -> GateResult:
     passed = placement.compiled is True
     reason = "compiled for the Edge TPU" if passed else "not compiled for the Edge TPU"
     return GateResult("edgetpu_compiled", float(passed), threshold, passed, reason)
+
+
+def _is_quantization_loss(result: GateResult) -> bool:
+    return result.rule == _QUANTIZATION_RULE and not result.passed and result.value is not None
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

@@ -6,32 +6,40 @@ from pathlib import Path
 from tfx.components.evaluator import constants
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation
+from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, ModelRun
 
 from reefline.exporting import EXPORT_FILE, ExportRecord
 from reefline.gate import EvaluationReport, Verdict, judge
+from reefline.quantization_diagnosis import diagnose_quantization
 from reefline.scores import Scores
-from reefline.settings import GateSettings
+from reefline.settings import ExporterSettings, GateSettings
 
 
 @component
 def Evaluator(
     scores: InputArtifact[ModelEvaluation],
     model: InputArtifact[Model],
+    model_run: InputArtifact[ModelRun],
+    examples: InputArtifact[Examples],
     evaluation: OutputArtifact[ModelEvaluation],
     blessing: OutputArtifact[ModelBlessing],
     settings: Parameter[str],
+    exporter_settings: Parameter[str],
     code: Parameter[str],
 ) -> None:
     """Ask the gate whether the candidate may be pushed.
 
-    `settings` is a GateSettings as JSON; `code` only keys the cache. `evaluation` holds evaluation.json, a
-    `reefline.gate.EvaluationReport`. `blessing` is what TFX's own Evaluator makes: `blessed` (0 or 1), `current_model`,
-    `current_model_id`, and an empty file BLESSED or NOT_BLESSED.
+    `settings` is a GateSettings as JSON; `code` only keys the cache. Training run, examples and `exporter_settings`, an
+    ExporterSettings as JSON, are what the model was made of: they are looked at only where its quantization costs too
+    much. `evaluation` holds evaluation.json, a `reefline.gate.EvaluationReport`. `blessing` is what TFX's own Evaluator
+    makes: `blessed` (0 or 1), `current_model`, `current_model_id`, and an empty file BLESSED or NOT_BLESSED.
     """
     measured = Scores.from_json(json.loads((Path(scores.uri) / "scores.json").read_text(encoding="utf-8")))
     exported = ExportRecord.read(Path(model.uri) / "bundle" / EXPORT_FILE)
     report = EvaluationReport(measured, judge(measured, exported.edgetpu, GateSettings.from_json(settings)))
+    if report.is_worth_a_diagnosis:
+        train_records, exporter = Path(examples.uri) / "Split-train", ExporterSettings.from_json(exporter_settings)
+        report = report.explain(diagnose_quantization(Path(model_run.uri), train_records, exporter))
     text = json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
     (Path(evaluation.uri) / "evaluation.json").write_text(text + "\n", encoding="utf-8")
     blessed = report.verdict is Verdict.BLESSED

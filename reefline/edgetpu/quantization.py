@@ -19,13 +19,21 @@ def convert_to_int8(graph_dir: Path, calibration_inputs: Callable[[], Iterator[n
     """
     import tensorflow as tf
 
+    converter = make_int8_converter(graph_dir, calibration_inputs)
+    converter.inference_input_type = tf.uint8
+    converter.inference_output_type = tf.float32
+    return converter.convert()
+
+
+def make_int8_converter(graph_dir: Path, calibration_inputs: Callable[[], Iterator[np.ndarray]]) -> Any:
+    """Return the TFLiteConverter of `convert_to_int8`, with a float input still."""
+    import tensorflow as tf
+
     converter = _make_converter(graph_dir)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([array] for array in calibration_inputs())
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.uint8
-    converter.inference_output_type = tf.float32
-    return converter.convert()
+    return converter
 
 
 def convert_to_float(graph_dir: Path) -> bytes:

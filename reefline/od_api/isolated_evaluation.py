@@ -7,14 +7,12 @@ of the folder.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reefline.errors import ReeflineError
+from reefline.child_process import run_module
 from reefline.od_api.evaluation import Evaluation, EvaluationOutcome
 from reefline.od_api.model_config import read_pipeline_config, write_pipeline_config
 
@@ -25,10 +23,6 @@ _CONFIG_FILE = "pipeline.config"
 _PREFIX_FILE = "checkpoint.txt"
 _NUMBERS_FILE = "numbers.json"
 _PICTURES_FILE = "pictures.npz"
-_REPOSITORY = Path(__file__).resolve().parents[2]
-# The cluster is its parent's: the child is a process by itself.
-_CLUSTER_VARIABLE = "TF_CONFIG"
-_SHOWN_LINES = 5
 
 
 def evaluate_in_child(config: TrainEvalPipelineConfig, checkpoint_prefix: str) -> EvaluationOutcome:
@@ -41,18 +35,7 @@ def evaluate_in_child(config: TrainEvalPipelineConfig, checkpoint_prefix: str) -
         folder = Path(scratch)
         write_pipeline_config(config, folder / _CONFIG_FILE)
         (folder / _PREFIX_FILE).write_text(checkpoint_prefix)
-        environment = {name: value for name, value in os.environ.items() if name != _CLUSTER_VARIABLE}
-        paths = [str(_REPOSITORY), environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-        command = [sys.executable, "-m", __name__, str(folder)]
-        run = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
-        if run.returncode:
-            last_lines = run.stderr.decode("utf-8", "replace").strip().splitlines()[-_SHOWN_LINES:]
-            raise ReeflineError(
-                f"the evaluation's process ended with code {run.returncode}"
-                + (" (killed: out of memory?)" if run.returncode < 0 else "")
-                + f": {' | '.join(last_lines)}"
-            )
+        run_module(__name__, folder, "the evaluation's process")
         return _read_outcome(folder)
 
 

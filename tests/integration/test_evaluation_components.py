@@ -14,7 +14,7 @@ from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
-from tfx.types.standard_artifacts import Config, Examples, Model
+from tfx.types.standard_artifacts import Config, Examples, Model, ModelRun
 
 from components.evaluator.component import Evaluator
 from components.model_scorer.component import ModelScorer
@@ -23,7 +23,7 @@ from components.serving_bundle.component import ServingBundle
 from reefline.bundle import read_manifest, verify_bundle
 from reefline.errors import BundleError
 from reefline.serving import read_current, rollback
-from reefline.settings import GateSettings
+from reefline.settings import ExporterSettings, GateSettings
 from tests.factories_evaluation import write_eval_split, write_model
 
 NODES = ("ServingBundle", "ModelScorer", "Evaluator", "Pusher")
@@ -70,6 +70,7 @@ class Workspace:
             artifact_type=Model,
             custom_properties={"checkpoint": f"{model}/ckpt-1"},
         ).with_id("model")
+        model_run = Importer(source_uri=str(self.root / "models" / model), artifact_type=ModelRun).with_id("model_run")
         bundle = ServingBundle(
             model=candidate.outputs["result"], destination=str(self.serving), model_name="detector", code="1"
         )
@@ -83,7 +84,10 @@ class Workspace:
         evaluator = Evaluator(
             scores=scorer.outputs["scores"],
             model=candidate.outputs["result"],
+            model_run=model_run.outputs["result"],
+            examples=examples.outputs["result"],
             settings=settings.to_json(),
+            exporter_settings=ExporterSettings().to_json(),
             code="1",
         )
         pusher = Pusher(
@@ -99,7 +103,7 @@ class Workspace:
         return Pipeline(
             pipeline_name="evaluation",
             pipeline_root=str(self.root / "artifacts"),
-            components=[examples, label_map, candidate, bundle, scorer, evaluator, pusher],
+            components=[examples, label_map, candidate, model_run, bundle, scorer, evaluator, pusher],
             enable_cache=True,
             metadata_connection_config=sqlite_metadata_connection_config(str(self.root / "metadata.db")),
         )

@@ -6,14 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
-from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, PushedModel
+from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, ModelRun, PushedModel
 
+from components.evaluator.component import Evaluator
 from components.pusher.executor import PusherExecutor
 from components.serving_bundle.component import ServingBundle
 from reefline.errors import ReeflineError
-from reefline.gate import EvaluationReport, GateResult
+from reefline.gate import EvaluationReport, GateResult, Verdict
+from reefline.scores import Precision
 from reefline.serving import push_bundle
-from tests.factories_evaluation import make_facts, make_scores, write_candidate
+from reefline.settings import ExporterSettings, GateSettings
+from tests.factories_evaluation import make_facts, make_metrics, make_scores, write_candidate
 
 
 def make_artifact(artifact_type, directory: Path):
@@ -78,3 +81,59 @@ def test_pusher_pushes_nothing_where_blessing_and_evaluation_disagree(
         PusherExecutor().Do(inputs, outputs, properties)
 
     assert not (tmp_path / "serving").exists()
+
+
+def evaluate(tmp_path: Path, model, **metrics) -> EvaluationReport:
+    """Run Evaluator on a training run that is not there, and return what it wrote."""
+    scores = make_artifact(ModelEvaluation, tmp_path / "scores")
+    (tmp_path / "scores" / "scores.json").write_text(json.dumps(make_scores(**metrics).to_json()))
+    inputs = {
+        "scores": [scores],
+        "model": [model],
+        "model_run": [make_artifact(ModelRun, tmp_path / "model_run")],
+        "examples": [make_artifact(Examples, tmp_path / "examples")],
+    }
+    outputs = {
+        "evaluation": [make_artifact(ModelEvaluation, tmp_path / "evaluation")],
+        "blessing": [make_artifact(ModelBlessing, tmp_path / "blessing")],
+    }
+    settings = GateSettings(min_map=0.5, max_quantization_drop=0.1)
+    properties = {
+        "settings": settings.to_json(),
+        "exporter_settings": ExporterSettings().to_json(),
+        "code": "1",
+    }
+    Evaluator.EXECUTOR_SPEC.executor_class().Do(inputs, outputs, properties)
+    (blessing,) = outputs["blessing"]
+    report = EvaluationReport.from_json(json.loads((tmp_path / "evaluation" / "evaluation.json").read_text()))
+    assert blessing.get_int_custom_property("blessed") == int(report.verdict is Verdict.BLESSED)
+    return report
+
+
+def test_evaluator_judges_also_where_the_diagnosis_fails(tmp_path, model):
+    report = evaluate(tmp_path, model, float_model=make_metrics(0.7))
+
+    assert report.verdict is Verdict.NOT_BLESSED
+    assert [result.passed for result in report.gate] == [True, False]
+    assert report.quantization.tensors == ()
+    assert "pipeline.config" in report.quantization.failure
+    assert report.gate[1].value == pytest.approx(0.2)
+    assert "a drop of 0.2000, more than 0.1000; which tensors have the widest ranges" in report.gate[1].reason
+    assert report.quantization.failure in report.gate[1].reason
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        pytest.param({}, id="no-drop"),
+        pytest.param({"float_model": make_metrics(None)}, id="drop-unknown"),
+        pytest.param(
+            {"float_model": make_metrics(0.7), "shipped_precision": Precision.FLOAT}, id="float-model-that-ships"
+        ),
+    ],
+)
+def test_evaluator_asks_for_no_diagnosis(tmp_path, model, metrics):
+    report = evaluate(tmp_path, model, **metrics)
+
+    assert report.quantization is None
+    assert not any("widest" in result.reason for result in report.gate)

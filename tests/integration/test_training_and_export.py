@@ -13,6 +13,7 @@ from reefline.edgetpu.postprocess import read_postprocess_op
 from reefline.errors import BundleError, CheckpointError, TrainingDivergedError
 from reefline.exporting import ExportInputs, ExportRecord, export_model
 from reefline.od_api import compat, model_config
+from reefline.quantization_diagnosis import diagnose_quantization
 from reefline.settings import Augmentation, EdgeTpuTarget, ExporterSettings, TrainerSettings
 from reefline.training_report import StopReason, TrainingReport
 from tests.factories_training import LABELS, draw_example, write_labels, write_records
@@ -224,6 +225,25 @@ def test_weights_are_quantized_per_channel_and_activations_are_relu6(exported: P
     # One scale for all channels would be the same number many times.
     scales = {op.index: set(graph.get_inputs(op)[1].scales) for op in convolutions}
     assert sum(len(values) > 1 for values in scales.values()) > len(convolutions) / 2
+
+
+def test_the_diagnosis_measures_the_model_that_ships(data: Path, model_run: Path, exported: Path) -> None:
+    report = diagnose_quantization(model_run, data / "Split-train", ExporterSettings(calibration_images=5))
+
+    assert report.failure is None
+    assert (report.calibration_images, report.measured_images) == (5, 5)
+    assert len(report.tensors) == 20
+    assert report.tensors_total > 50
+    assert [t.range_width for t in report.tensors] == sorted((t.range_width for t in report.tensors), reverse=True)
+    graph = read_graph(exported / "bundle" / "model_int8.tflite")
+    results = [(op.name, graph.get_outputs(op)[0]) for op in graph.operators if op.name != "QUANTIZE"]
+    widths = [(name, 255 * result.scales[0]) for name, result in results if result.is_eight_bit]
+    assert report.tensors[0].range_width == pytest.approx(max(width for _, width in widths), rel=1e-5)
+    for tensor in report.tensors:
+        assert any(name == tensor.op and tensor.range_width == pytest.approx(width, rel=1e-5) for name, width in widths)
+        assert tensor.range_width == pytest.approx(255 * tensor.scale)
+        assert tensor.error_steps is not None
+        assert 0 <= tensor.error_steps < 2
 
 
 def test_labels_are_inside_the_model(exported: Path) -> None:

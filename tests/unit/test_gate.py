@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from reefline.coco_metrics import ClassMetrics
 from reefline.gate import EvaluationReport, GateResult, Verdict, judge
+from reefline.quantization_report import QuantizationReport, TensorRange
 from reefline.scores import Precision, Scores
 from reefline.settings import GateSettings
 from tests.factories_evaluation import FakePlacement, make_metrics, make_scores
@@ -220,3 +221,63 @@ def test_report_round_trip(precision):
     assert record["verdict"] == "BLESSED"
     assert (record["int8"] is None) is (precision is Precision.FLOAT)
     assert Scores.from_json(record) == scores
+
+
+WIDE = QuantizationReport(
+    tensors=tuple(TensorRange(f"block_{n}", "CONV_2D", 255.0 / n, 1.0 / n, 0.29) for n in (1, 2, 4, 8)),
+    tensors_total=97,
+    calibration_images=200,
+    measured_images=29,
+)
+
+
+def judge_drop(float_map, shipped_map, precision=Precision.INT8):
+    scores = make_scores(
+        float_model=make_metrics(float_map), shipped=make_metrics(shipped_map), shipped_precision=precision
+    )
+    settings = GateSettings(min_map=0.0, max_quantization_drop=0.02)
+    return EvaluationReport(scores, judge(scores, FakePlacement(), settings))
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        pytest.param(judge_drop(0.6, 0.5), True, id="drop-too-large"),
+        pytest.param(judge_drop(0.6, 0.59), False, id="drop-within"),
+        pytest.param(judge_drop(None, 0.5), False, id="drop-unknown"),
+        pytest.param(judge_drop(0.6, math.nan), False, id="drop-not-a-number"),
+        pytest.param(judge_drop(0.6, 0.5, Precision.FLOAT), False, id="float-model-that-ships"),
+        pytest.param(EvaluationReport(make_scores(), ()), False, id="no-such-rule"),
+    ],
+)
+def test_only_a_known_drop_that_is_too_large_is_worth_a_diagnosis(report, expected):
+    assert report.is_worth_a_diagnosis is expected
+
+
+@pytest.mark.parametrize(
+    ("diagnosis", "said"),
+    [
+        pytest.param(
+            WIDE,
+            "of 97 tensors the widest ranges have block_1 (CONV_2D: 255), block_2 (CONV_2D: 128), "
+            "block_4 (CONV_2D: 63.8), more in evaluation.json; what can be done: other calibration images "
+            "(exporter.calibration_images, 200 used)",
+            id="found",
+        ),
+        pytest.param(
+            QuantizationReport(failure="the diagnosis was ended after 900 s"),
+            "which tensors have the widest ranges could not be found out: the diagnosis was ended after 900 s",
+            id="failed",
+        ),
+    ],
+)
+def test_a_diagnosis_explains_and_changes_nothing_else(diagnosis, said):
+    report = judge_drop(0.6, 0.5)
+
+    explained = report.explain(diagnosis)
+
+    assert explained.verdict is report.verdict is Verdict.NOT_BLESSED
+    assert explained.gate[0] == report.gate[0]
+    assert explained.gate[1].reason.startswith(f"{report.gate[1].reason}; {said}")
+    assert (explained.gate[1].value, explained.gate[1].passed) == (report.gate[1].value, False)
+    assert EvaluationReport.from_json(json.loads(json.dumps(explained.to_json(), allow_nan=False))) == explained
