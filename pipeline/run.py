@@ -26,6 +26,7 @@ from reefline.data.source import provide_data
 from reefline.errors import DataError, UserError
 from reefline.findings import Finding
 from reefline.report.summary import Failure, RunRecords, Verdict, decide_verdict, summarize
+from reefline.whole_file import write_whole
 
 if TYPE_CHECKING:
     from pipeline.dag_runner import NodeRun
@@ -183,14 +184,10 @@ def _collect(records: RunRecords, workspace: Workspace, progress: _Progress, run
 def _write_report(records: RunRecords, workspace: Workspace, run_folder: Path) -> tuple[str, ...]:
     """Write summary.json, whole or not at all; return a message where that fails."""
     target = run_folder / "summary.json"
-    beside = run_folder / ".summary.json.part"
     try:
-        beside.write_text(json.dumps(summarize(records), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        beside.replace(target)
+        write_whole(target, json.dumps(summarize(records), indent=2, ensure_ascii=False) + "\n")
         point_latest_at(workspace, run_folder)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
         return (f"{target}: the report could not be written ({error.strerror})",)
     return ()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.errors import WorkspaceError
+from reefline.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,7 @@ def place_by_content(workspace: Workspace, file: Path) -> Path:
     folder.mkdir(exist_ok=True)
     target = folder / f"{hashlib.sha256(content).hexdigest()[:16]}{file.suffix}"
     if not target.is_file():
-        beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-        beside.write_bytes(content)
-        beside.replace(target)
+        write_whole(target, content)
     return target
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from reefline.detect.runtime import LoadedModel, load_model
 from reefline.detect.sources import Source, check_out, find_sources
 from reefline.detections import Detections
 from reefline.errors import DataError, UsageError
+from reefline.whole_file import write_whole
 
 RESULT_FILE = "detections.json"
 _JPEG_QUALITY = 95
@@ -66,8 +66,7 @@ def detect_objects(request: DetectRequest, listener: Listener | None = None) -> 
         images=tuple(results),
         problems=(*found.problems, *problems),
     )
-    text = json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
-    _write_whole(request.out / RESULT_FILE, text.encode("utf-8"))
+    _write(request.out / RESULT_FILE, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     return report
 
 
@@ -125,19 +124,16 @@ def _write_picture(picture: Image.Image, path: Path) -> None:
         picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     else:
         picture.save(buffer, "PNG")
-    _write_whole(path, buffer.getvalue())
+    _write(path, buffer.getvalue())
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write beside, then rename: what is there is whole.
+def _write(path: Path, content: str | bytes) -> None:
+    """Write a result.
 
     Raises:
         UsageError: the file cannot be written, as where no space is left.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_bytes(content)
-        beside.replace(path)
+        write_whole(path, content)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise UsageError(f"{path}: cannot be written ({error.strerror}); name another --out") from error

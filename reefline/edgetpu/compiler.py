@@ -19,6 +19,7 @@ from reefline.edgetpu.compiler_failure import describe_failure
 from reefline.edgetpu.compiler_log import CompilerLog, Outcome, parse_log
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.settings import CompilerSettings
+from reefline.whole_file import write_whole
 
 COMPILER = "edgetpu_compiler"
 CONTAINER_ENGINES = ("docker", "podman")
@@ -82,18 +83,8 @@ def compile_for_edge_tpu(model: Path, target: Path, *, ops_total: int, settings:
         output = output_dir / f"{model.stem}{COMPILED_SUFFIX}.tflite"
         record = _judge(run, output, ops_total)
         if record.compiled:
-            _place(output, target)
+            write_whole(target, output.read_bytes())
     return record
-
-
-def _place(output: Path, target: Path) -> None:
-    """Write beside, then rename: `target` is whole or not there."""
-    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        shutil.copyfile(output, beside)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _find_command(model: Path, output_dir: Path, settings: CompilerSettings) -> _Command | str:
