@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from reefline.edgetpu.placement import PlacedOp
+from reefline.edgetpu.placement import describe_left_out
 from reefline.edgetpu.record import PlacementSource
 from reefline.gate import judge_placement
 from reefline.preflight import Preflight
@@ -27,17 +26,8 @@ def find_preflight_problems(preflight: Preflight, settings: GateSettings, suitab
         return ()
     compiled_only = [result.rule for result in failed] == ["edgetpu_compiled"]
     said = [preflight.edgetpu.reason] if compiled_only or _is_compilers_word(preflight) else []
-    predicted = [] if compiled_only else [*preflight.problems, *describe_left_out(preflight)]
-    return (*verdicts, *said, *predicted, _advise(compiled_only, suitable))
-
-
-def describe_left_out(preflight: Preflight) -> Iterator[str]:
-    """Yield a line for each operator that is off the Edge TPU or in doubt by itself, and one for all that follow."""
-    alone = [op for op in preflight.left_out if op.blocked_by is None]
-    yield from (f"op {op.index} {op.op} v{op.version}: {op.placement.value}: {op.reason}" for op in alone)
-    following = [op for op in preflight.left_out if op.blocked_by is not None]
-    if following:
-        yield f"{len(following)} more ops only because they come after those: {_count(following)}"
+    predicted = [] if compiled_only else [*preflight.problems, *describe_left_out(preflight.left_out)]
+    return (*verdicts, *said, *predicted, _advise(preflight, compiled_only, suitable))
 
 
 def describe_placement(preflight: Preflight) -> str:
@@ -57,15 +47,11 @@ def _is_compilers_word(preflight: Preflight) -> bool:
     return preflight.edgetpu.source is PlacementSource.COMPILER
 
 
-def _count(ops: Sequence[PlacedOp]) -> str:
-    counts = Counter(op.op for op in ops)
-    return ", ".join(f"{count} {name}" for name, count in counts.most_common())
-
-
-def _advise(compiled_only: bool, suitable: Sequence[str]) -> str:
+def _advise(preflight: Preflight, compiled_only: bool, suitable: Sequence[str]) -> str:
     if compiled_only:
         return "nothing was trained; mend what keeps the compiler from it, or set gate.edgetpu_compiled to null"
+    decided = "; edgetpu_compiler decides what is uncertain here" if preflight.edgetpu.ops_uncertain else ""
     return (
         f"nothing was trained; choose a template that maps (trainer.model: {', '.join(suitable)}), another "
-        "trainer.input_size, or a lower gate.min_edgetpu_ops"
+        f"trainer.input_size, or a lower gate.min_edgetpu_ops{decided}"
     )

@@ -12,7 +12,13 @@ from reefline.edgetpu.conformance import Conformance, examine_conformance
 from reefline.edgetpu.graph import read_graph
 from reefline.edgetpu.op_rules import ON_CHIP_BYTES
 from reefline.edgetpu.operators import EDGE_TPU_OP, NO_TENSOR, Graph
-from reefline.edgetpu.placement import PlacedOp, Placement, place_compiled, place_operators
+from reefline.edgetpu.placement import (
+    PlacedOp,
+    Placement,
+    describe_left_out,
+    place_compiled,
+    place_operators,
+)
 from reefline.errors import BundleError
 
 
@@ -99,11 +105,8 @@ class ModelAnalysis:
         return ["", "Problems:", *(f"  {problem}" for problem in self.problems)] if self.problems else []
 
     def _describe_left_out(self) -> list[str]:
-        left_out = [op for op in self.ops if op.placement is not Placement.EDGETPU]
-        if not left_out:
-            return []
-        lines = [f"  {op.index:>4}  {op.op} v{op.version}  {op.placement.value}: {op.reason}" for op in left_out]
-        return ["", "Not on the Edge TPU, or uncertain:", *lines]
+        lines = [f"  {line}" for line in describe_left_out(self.ops)]
+        return ["", "Not on the Edge TPU, or uncertain (--json shows every op):", *lines] if lines else []
 
 
 def analyze_model(path: Path) -> ModelAnalysis:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reefline.edgetpu.op_doubts import DOUBTS
@@ -73,6 +74,21 @@ def place_compiled(graph: Graph) -> tuple[PlacedOp, ...]:
         PlacedOp(op.index, op.name, op.version, *(on_tpu if op.name == EDGE_TPU_OP else outside))
         for op in graph.operators
     )
+
+
+def describe_left_out(placed: Iterable[PlacedOp]) -> Iterator[str]:
+    """Yield a line for each operator that is off the Edge TPU or in doubt by itself, and one for all that follow."""
+    left_out = [op for op in placed if op.placement is not Placement.EDGETPU]
+    yield from (
+        f"op {op.index} {op.op} v{op.version}: {op.placement.value}: {op.reason}"
+        for op in left_out
+        if op.blocked_by is None
+    )
+    for placement, word in ((Placement.CPU, "on the CPU"), (Placement.UNCERTAIN, "uncertain")):
+        counts = Counter(op.op for op in left_out if op.blocked_by is not None and op.placement is placement)
+        if counts:
+            names = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+            yield f"{counts.total()} more ops are {word} only because they come after those: {names}"
 
 
 def find_first_partition(graph: Graph, delegable: Iterable[int]) -> frozenset[int]:

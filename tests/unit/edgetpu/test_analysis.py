@@ -140,7 +140,7 @@ def test_the_text_says_what_does_not_map_and_why(tmp_path: Path) -> None:
     assert "0 of 3 ops run on the Edge TPU, 3 on the CPU" in run.stdout
     assert "is refused by compiler 16.0" in run.stdout
     assert "builtin code 150" in run.stdout
-    assert "   2  GELU v1  cpu: the Edge TPU does not support this operation" in run.stdout
+    assert "op 2 GELU v1: cpu: the Edge TPU does not support this operation" in run.stdout
 
 
 @pytest.mark.parametrize(

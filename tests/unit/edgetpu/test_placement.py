@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reefline.edgetpu.analysis import analyze_model
-from reefline.edgetpu.placement import Placement
+from reefline.edgetpu.placement import Placement, describe_left_out
 from tests.factories_tflite import OpSpec, TensorSpec, parameter, write_model
 
 RELU, ON_CPU = "RELU6", "HARD_SWISH"
@@ -66,3 +66,20 @@ def test_operators_that_wait_for_each_other_do_not_hang_the_analysis(tmp_path: P
 
 def test_a_model_without_anything_to_map_stays_whole(tmp_path: Path) -> None:
     assert set(place(tmp_path, op(ON_CPU, "a", "b"), op("ARG_MAX", "b", "c"))) == {Placement.CPU.value}
+
+
+def test_followers_are_counted_behind_what_they_come_after(tmp_path: Path) -> None:
+    ops = (op(RELU, "a", "b"), op(ON_CPU, "b", "c"), op(RELU, "c", "d"), op("LOGISTIC", "d", "e"), op(RELU, "e", "f"))
+    names = [TensorSpec(name) for name in "abcdef"]
+    placed = analyze_model(write_model(tmp_path / "model.tflite", names, ops, ["a"], ["f"])).ops
+    assert [op.blocked_by for op in placed] == [None, None, 1, 1, 1]
+    assert list(describe_left_out(placed)) == [
+        "op 1 HARD_SWISH v1: cpu: the Edge TPU does not support this operation",
+        "3 more ops are on the CPU only because they come after those: 2 RELU6, 1 LOGISTIC",
+    ]
+
+
+def test_nothing_is_said_of_followers_where_there_are_none(tmp_path: Path) -> None:
+    ops = (op(RELU, "a", "b"), op(ON_CPU, "b", "c"))
+    placed = analyze_model(write_model(tmp_path / "model.tflite", list(map(TensorSpec, "abc")), ops, ["a"], ["c"])).ops
+    assert len(list(describe_left_out(placed))) == 1
