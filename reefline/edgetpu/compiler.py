@@ -16,7 +16,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from reefline.edgetpu.compiled import COMPILED_SUFFIX
 from reefline.edgetpu.compiler_failure import describe_failure
-from reefline.edgetpu.compiler_log import CompilerLog, Outcome, parse_log
+from reefline.edgetpu.compiler_log import CompilerLog, FailureKind, Outcome, parse_log
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.settings import CompilerSettings
 from reefline.whole_file import write_whole
@@ -28,6 +28,16 @@ MIN_COMPILED_BYTES = 4096
 _TFLITE_IDENTIFIER = b"TFL3"
 # The custom operator that stands for everything that was mapped; a file without it holds nothing for the TPU.
 _EDGE_TPU_OP = b"edgetpu-custom-op"
+# What the compiler says of the model itself. The other failures may be those of a moment or of this machine.
+_REFUSALS = (
+    FailureKind.NOT_QUANTIZED,
+    FailureKind.DYNAMIC_SHAPE,
+    FailureKind.OP_VERSION,
+    FailureKind.CUSTOM_OP,
+    FailureKind.FLEX_OPS,
+    FailureKind.LARGE_ACTIVATIONS,
+    FailureKind.INTERNAL_ERROR,
+)
 _MODEL_MOUNT = PurePosixPath("/model")
 _OUTPUT_MOUNT = PurePosixPath("/output")
 _CONTAINER_REMOVAL_TIMEOUT_S = 30.0
@@ -183,12 +193,15 @@ def _judge(run: _Run, output: Path, ops_total: int) -> EdgeTpuRecord:
     log = parse_log(run.text)
     if log.outcome is Outcome.FAILED:
         reason = f"{COMPILER} ended with exit code {run.exit_code}: {_describe_failure(log, run.text)}"
+        if log.failure in _REFUSALS:
+            return _nothing_runs(log, ops_total, reason)
         return _not_compiled(ops_total, log.compiler_version, reason)
     if run.exit_code != 0:
         reason = f"{COMPILER} ended with exit code {run.exit_code}, though its output speaks of success"
         return _not_compiled(ops_total, log.compiler_version, reason)
     if log.outcome is Outcome.NOTHING_MAPPED:
-        return _nothing_mapped(log, ops_total)
+        reason = f"{COMPILER} reported success, but mapped nothing to the Edge TPU: is the model quantized, and "
+        return _nothing_runs(log, ops_total, reason + "min_runtime_version not too low?")
     problem = _find_problem(output)
     if problem:
         reason = f"{COMPILER} reported success, but {problem}; its output is not taken"
@@ -235,7 +248,7 @@ def _compiled(log: CompilerLog, ops_total: int) -> EdgeTpuRecord:
     )
 
 
-def _nothing_mapped(log: CompilerLog, ops_total: int) -> EdgeTpuRecord:
+def _nothing_runs(log: CompilerLog, ops_total: int, reason: str) -> EdgeTpuRecord:
     total = ops_total if log.ops_total is None else log.ops_total
     return EdgeTpuRecord(
         compiled=False,
@@ -245,8 +258,7 @@ def _nothing_mapped(log: CompilerLog, ops_total: int) -> EdgeTpuRecord:
         ops_on_tpu=0,
         ops_on_cpu=total,
         ops_uncertain=0,
-        reason=f"{COMPILER} reported success, but mapped nothing to the Edge TPU: is the model quantized, and "
-        "min_runtime_version not too low?",
+        reason=reason,
     )
 
 
