@@ -87,7 +87,8 @@ def test_the_whole_of_the_summary(first: PipelineRun) -> None:
         groundtruth = {label: of_class["groundtruth"] for label, of_class in scores["per_class"].items()}
         assert groundtruth == data["splits"]["eval"]["per_class"]
     gate = summary.pop("gate")
-    assert [result["rule"] for result in gate] == ["min_map", "max_quantization_drop", "max_regression"]
+    rules = ["min_map", "max_quantization_drop", "max_regression", "min_edgetpu_ops"]
+    assert [result["rule"] for result in gate] == rules
     assert all(result["passed"] and result["reason"] for result in gate)
     assert math.isclose(gate[0]["value"], metrics["int8"]["mAP"])
     edgetpu = summary.pop("edgetpu")
