@@ -50,9 +50,12 @@ class QuantizationReport:
         """Return what the gate's reason adds to a drop that is too large: the worst tensors, and where to look."""
         if self.failure is not None:
             return f"which tensors have the widest ranges could not be found out: {self.failure}"
-        worst = ", ".join(f"{t.name} ({t.op}: {t.range_width:.3g})" for t in self.tensors[:_NAMED_TENSORS])
+        # A residual sum has the scale of its convolution: one name says it.
+        by_scale = {tensor.scale: tensor for tensor in reversed(self.tensors)}
+        worst = [by_scale[scale] for scale in sorted(by_scale, reverse=True)[:_NAMED_TENSORS]]
+        names = ", ".join(f"{tensor.name} ({tensor.op}: {tensor.range_width:.3g})" for tensor in worst)
         return (
-            f"of {self.tensors_total} tensors the widest ranges have {worst}, more in evaluation.json; "
-            "what can be done: other calibration images (exporter.calibration_images, "
-            f"{self.calibration_images} used), longer training; docs/edge-tpu.md, Accuracy, says more"
+            f"of {self.tensors_total} tensors the widest ranges have {names}, more in evaluation.json; "
+            "what can be done: more, or more typical, calibration images (exporter.calibration_images, "
+            f"{self.calibration_images} used); docs/edge-tpu.md, Accuracy, says what else"
         )

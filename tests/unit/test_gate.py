@@ -224,7 +224,9 @@ def test_report_round_trip(precision):
 
 
 WIDE = QuantizationReport(
-    tensors=tuple(TensorRange(f"block_{n}", "CONV_2D", 255.0 / n, 1.0 / n, 0.29) for n in (1, 2, 4, 8)),
+    tensors=tuple(
+        TensorRange(f"block_{n}/{op}", op, 255.0 / n, 1.0 / n, 0.29) for n in (1, 2, 4, 8) for op in ("CONV_2D", "ADD")
+    ),
     tensors_total=97,
     calibration_images=200,
     measured_images=29,
@@ -259,8 +261,9 @@ def test_only_a_known_drop_that_is_too_large_is_worth_a_diagnosis(report, expect
     [
         pytest.param(
             WIDE,
-            "of 97 tensors the widest ranges have block_1 (CONV_2D: 255), block_2 (CONV_2D: 128), "
-            "block_4 (CONV_2D: 63.8), more in evaluation.json; what can be done: other calibration images "
+            "of 97 tensors the widest ranges have block_1/CONV_2D (CONV_2D: 255), "
+            "block_2/CONV_2D (CONV_2D: 128), block_4/CONV_2D (CONV_2D: 63.8), more in evaluation.json; "
+            "what can be done: more, or more typical, calibration images "
             "(exporter.calibration_images, 200 used)",
             id="found",
         ),
