@@ -6,7 +6,6 @@ Several workers train as one where each of them opens the same folder, on a file
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ from pathlib import Path
 from reefline.errors import ConfigError, ReeflineError, UserError
 from reefline.interruption import Interruption
 from reefline.settings import TrainerSettings
-from reefline.training_report import TrainingReport
+from reefline.training_report import REPORT_FILE, TrainingReport
 from reefline.whole_file import write_whole
 
 JOB_FILE = "job.json"
 CONFIG_FILE = "pipeline.config"
-REPORT_FILE = "training.json"
 WORKER_COMMAND = "train-worker"
 _ERROR_MARK = "error: "
 _SHOWN_LINES = 5
@@ -61,7 +59,7 @@ class TrainingJob:
 
 
 def run_job(directory: Path) -> TrainingReport:
-    """Do the job of a folder, or one worker's part of it; the first worker writes training.json.
+    """Do the job of a folder, or one worker's part of it.
 
     Raises:
         UserError: as `train_detector` does, or where there is no job.
@@ -74,22 +72,7 @@ def run_job(directory: Path) -> TrainingReport:
     from reefline.od_api.training import train_detector
 
     config = read_pipeline_config(directory / CONFIG_FILE)
-    report = train_detector(config, job.settings, directory, job.cache_dir, job.warm_start_checkpoint)
-    if is_first_worker():
-        report.write(directory / REPORT_FILE)
-    return report
-
-
-def is_first_worker() -> bool:
-    """Return whether this process is the one of its cluster that writes files: the chief, or else worker 0.
-
-    TF_CONFIG says so; without it there is no cluster, and this is the only process.
-    """
-    cluster = json.loads(os.environ.get("TF_CONFIG") or "{}")
-    task = cluster.get("task", {})
-    if "chief" in cluster.get("cluster", {}):
-        return bool(task.get("type") == "chief")
-    return int(task.get("index", 0)) == 0
+    return train_detector(config, job.settings, directory, job.cache_dir, job.warm_start_checkpoint)
 
 
 def run_job_in_child(directory: Path) -> TrainingReport:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from reefline.whole_file import write_whole
 
+REPORT_FILE = "training.json"
+
 
 class StopReason(str, enum.Enum):
     """Why training ended."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from reefline.boxes import BoxXyxyPx
 from reefline.label_map import LabelMap, write_label_map
+from reefline.settings import TrainerSettings
 from reefline.tf_example import IngestedExample, write_examples
 
 LABELS = LabelMap(names=("red", "blue"))
@@ -51,6 +53,40 @@ def write_records(path: Path, count: int, *, first: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_examples(path, (draw_example(index) for index in range(first, first + count)))
     return path
+
+
+def write_splits(root: Path, *, train: int, evaluation: int) -> Path:
+    """Write Split-train, Split-eval and label_map.pbtxt, as ingestion does; the splits share no image."""
+    write_records(root / "Split-train" / "data_tfrecord-00000-of-00001.gz", train)
+    write_records(root / "Split-eval" / "data_tfrecord-00000-of-00001.gz", evaluation, first=50)
+    write_labels(root / "label_map.pbtxt")
+    return root
+
+
+def make_tiny_settings(**values: Any) -> TrainerSettings:
+    """Return settings for the smallest training there is: what is asserted is the path, not the quality."""
+    smallest = {
+        "model": "ssd_mobilenet_v2_tiny",
+        "input_size": 96,
+        "batch_size": 4,
+        "learning_rate": 0.01,
+        "warmup_steps": 1,
+        "sample_images": 0,
+        "augmentations": (),
+    }
+    return TrainerSettings(**{**smallest, **values})
+
+
+def build_config(data: Path, settings: TrainerSettings) -> Any:
+    """Return the pipeline.config of a training on what `write_splits` wrote; it takes the OD API."""
+    from reefline.od_api import model_config
+
+    files = model_config.TrainingFiles(
+        train_records=(str(data / "Split-train" / "*"),),
+        eval_records=(str(data / "Split-eval" / "*"),),
+        label_map=data / "label_map.pbtxt",
+    )
+    return model_config.build_pipeline_config(model_config.load_template(settings.model), settings, files)
 
 
 def write_labels(path: Path) -> Path:

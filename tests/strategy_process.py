@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reefline.boxes import BoxXyxyPx
-from reefline.settings import DistributionStrategy, TrainerSettings
+from reefline.settings import DistributionStrategy
 from reefline.tf_example import write_examples
-from tests.factories_training import draw_example, write_labels
+from tests.factories_training import draw_example, make_tiny_settings, write_labels
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -30,15 +30,7 @@ if TYPE_CHECKING:
 REPO_DIR = Path(__file__).resolve().parents[1]
 STEPS = 4
 GLOBAL_BATCH = 4
-SETTINGS = TrainerSettings(
-    model="ssd_mobilenet_v2_tiny",
-    input_size=96,
-    batch_size=GLOBAL_BATCH,
-    num_steps=STEPS,
-    learning_rate=0.001,
-    warmup_steps=0,
-    augmentations=(),
-)
+SETTINGS = make_tiny_settings(batch_size=GLOBAL_BATCH, num_steps=STEPS, learning_rate=0.001, warmup_steps=0)
 
 
 def write_strategy_records(folder: Path) -> None:

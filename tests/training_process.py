@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 from reefline.settings import TrainerSettings
+from tests.factories_training import build_config
 
 _INTERRUPTED = 130
 REPO_DIR = Path(__file__).resolve().parents[1]
 
 
 def start_training(folder: Path, data: Path, settings: TrainerSettings, **environment: str) -> subprocess.Popen[str]:
-    """Start a training that writes to `folder` what train_detector writes, and its report to training.json."""
+    """Start a training that writes to `folder` what train_detector writes."""
     return subprocess.Popen(
         [sys.executable, "-m", __name__, str(folder), str(data), settings.to_json()],
         cwd=REPO_DIR,
@@ -29,17 +30,10 @@ def _main(folder: Path, data: Path, settings: TrainerSettings) -> None:
     from reefline.od_api import compat
 
     compat.apply()
-    from reefline.od_api import model_config
     from reefline.od_api.training import train_detector
 
-    files = model_config.TrainingFiles(
-        train_records=(str(data / "Split-train" / "*"),),
-        eval_records=(str(data / "Split-eval" / "*"),),
-        label_map=data / "label_map.pbtxt",
-    )
-    config = model_config.build_pipeline_config(model_config.load_template(settings.model), settings, files)
     try:
-        train_detector(config, settings, folder, folder / "cache").write(folder / "training.json")
+        train_detector(build_config(data, settings), settings, folder, folder / "cache")
     except KeyboardInterrupt:
         # As local_runner.py does: TensorFlow's input threads may hold an orderly exit up for a minute.
         os._exit(_INTERRUPTED)

@@ -9,14 +9,8 @@ from tfx.types.standard_artifacts import Config, Examples, ModelRun
 from components.trainer.driver import WARM_START_PROPERTY, TrainerDriver
 from reefline.cache import cache_directory
 from reefline.settings import DistributionStrategy, EdgeTpuTarget, TrainerSettings
-from reefline.training_job import (
-    CONFIG_FILE,
-    JOB_FILE,
-    REPORT_FILE,
-    TrainingJob,
-    run_job,
-    run_job_in_child,
-)
+from reefline.training_job import CONFIG_FILE, JOB_FILE, TrainingJob, run_job, run_job_in_child
+from reefline.training_report import REPORT_FILE
 from reefline.unfinished import hand_over, open_unfinished
 
 MAX_BOXES_PROPERTY = "max_boxes_per_image"

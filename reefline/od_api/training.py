@@ -27,7 +27,7 @@ from reefline.od_api.train_step import StepResult, TrainStep, seed_everything
 from reefline.od_api.training_log import TrainingLog
 from reefline.progress import TrainingProgress
 from reefline.settings import DistributionStrategy, TrainerSettings
-from reefline.training_report import EvaluationPoint, StopReason, TrainingReport, TrainingState
+from reefline.training_report import REPORT_FILE, EvaluationPoint, StopReason, TrainingReport, TrainingState
 
 if TYPE_CHECKING:
     from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
@@ -45,12 +45,12 @@ def train_detector(
     cache_dir: Path,
     warm_start_checkpoint: str = "",
 ) -> TrainingReport:
-    """Train a detector; leave checkpoints/, best/ and TensorBoard's logs/ in `directory`.
+    """Train a detector; leave checkpoints/, best/, TensorBoard's logs/ and training.json in `directory`.
 
     A run of the same config and settings that stopped in `directory` is gone on with. `best/` holds the checkpoint with
     the highest COCO mAP on the eval split. `cache_dir` keeps downloaded fine-tune checkpoints,
     `warm_start_checkpoint` is the prefix of the one behind the model that serves, "" where there is none. Ctrl-C or
-    SIGTERM saves what there is before it stops.
+    SIGTERM saves what there is before it stops. Of several workers the first one writes files.
 
     Raises:
         TrainingDivergedError: a loss that is NaN or infinite; the message names the batch's files.
@@ -83,6 +83,8 @@ def train_detector(
     report = _report(loop.state, stop_reason, step.parameters)
     if step.is_chief:
         store.copy_to(directory / "best", report.best_step)
+        # Last: where it is, the training is finished.
+        report.write(directory / REPORT_FILE)
     return report
 
 

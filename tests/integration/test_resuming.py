@@ -14,31 +14,16 @@ import pytest
 
 from reefline.errors import CheckpointError, ReeflineError
 from reefline.od_api import compat
-from reefline.settings import TrainerSettings
 from reefline.training_report import TrainingReport, TrainingState
-from tests.factories_training import write_labels, write_records
+from tests.factories_training import make_tiny_settings, write_splits
 from tests.training_process import start_training
 
-SETTINGS = TrainerSettings(
-    model="ssd_mobilenet_v2_tiny",
-    input_size=96,
-    batch_size=2,
-    num_steps=8,
-    steps_per_eval=2,
-    learning_rate=0.01,
-    warmup_steps=1,
-    sample_images=0,
-    augmentations=(),
-)
+SETTINGS = make_tiny_settings(batch_size=2, num_steps=8, steps_per_eval=2)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    write_records(root / "Split-train" / "data_tfrecord-00000-of-00001.gz", 6)
-    write_records(root / "Split-eval" / "data_tfrecord-00000-of-00001.gz", 2, first=50)
-    write_labels(root / "label_map.pbtxt")
-    return root
+    return write_splits(tmp_path_factory.mktemp("data"), train=6, evaluation=2)
 
 
 @pytest.fixture(scope="module")

@@ -16,16 +16,12 @@ from reefline.od_api import compat, model_config
 from reefline.quantization_diagnosis import diagnose_quantization
 from reefline.settings import Augmentation, EdgeTpuTarget, ExporterSettings, TrainerSettings
 from reefline.training_report import StopReason, TrainingReport
-from tests.factories_training import LABELS, draw_example, write_labels, write_records
+from tests.factories_training import LABELS, build_config, draw_example, make_tiny_settings, write_splits
 
-SETTINGS = TrainerSettings(
-    model="ssd_mobilenet_v2_tiny",
-    input_size=96,
-    batch_size=4,
+SETTINGS = make_tiny_settings(
     num_steps=6,
     steps_per_eval=3,
     learning_rate=0.02,
-    warmup_steps=1,
     sample_images=1,
     augmentations=(Augmentation.HORIZONTAL_FLIP,),
 )
@@ -34,26 +30,13 @@ SETTINGS = TrainerSettings(
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compat.apply()
-    root = tmp_path_factory.mktemp("data")
-    write_records(root / "Split-train" / "data_tfrecord-00000-of-00001.gz", 12)
-    write_records(root / "Split-eval" / "data_tfrecord-00000-of-00001.gz", 4, first=50)
-    write_labels(root / "label_map.pbtxt")
-    return root
-
-
-def make_config(data: Path, settings: TrainerSettings):
-    files = model_config.TrainingFiles(
-        train_records=(str(data / "Split-train" / "*"),),
-        eval_records=(str(data / "Split-eval" / "*"),),
-        label_map=data / "label_map.pbtxt",
-    )
-    return model_config.build_pipeline_config(model_config.load_template(settings.model), settings, files)
+    return write_splits(tmp_path_factory.mktemp("data"), train=12, evaluation=4)
 
 
 def train(data: Path, settings: TrainerSettings, directory: Path) -> TrainingReport:
     from reefline.od_api.training import train_detector
 
-    config = make_config(data, settings)
+    config = build_config(data, settings)
     directory.mkdir(parents=True, exist_ok=True)
     model_config.write_pipeline_config(config, directory / "pipeline.config")
     return train_detector(config, settings, directory, directory / "cache")
@@ -62,7 +45,7 @@ def train(data: Path, settings: TrainerSettings, directory: Path) -> TrainingRep
 @pytest.fixture(scope="module")
 def model_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("model_run")
-    train(data, SETTINGS, directory).write(directory / "training.json")
+    train(data, SETTINGS, directory)
     return directory
 
 
@@ -112,7 +95,7 @@ def test_fine_tuning_starts_from_the_weights(data: Path, model_run: Path, tmp_pa
     from reefline.od_api.train_step import TrainStep
     from reefline.settings import CheckpointType
 
-    step = TrainStep(make_config(data, SETTINGS))
+    step = TrainStep(build_config(data, SETTINGS))
     prefix = tf.train.latest_checkpoint(str(model_run / "best"))
     step.load_fine_tune_checkpoint(prefix, CheckpointType.DETECTION)
     reader = tf.train.load_checkpoint(prefix)
@@ -131,11 +114,11 @@ def test_fine_tuning_takes_a_classifier(data: Path, tmp_path: Path) -> None:
     from reefline.od_api.train_step import TrainStep
     from reefline.settings import CheckpointType
 
-    teacher = TrainStep(make_config(data, SETTINGS))
+    teacher = TrainStep(build_config(data, SETTINGS))
     teacher.run()
     backbone = teacher.model._feature_extractor.classification_backbone
     prefix = tf.train.Checkpoint(feature_extractor=backbone).save(str(tmp_path / "ckpt"))
-    student = TrainStep(make_config(data, SETTINGS))
+    student = TrainStep(build_config(data, SETTINGS))
     student.load_fine_tune_checkpoint(prefix, CheckpointType.CLASSIFICATION)
     copied = student.model._feature_extractor.classification_backbone
     assert len(copied.variables) == len(backbone.variables) > 100

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reefline.settings import TrainerSettings
-from tests.factories_training import write_labels, write_records
+from tests.factories_training import make_tiny_settings, write_splits
 from tests.training_process import start_training
 
 pytestmark = pytest.mark.slow
@@ -15,22 +14,11 @@ CYCLES = 12
 # The first ones fill caches and allocators.
 WARM_CYCLES = 2
 MAX_GROWTH = 0.05
-SETTINGS = TrainerSettings(
-    model="ssd_mobilenet_v2_tiny",
-    input_size=96,
-    batch_size=4,
-    num_steps=20 * CYCLES,
-    steps_per_eval=20,
-    learning_rate=0.001,
-    warmup_steps=1,
-    augmentations=(),
-)
+SETTINGS = make_tiny_settings(num_steps=20 * CYCLES, steps_per_eval=20, learning_rate=0.001, sample_images=4)
 
 
 def test_memory_does_not_grow_from_cycle_to_cycle(tmp_path: Path) -> None:
-    write_records(tmp_path / "data" / "Split-train" / "data_tfrecord-00000-of-00001.gz", 32)
-    write_records(tmp_path / "data" / "Split-eval" / "data_tfrecord-00000-of-00001.gz", 16, first=50)
-    write_labels(tmp_path / "data" / "label_map.pbtxt")
+    write_splits(tmp_path / "data", train=32, evaluation=16)
     resident = []
     with start_training(tmp_path / "run", tmp_path / "data", SETTINGS) as process:
         assert process.stdout is not None

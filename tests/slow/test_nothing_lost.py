@@ -8,24 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from reefline.settings import TrainerSettings
 from reefline.training_report import TrainingReport, TrainingState
-from tests.factories_training import write_labels, write_records
+from tests.factories_training import make_tiny_settings, write_splits
 from tests.training_process import start_training
 
 pytestmark = pytest.mark.slow
 KILLS = 20
 STEPS_PER_EVAL = 2
-SETTINGS = TrainerSettings(
-    model="ssd_mobilenet_v2_tiny",
-    input_size=96,
+SETTINGS = make_tiny_settings(
     batch_size=2,
     num_steps=1000 * STEPS_PER_EVAL,
     steps_per_eval=STEPS_PER_EVAL,
     learning_rate=0.001,
-    warmup_steps=1,
     sample_images=1,
-    augmentations=(),
 )
 # Long enough for a whole cycle, so that the kills fall on steps, writes and evaluations alike.
 LONGEST_LIFE_S = 4.0
@@ -34,9 +29,7 @@ LONGEST_LIFE_S = 4.0
 def test_a_run_that_is_killed_twenty_times_loses_nothing(tmp_path: Path) -> None:
     data, folder = tmp_path / "data", tmp_path / "run"
     folder.mkdir()
-    write_records(data / "Split-train" / "data_tfrecord-00000-of-00001.gz", 6)
-    write_records(data / "Split-eval" / "data_tfrecord-00000-of-00001.gz", 2, first=50)
-    write_labels(data / "label_map.pbtxt")
+    write_splits(data, train=6, evaluation=2)
     generator = random.Random(20)
     before = TrainingState()
     for _ in range(KILLS):

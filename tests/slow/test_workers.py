@@ -12,25 +12,14 @@ from pathlib import Path
 import pytest
 
 from reefline.od_api import compat
-from reefline.settings import DistributionStrategy, TrainerSettings
+from reefline.settings import DistributionStrategy
 from reefline.training_job import CONFIG_FILE, JOB_FILE, TrainingJob
 from reefline.training_report import TrainingReport
-from tests.factories_training import write_labels, write_records
+from tests.factories_training import make_tiny_settings, write_labels, write_records
 
 pytestmark = pytest.mark.slow
 REPO_DIR = Path(__file__).resolve().parents[2]
-SETTINGS = TrainerSettings(
-    model="ssd_mobilenet_v2_tiny",
-    input_size=96,
-    batch_size=4,
-    num_steps=4,
-    steps_per_eval=2,
-    learning_rate=0.01,
-    warmup_steps=1,
-    sample_images=0,
-    augmentations=(),
-    strategy=DistributionStrategy.MULTI_WORKER,
-)
+SETTINGS = make_tiny_settings(num_steps=4, steps_per_eval=2, strategy=DistributionStrategy.MULTI_WORKER)
 
 
 def _prepare_job(folder: Path) -> None:
