@@ -25,7 +25,6 @@ from reefline.whole_file import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
-    from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
 
 PREFLIGHT_FILE = "preflight.json"
 # Noise has values from the whole range, which is all that the placement asks of calibration.
@@ -65,11 +64,11 @@ class Preflight:
         )
 
 
-def preflight_model(config: TrainEvalPipelineConfig, settings: ExporterSettings, memory: Path, code: str) -> Preflight:
+def preflight_model(config: Any, settings: ExporterSettings, memory: Path, code: str) -> Preflight:
     """Return what will become of a model, from `memory` where the same was asked before.
 
-    Of the config its model counts, and what of the settings reaches the exported file or the compiler; `code` stands
-    for everything else that the answer hangs on. `memory` is a folder that may not be there yet.
+    Of `config`, a pipeline.config, its model counts, and what of the settings reaches the exported file or the compiler;
+    `code` stands for everything else that the answer hangs on. `memory` is a folder that may not be there yet.
     """
     remembered = memory / f"{_hash_question(config, settings, code)}.json"
     known = _recall(remembered)
@@ -84,8 +83,8 @@ def preflight_model(config: TrainEvalPipelineConfig, settings: ExporterSettings,
     return found
 
 
-def examine_untrained(config: TrainEvalPipelineConfig, settings: ExporterSettings) -> Preflight:
-    """Export the model with random weights, quantize it, and see where its operators run."""
+def examine_untrained(config: Any, settings: ExporterSettings) -> Preflight:
+    """Export the model of a pipeline.config with random weights, quantize it, and see where its operators run."""
     from reefline.edgetpu.quantization import convert_to_int8
     from reefline.od_api import export
 
@@ -113,7 +112,7 @@ def _draw_noise() -> Iterator[np.ndarray]:
         yield generator.integers(0, 256, (_CALIBRATION_SIDE_PX, _CALIBRATION_SIDE_PX, 3), dtype=np.uint8)
 
 
-def _hash_question(config: TrainEvalPipelineConfig, settings: ExporterSettings, code: str) -> str:
+def _hash_question(config: Any, settings: ExporterSettings, code: str) -> str:
     asked = settings.model_copy(update={"calibration_images": ExporterSettings().calibration_images})
     parts = (str(config.model), asked.to_json(), code)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

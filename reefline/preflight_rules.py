@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reefline.edgetpu.placement import describe_left_out
-from reefline.edgetpu.record import PlacementSource
+from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.gate import judge_placement
 from reefline.preflight import Preflight
 from reefline.settings import GateSettings
@@ -19,32 +19,31 @@ def find_preflight_problems(preflight: Preflight, settings: GateSettings, suitab
     """
     failed = [result for result in judge_placement(preflight.edgetpu, settings) if not result.passed]
     if failed:
-        verdicts = [f"gate.{result.rule}: {result.reason} ({_name_source(preflight)})" for result in failed]
+        verdicts = [f"gate.{result.rule}: {result.reason} ({_name_source(preflight.edgetpu)})" for result in failed]
     elif preflight.edgetpu.ops_on_tpu == preflight.edgetpu.ops_uncertain == 0:
-        verdicts = [f"edgetpu: required, but nothing of the model runs on the Edge TPU ({_name_source(preflight)})"]
+        verdicts = [
+            f"edgetpu: required, but nothing of the model runs on the Edge TPU ({_name_source(preflight.edgetpu)})"
+        ]
     else:
         return ()
     compiled_only = [result.rule for result in failed] == ["edgetpu_compiled"]
-    said = [preflight.edgetpu.reason] if compiled_only or _is_compilers_word(preflight) else []
+    said = [preflight.edgetpu.reason] if compiled_only or _is_compilers_word(preflight.edgetpu) else []
     predicted = [] if compiled_only else [*preflight.problems, *describe_left_out(preflight.left_out)]
     return (*verdicts, *said, *predicted, _advise(preflight, compiled_only, suitable))
 
 
-def describe_placement(preflight: Preflight) -> str:
-    """Return the line that a run shows."""
-    found = preflight.edgetpu
+def describe_placement(found: EdgeTpuRecord) -> str:
+    """Return the line that tells of an untrained model's placement."""
     uncertain = f", {found.ops_uncertain} are uncertain" if found.ops_uncertain else ""
-    return (
-        f"{found.ops_on_tpu} of {found.ops_total} operators run on the Edge TPU{uncertain} ({_name_source(preflight)})"
-    )
+    return f"{found.ops_on_tpu} of {found.ops_total} operators run on the Edge TPU{uncertain} ({_name_source(found)})"
 
 
-def _name_source(preflight: Preflight) -> str:
-    return f"{'edgetpu_compiler on' if _is_compilers_word(preflight) else 'a prediction from'} the untrained model"
+def _name_source(found: EdgeTpuRecord) -> str:
+    return f"{'edgetpu_compiler on' if _is_compilers_word(found) else 'a prediction from'} the untrained model"
 
 
-def _is_compilers_word(preflight: Preflight) -> bool:
-    return preflight.edgetpu.source is PlacementSource.COMPILER
+def _is_compilers_word(found: EdgeTpuRecord) -> bool:
+    return found.source is PlacementSource.COMPILER
 
 
 def _advise(preflight: Preflight, compiled_only: bool, suitable: Sequence[str]) -> str:

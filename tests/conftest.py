@@ -1,4 +1,4 @@
-"""What holds for every test: legacy Keras, which is chosen before TensorFlow is imported, a cache of its own, Ctrl-C."""
+"""What holds for every test: legacy Keras, chosen before TensorFlow is imported, a cache of its own, Ctrl-C."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def EdgeTpuPreflight(
     found = preflight_model(config, ExporterSettings.from_json(settings), cache_directory() / "preflight", code)
     if refused := find_preflight_problems(found, GateSettings.from_json(gate), model_config.list_edge_tpu_templates()):
         raise ConfigError(*refused)
-    sys.stdout.write(f"  {describe_placement(found)}\n")
+    sys.stdout.write(f"  {describe_placement(found.edgetpu)}\n")
     sys.stdout.flush()
     (Path(preflight.uri) / PREFLIGHT_FILE).write_text(json.dumps(found.to_json(), indent=1), encoding="utf-8")
     preflight.set_int_custom_property("ops_on_tpu", found.edgetpu.ops_on_tpu)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.findings import Severity
 
 SCHEMA_VERSION = 1
@@ -134,6 +135,7 @@ class VerificationReport:
     timings: Timings | None = None
     first_loss: float | None = None
     estimate: RunEstimate | None = None
+    edgetpu: EdgeTpuRecord | None = None
 
     @property
     def errors(self) -> tuple[str, ...]:
@@ -158,4 +160,6 @@ class VerificationReport:
             record["anchors"]["missed_fraction"] = self.anchors.missed_fraction
         if self.estimate is not None:
             record["estimate"]["total_s"] = self.estimate.total_s
+        if self.edgetpu is not None:
+            record["edgetpu"] = self.edgetpu.to_json()
         return record

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reefline.console import escape_control
+from reefline.preflight_rules import describe_placement
 from reefline.verification.records import (
     AnchorFit,
     DataFacts,
@@ -34,6 +35,8 @@ def format_report(report: VerificationReport) -> list[str]:
         rows += _describe_timings(report.timings, report.first_loss)
     if report.estimate is not None:
         rows += _describe_estimate(report.estimate)
+    if report.edgetpu is not None:
+        rows.append(("Edge TPU", describe_placement(report.edgetpu)))
     lines = [f"{name:<{_NAME_WIDTH}}{value}" for name, value in rows]
     lines += [f"error: {message}" for message in report.errors]
     lines += [f"warning: {message}" for message in report.warnings]

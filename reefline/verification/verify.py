@@ -11,7 +11,8 @@ from reefline.cache import cache_directory
 from reefline.config import PipelineConfig, choose_config_file, examine_config, parse_override
 from reefline.data.source import provide_data
 from reefline.label_map import LabelMap, read_label_map, write_label_map
-from reefline.settings import TrainerSettings
+from reefline.preflight_rules import find_preflight_problems
+from reefline.settings import EdgeTpuTarget, TrainerSettings
 from reefline.verification.estimate import estimate_run
 from reefline.verification.gathering import ProblemGatherer
 from reefline.verification.memory import read_available_bytes, read_peak_resident_bytes
@@ -109,6 +110,8 @@ class _Examination:
             memory = self._probe(pipeline_config, sample)
             if memory is not None and sample is not None:
                 self._try(pipeline_config, sample, checkpoint, import_s, memory)
+            if self._report.model is not None and self._config.edgetpu is not EdgeTpuTarget.NEVER:
+                self._preflight(pipeline_config)
         return self._report
 
     def _read_data(self, data_dir: Path | None) -> DataSample | None:
@@ -231,3 +234,14 @@ class _Examination:
                     gpu_peak=read_gpu_peak_bytes(),
                 ),
             )
+
+    def _preflight(self, config: Any) -> None:
+        """Export the model untrained, and ask what the gate would say of its placement."""
+        from reefline.od_api.model_config import list_edge_tpu_templates
+        from reefline.preflight import examine_untrained
+
+        self._say("looking where the model's operators will run")
+        with self._gatherer.gathering_everything("exporting the model for the Edge TPU"):
+            found = examine_untrained(config, self._config.exporter)
+            self._report = replace(self._report, edgetpu=found.edgetpu)
+            self._gatherer.add_errors(find_preflight_problems(found, self._config.gate, list_edge_tpu_templates()))

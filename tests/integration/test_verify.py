@@ -75,6 +75,15 @@ def test_a_run_that_can_start(tmp_path: Path, config_file: Path, data_dir: Path)
     assert estimate["evaluations"] == 2
     assert estimate["training_s"] == pytest.approx(39 * timings["step_s"])
     assert estimate["total_s"] > timings["start_s"] + timings["first_step_s"]
+    assert (report["edgetpu"]["ops_on_tpu"], report["edgetpu"]["ops_total"]) == (98, 101)
+
+
+def test_a_model_that_does_not_map_well_enough_is_an_error(tmp_path: Path, config_file: Path, data_dir: Path) -> None:
+    wish = ("--set", "gate.min_edgetpu_ops=1.0")
+    run = _verify("--config", config_file, "--data", data_dir, *wish, cache=tmp_path / "cache")
+    assert run.returncode == 2, run.stdout + run.stderr
+    assert "error: gate.min_edgetpu_ops: share of operations on the Edge TPU (98 of 101)" in run.stdout
+    assert "Edge TPU        98 of 101 operators run on the Edge TPU (a prediction" in run.stdout
 
 
 def test_bad_configs_are_told_of_in_full(tmp_path: Path, config_file: Path, data_dir: Path) -> None:

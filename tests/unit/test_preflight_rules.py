@@ -100,7 +100,8 @@ def test_the_compilers_word_is_told_as_such() -> None:
     assert problems[0].endswith("(edgetpu_compiler on the untrained model)")
     assert problems[1] == "36 of 40, says edgetpu_compiler"
     assert (
-        describe_placement(said) == "36 of 40 operators run on the Edge TPU (edgetpu_compiler on the untrained model)"
+        describe_placement(said.edgetpu)
+        == "36 of 40 operators run on the Edge TPU (edgetpu_compiler on the untrained model)"
     )
 
 
@@ -110,7 +111,7 @@ def test_doubts_are_for_the_compiler_to_decide() -> None:
 
 
 def test_the_line_of_a_run_names_doubts() -> None:
-    line = describe_placement(_with_record(ops_on_tpu=30, ops_uncertain=6))
+    line = describe_placement(_with_record(ops_on_tpu=30, ops_uncertain=6).edgetpu)
     assert line == "30 of 40 operators run on the Edge TPU, 6 are uncertain (a prediction from the untrained model)"
 
 
