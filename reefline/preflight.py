@@ -67,7 +67,7 @@ class Preflight:
 def preflight_model(config: Any, settings: ExporterSettings, memory: Path, code: str) -> Preflight:
     """Return what will become of a model, from `memory` where the same was asked before.
 
-    Of `config`, a pipeline.config, its model counts, and what of the settings reaches the exported file or the compiler;
+    Of `config`, a pipeline.config, its model counts, and what of the settings reaches the exported file or compiler;
     `code` stands for everything else that the answer hangs on. `memory` is a folder that may not be there yet.
     """
     remembered = memory / f"{_hash_question(config, settings, code)}.json"
