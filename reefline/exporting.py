@@ -19,7 +19,9 @@ from reefline.errors import CheckpointError
 from reefline.label_check import check_labels
 from reefline.label_map import LabelMap, read_label_map
 from reefline.od_api import export, model_config
+from reefline.od_api.quantization_aware import FineTuning, fine_tune_for_int8
 from reefline.settings import EdgeTpuTarget, ExporterSettings
+from reefline.training_job import JOB_FILE, TrainingJob
 
 EXPORT_FILE = "export.json"
 
@@ -64,9 +66,13 @@ def export_model(
 ) -> ExportRecord:
     """Write saved_model/ and bundle/ to `directory`.
 
+    With `quantization_aware_steps` the int8 model is made of a fine-tuned checkpoint, the SavedModel of the best one.
+
     Raises:
         CheckpointError: the training run holds no best checkpoint.
         BundleError: the model knows other classes than the label map.
+        ConfigError: quantization-aware steps are asked for, and the training run does not say what its seed was.
+        TrainingDivergedError: a quantization-aware step gave a loss that is NaN or infinite.
     """
     config = model_config.read_pipeline_config(inputs.model_run / "pipeline.config")
     checkpoint = find_best_checkpoint(inputs.model_run)
@@ -77,6 +83,9 @@ def export_model(
     with tempfile.TemporaryDirectory() as scratch:
         graph_dir = Path(scratch) / "tflite_graph"
         is_float = target is EdgeTpuTarget.NEVER
+        if not is_float and settings.quantization_aware_steps:
+            tuning = _choose_fine_tuning(inputs, checkpoint, settings.quantization_aware_steps)
+            checkpoint = fine_tune_for_int8(config, tuning, Path(scratch) / "fine_tuned")
         export.export_tflite_graph(config, checkpoint, settings, graph_dir, for_int8=not is_float)
         if is_float:
             edgetpu = _write_float(graph_dir, label_map, bundle)
@@ -88,6 +97,11 @@ def export_model(
     record = ExportRecord(size.height_px, size.width_px, label_map.names, edgetpu)
     record.write(bundle / EXPORT_FILE)
     return record
+
+
+def _choose_fine_tuning(inputs: ExportInputs, checkpoint: str, steps: int) -> FineTuning:
+    seed = TrainingJob.read(inputs.model_run / JOB_FILE).settings.seed
+    return FineTuning(checkpoint, sorted(inputs.train_records.iterdir()), inputs.label_map, steps, seed)
 
 
 def write_labels(label_map: LabelMap, path: Path) -> None:

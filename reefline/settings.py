@@ -153,9 +153,13 @@ class CompilerSettings(Section):
 
 
 class ExporterSettings(Section):
-    """How the trained model becomes a TFLite file."""
+    """How the trained model becomes a TFLite file.
+
+    `quantization_aware_steps` fine-tune it with int8's rounding simulated first; 0 converts it as it was trained.
+    """
 
     calibration_images: PositiveInt = 200
+    quantization_aware_steps: NonNegativeInt = 0
     max_detections: PositiveInt = 100
     nms_score_threshold: Fraction = 0.01
     compiler: CompilerSettings = CompilerSettings()

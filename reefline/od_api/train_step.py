@@ -6,9 +6,11 @@ what `model_lib_v2.train_loop` calls, without its own loop.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reefline.errors import TrainingDivergedError
 from reefline.od_api.records import install_gzip_reader
 from reefline.od_api.tracing import without_autograph
 from reefline.od_api.transfer import TransferReport, restore_what_fits
@@ -157,6 +159,21 @@ class TrainStep:
         )
         self.global_step.assign_add(1)
         return dict(losses)
+
+
+def check_finite(result: StepResult, step: int) -> None:
+    """Refuse a loss that is NaN or infinite.
+
+    Raises:
+        TrainingDivergedError: there is one; the message names the batch's files.
+    """
+    bad = sorted(name for name, value in result.losses.items() if not math.isfinite(value))
+    if not bad:
+        return
+    raise TrainingDivergedError(
+        f"step {step}: {', '.join(f'{name} is {result.losses[name]}' for name in bad)}; every loss has to be finite. "
+        f"Lower trainer.learning_rate, or look at this batch's files: {', '.join(result.source_ids)}"
+    )
 
 
 def seed_everything(seed: int) -> None:

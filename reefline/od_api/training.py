@@ -7,14 +7,12 @@ whole; a process that is killed at any moment loses what came after, and nothing
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reefline.errors import TrainingDivergedError
 from reefline.interruption import Interruption
 from reefline.od_api.checkpoints import CheckpointStore
 from reefline.od_api.devices import create_strategy, explained_out_of_memory
@@ -23,7 +21,7 @@ from reefline.od_api.export import read_input_size
 from reefline.od_api.fine_tune import StartingPoint, choose_start
 from reefline.od_api.isolated_evaluation import evaluate_in_child
 from reefline.od_api.model_config import with_synchronized_batch_norm
-from reefline.od_api.train_step import StepResult, TrainStep, seed_everything
+from reefline.od_api.train_step import TrainStep, check_finite, seed_everything
 from reefline.od_api.training_log import TrainingLog
 from reefline.progress import TrainingProgress
 from reefline.settings import DistributionStrategy, TrainerSettings
@@ -194,7 +192,7 @@ class _Loop:
     def _train_one_step(self, number: int) -> None:
         learning_rate = self._step.learning_rate
         result = self._step.run()
-        _check_finite(result, number)
+        check_finite(result, number)
         self._progress.step(number, result.total_loss)
         if number % SUMMARY_EVERY_STEPS == 0 or number == 1:
             self._log.step(result.losses, learning_rate, number)
@@ -229,13 +227,3 @@ class _Loop:
         if self._is_chief:
             state.write(self._state_file)
         self.state = state
-
-
-def _check_finite(result: StepResult, step: int) -> None:
-    bad = sorted(name for name, value in result.losses.items() if not math.isfinite(value))
-    if not bad:
-        return
-    raise TrainingDivergedError(
-        f"step {step}: {', '.join(f'{name} is {result.losses[name]}' for name in bad)}; every loss has to be finite. "
-        f"Lower trainer.learning_rate, or look at this batch's files: {', '.join(result.source_ids)}"
-    )
