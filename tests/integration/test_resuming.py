@@ -15,7 +15,7 @@ import pytest
 from reefline.errors import CheckpointError, ReeflineError
 from reefline.od_api import compat
 from reefline.training_report import TrainingReport, TrainingState
-from tests.factories_training import make_tiny_settings, write_splits
+from tests.factories_training import build_config, make_tiny_settings, write_splits
 from tests.training_process import start_training
 
 SETTINGS = make_tiny_settings(batch_size=2, num_steps=8, steps_per_eval=2)
@@ -78,9 +78,8 @@ def test_weights_optimizer_and_learning_rate_come_back(killed: Path, resumed: st
     compat.apply()
     from reefline.od_api.checkpoints import CheckpointStore
     from reefline.od_api.train_step import TrainStep
-    from tests.integration.test_training_and_export import make_config
 
-    step = TrainStep(make_config(data, SETTINGS))
+    step = TrainStep(build_config(data, SETTINGS))
     checkpoint = step.checkpoint()
     CheckpointStore(killed / "checkpoints", checkpoint).restore(6)
     rate_before_the_step = step.learning_rate
@@ -165,9 +164,8 @@ def _wait_for_evaluations(folder: Path, count: int, process: subprocess.Popen[st
 def test_an_evaluation_in_a_process_of_its_own_finds_the_same(killed: Path, resumed: str, data: Path) -> None:
     compat.apply()
     from reefline.od_api.isolated_evaluation import evaluate_checkpoint, evaluate_in_child
-    from tests.integration.test_training_and_export import make_config
 
-    config = make_config(data, SETTINGS)
+    config = build_config(data, SETTINGS)
     config.eval_config.num_visualizations = 1
     prefix = str(killed / "checkpoints" / "ckpt-8")
     apart, here = evaluate_in_child(config, prefix), evaluate_checkpoint(config, prefix)
@@ -181,7 +179,6 @@ def test_an_evaluation_in_a_process_of_its_own_finds_the_same(killed: Path, resu
 def test_a_failed_evaluation_says_what_its_process_said(killed: Path, resumed: str, data: Path) -> None:
     compat.apply()
     from reefline.od_api.isolated_evaluation import evaluate_in_child
-    from tests.integration.test_training_and_export import make_config
 
     with pytest.raises(ReeflineError, match=r"the evaluation's process ended with code 1: .*nowhere"):
-        evaluate_in_child(make_config(data, SETTINGS), str(killed / "nowhere"))
+        evaluate_in_child(build_config(data, SETTINGS), str(killed / "nowhere"))
