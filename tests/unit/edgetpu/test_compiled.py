@@ -63,7 +63,7 @@ def test_the_analysis_of_a_compiled_file_is_fact(tmp_path: Path) -> None:
     text = analysis.to_text()
     assert "needs runtime 14 or later" in text
     assert "640 bytes cached on the chip, 0 bytes streamed" in text
-    assert "ARG_MAX v1  cpu: the compiler left it outside" in text
+    assert "op 1 ARG_MAX v1: cpu: the compiler left it outside" in text
 
 
 def test_the_int8_file_beside_it_is_named(tmp_path: Path) -> None:
