@@ -85,18 +85,24 @@ def preflight_model(config: Any, settings: ExporterSettings, memory: Path, code:
 
 def examine_untrained(config: Any, settings: ExporterSettings) -> Preflight:
     """Export the model of a pipeline.config with random weights, quantize it, and see where its operators run."""
+    with tempfile.TemporaryDirectory(prefix="reefline-preflight-") as scratch:
+        model = quantize_untrained(config, settings, Path(scratch))
+        record, analysis = compile_or_predict(model, Path(scratch) / EDGE_TPU_FILE, settings.compiler)
+    return _make_preflight(record, analysis)
+
+
+def quantize_untrained(config: Any, settings: ExporterSettings, directory: Path) -> Path:
+    """Return the int8 file of a pipeline.config's model with random weights, written to `directory`."""
     from reefline.edgetpu.quantization import convert_to_int8
     from reefline.od_api import export
 
     def calibration_inputs() -> Iterator[np.ndarray]:
         return export.iterate_calibration_inputs(config, _draw_noise())
 
-    with tempfile.TemporaryDirectory(prefix="reefline-preflight-") as scratch:
-        graph_dir, model = Path(scratch) / "tflite_graph", Path(scratch) / INT8_FILE
-        export.export_tflite_graph(config, None, settings, graph_dir, for_int8=True)
-        model.write_bytes(convert_to_int8(graph_dir, calibration_inputs))
-        record, analysis = compile_or_predict(model, Path(scratch) / EDGE_TPU_FILE, settings.compiler)
-    return _make_preflight(record, analysis)
+    graph_dir, model = directory / "tflite_graph", directory / INT8_FILE
+    export.export_tflite_graph(config, None, settings, graph_dir, for_int8=True)
+    model.write_bytes(convert_to_int8(graph_dir, calibration_inputs))
+    return model
 
 
 def _make_preflight(record: EdgeTpuRecord, analysis: ModelAnalysis) -> Preflight:

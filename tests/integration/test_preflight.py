@@ -11,9 +11,9 @@ import pytest
 from reefline.edgetpu.record import PlacementSource
 from reefline.od_api import compat, model_config
 from reefline.preflight import Preflight, examine_untrained, preflight_model
-from reefline.settings import CompilerSettings, ExporterSettings, TrainerSettings
+from reefline.settings import CompilerSettings, ExporterSettings
 from tests.factories_compiler import COMPILED_FILE, make_compiler
-from tests.factories_training import write_labels, write_records
+from tests.factories_training import build_config, make_tiny_settings, write_splits
 
 SUCCESS = """\
 Edge TPU Compiler version 16.0.384591198
@@ -116,12 +116,11 @@ def test_training_is_the_same_with_and_without_a_preflight_before_it(tmp_path: P
     from reefline.od_api.train_step import TrainStep, seed_everything
 
     compat.apply()
-    write_records(tmp_path / "train-00000-of-00001.gz", 8)
-    files = model_config.TrainingFiles(
-        (str(tmp_path / "train-*"),), (str(tmp_path / "train-*"),), write_labels(tmp_path / "label_map.pbtxt")
-    )
-    settings = TrainerSettings(model="ssd_mobilenet_v2_tiny", input_size=96, batch_size=2, num_steps=2)
-    config = model_config.build_pipeline_config(model_config.load_template(settings.model), settings, files)
+    data = write_splits(tmp_path, train=8, evaluation=1)
+    config = build_config(data, make_tiny_settings(batch_size=2, num_steps=2))
+    # One order of the images: the readers of a real training take turns in an order of the moment.
+    config.train_input_reader.shuffle = False
+    config.train_input_reader.num_readers = 1
 
     def run_steps() -> list[float]:
         seed_everything(3)
