@@ -119,7 +119,10 @@ def _draw_noise() -> Iterator[np.ndarray]:
 
 
 def _hash_question(config: Any, settings: ExporterSettings, code: str) -> str:
-    asked = settings.model_copy(update={"calibration_images": ExporterSettings().calibration_images})
+    # What changes weights and ranges, and no operator.
+    plain = ExporterSettings()
+    same = {"calibration_images": plain.calibration_images, "quantization_aware_steps": plain.quantization_aware_steps}
+    asked = settings.model_copy(update=same)
     parts = (str(config.model), asked.to_json(), code)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

@@ -73,6 +73,8 @@ def make_fine_tuning_config(config: TrainEvalPipelineConfig, tuning: FineTuning)
     reader = copy.train_input_reader
     reader.label_map_path = str(tuning.label_map)
     reader.tf_record_input_reader.input_path[:] = [str(path) for path in tuning.train_records]
+    # Several readers take turns in an order that is not the same twice.
+    reader.num_readers = 1
     copy.train_config.num_steps = tuning.steps
     rate = copy.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
     rate.learning_rate_base *= LEARNING_RATE_FRACTION
