@@ -107,8 +107,10 @@ def iterate_calibration_inputs(
     size = read_input_size(config)
     takes_raw_pixels = not _is_affine(model)
     for image in images_rgb:
+        # An image of the input's size comes back as it is, of its own type.
+        pixels = image.astype(np.float32)
         # The OD API's fixed_shape_resizer is TensorFlow 1's resize, which aligns pixels by their corners.
-        resized = tf.compat.v1.image.resize(image[np.newaxis], (size.height_px, size.width_px)).numpy()
+        resized = tf.compat.v1.image.resize(pixels[np.newaxis], (size.height_px, size.width_px)).numpy()
         resized[0, 0, 0], resized[0, 0, -1] = 0.0, 255.0
         yield resized if takes_raw_pixels else _preprocess(model, tf.constant(resized)).numpy()
 
