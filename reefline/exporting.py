@@ -24,6 +24,7 @@ from reefline.settings import EdgeTpuTarget, ExporterSettings
 from reefline.training_job import JOB_FILE, TrainingJob
 
 EXPORT_FILE = "export.json"
+FINE_TUNED_DIR = "fine_tuned"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def export_model(
 ) -> ExportRecord:
     """Write saved_model/ and bundle/ to `directory`.
 
-    With `quantization_aware_steps` the int8 model is made of a fine-tuned checkpoint, the SavedModel of the best one.
+    With `quantization_aware_steps` the int8 model is made of a fine-tuned checkpoint, which is kept in fine_tuned/, the
+    SavedModel of the best one.
 
     Raises:
         CheckpointError: the training run holds no best checkpoint.
@@ -85,7 +87,7 @@ def export_model(
         is_float = target is EdgeTpuTarget.NEVER
         if not is_float and settings.quantization_aware_steps:
             tuning = _choose_fine_tuning(inputs, checkpoint, settings.quantization_aware_steps)
-            checkpoint = fine_tune_for_int8(config, tuning, Path(scratch) / "fine_tuned")
+            checkpoint = fine_tune_for_int8(config, tuning, directory / FINE_TUNED_DIR)
         export.export_tflite_graph(config, checkpoint, settings, graph_dir, for_int8=not is_float)
         if is_float:
             edgetpu = _write_float(graph_dir, label_map, bundle)
@@ -107,6 +109,17 @@ def _choose_fine_tuning(inputs: ExportInputs, checkpoint: str, steps: int) -> Fi
 def write_labels(label_map: LabelMap, path: Path) -> None:
     """Write labels.txt: line n holds the name of the 0-based class n, which has id n + 1 in the label map."""
     path.write_text("".join(f"{name}\n" for name in label_map.names), encoding="utf-8")
+
+
+def find_int8_checkpoint(model: Path, model_run: Path) -> str:
+    """Return the prefix of the checkpoint that the int8 model was made of; `model` is what `export_model` wrote.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    import tensorflow as tf
+
+    return tf.train.latest_checkpoint(str(model / FINE_TUNED_DIR)) or find_best_checkpoint(model_run)
 
 
 def find_best_checkpoint(model_run: Path) -> str:

@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from reefline.child_process import run_module
@@ -26,12 +27,22 @@ _MEASURED_IMAGES = 32
 _logger = logging.getLogger(__name__)
 
 
-def diagnose_quantization(model_run: Path, train_records: Path, settings: ExporterSettings) -> QuantizationReport:
-    """Return which activations of the exported best checkpoint have the widest ranges.
+@dataclass(frozen=True)
+class ExportedModel:
+    """What an export left and what it was made of: the folder `export_model` wrote, the run and its records."""
+
+    model: Path
+    model_run: Path
+    train_records: Path
+
+
+def diagnose_quantization(exported: ExportedModel, settings: ExporterSettings) -> QuantizationReport:
+    """Return which activations of an exported int8 model have the widest ranges.
 
     It never fails: a diagnosis that could not be had says why, for the verdict that asks for it stands without it.
     """
-    task = {"model_run": str(model_run), "train_records": str(train_records), "settings": settings.to_json()}
+    folders = {name: str(folder) for name, folder in asdict(exported).items()}
+    task = {"exported": folders, "settings": settings.to_json()}
     try:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
@@ -43,23 +54,22 @@ def diagnose_quantization(model_run: Path, train_records: Path, settings: Export
         return QuantizationReport(failure=f"{error} (the log tells more)")
 
 
-def measure_quantization(
-    model_run: Path, train_records: Path, settings: ExporterSettings, scratch: Path
-) -> QuantizationReport:
-    """Export the best checkpoint to `scratch` again, and measure it with TFLite's debugger.
+def measure_quantization(exported: ExportedModel, settings: ExporterSettings, scratch: Path) -> QuantizationReport:
+    """Export the int8 model's checkpoint to `scratch` again, and measure it with TFLite's debugger.
 
     Raises:
         CheckpointError: the training run holds no best checkpoint.
     """
     from reefline.calibration import make_calibration_inputs, sample_calibration_images
     from reefline.edgetpu.quantization_debugging import measure_tensor_ranges
-    from reefline.exporting import find_best_checkpoint
+    from reefline.exporting import find_int8_checkpoint
     from reefline.od_api import export, model_config
 
-    config = model_config.read_pipeline_config(model_run / "pipeline.config")
+    config = model_config.read_pipeline_config(exported.model_run / "pipeline.config")
+    checkpoint = find_int8_checkpoint(exported.model, exported.model_run)
     graph_dir = scratch / _GRAPH_FOLDER
-    export.export_tflite_graph(config, find_best_checkpoint(model_run), settings, graph_dir, for_int8=True)
-    images = sample_calibration_images(train_records, settings.calibration_images)
+    export.export_tflite_graph(config, checkpoint, settings, graph_dir, for_int8=True)
+    images = sample_calibration_images(exported.train_records, settings.calibration_images)
     # Evenly spread: the images are in the order of the split.
     measured = images[:: -(-len(images) // _MEASURED_IMAGES)]
     tensors = measure_tensor_ranges(
@@ -73,8 +83,8 @@ def _main(folder: Path) -> None:
 
     compat.apply()
     task = json.loads((folder / _TASK_FILE).read_text(encoding="utf-8"))
-    settings = ExporterSettings.from_json(task["settings"])
-    report = measure_quantization(Path(task["model_run"]), Path(task["train_records"]), settings, folder)
+    exported = ExportedModel(**{name: Path(path) for name, path in task["exported"].items()})
+    report = measure_quantization(exported, ExporterSettings.from_json(task["settings"]), folder)
     (folder / _REPORT_FILE).write_text(json.dumps(report.to_json(), allow_nan=False), encoding="utf-8")
 
 

@@ -57,5 +57,5 @@ class QuantizationReport:
         return (
             f"of {self.tensors_total} tensors the widest ranges have {names}, more in evaluation.json; "
             "what can be done: more, or more typical, calibration images (exporter.calibration_images, "
-            f"{self.calibration_images} used); docs/edge-tpu.md, Accuracy, says what else"
+            f"{self.calibration_images} used), or fine-tuning (exporter.quantization_aware_steps); see docs/edge-tpu.md"
         )

@@ -10,7 +10,7 @@ from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEv
 
 from reefline.exporting import EXPORT_FILE, ExportRecord
 from reefline.gate import EvaluationReport, Verdict, judge
-from reefline.quantization_diagnosis import diagnose_quantization
+from reefline.quantization_diagnosis import ExportedModel, diagnose_quantization
 from reefline.scores import Scores
 from reefline.settings import ExporterSettings, GateSettings
 
@@ -38,8 +38,8 @@ def Evaluator(
     exported = ExportRecord.read(Path(model.uri) / "bundle" / EXPORT_FILE)
     report = EvaluationReport(measured, judge(measured, exported.edgetpu, GateSettings.from_json(settings)))
     if report.is_worth_a_diagnosis:
-        train_records, exporter = Path(examples.uri) / "Split-train", ExporterSettings.from_json(exporter_settings)
-        report = report.explain(diagnose_quantization(Path(model_run.uri), train_records, exporter))
+        made = ExportedModel(Path(model.uri), Path(model_run.uri), Path(examples.uri) / "Split-train")
+        report = report.explain(diagnose_quantization(made, ExporterSettings.from_json(exporter_settings)))
     text = json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
     (Path(evaluation.uri) / "evaluation.json").write_text(text + "\n", encoding="utf-8")
     blessed = report.verdict is Verdict.BLESSED

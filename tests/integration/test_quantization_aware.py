@@ -15,7 +15,7 @@ import pytest
 from reefline.candidate import INT8_FILE
 from reefline.edgetpu.graph import read_graph
 from reefline.errors import ConfigError
-from reefline.exporting import ExportInputs, export_model
+from reefline.exporting import ExportInputs, export_model, find_int8_checkpoint
 from reefline.od_api import compat, model_config
 from reefline.od_api.quantization_aware import FineTuning, fine_tune_for_int8, make_fine_tuning_config
 from reefline.settings import EdgeTpuTarget, ExporterSettings, TrainerSettings
@@ -118,16 +118,19 @@ def test_export_has_the_operators_of_the_model_that_was_not_fine_tuned(
     settings: TrainerSettings, tmp_path: Path
 ) -> None:
     inputs = make_inputs(start_run(tmp_path, settings), tmp_path)
-    files, records = [], []
+    files, records, checkpoints = [], [], []
     for steps in (0, STEPS):
         directory = tmp_path / f"steps_{steps}"
         export_model(inputs, make_exporter_settings(steps), EdgeTpuTarget.REQUIRED, directory)
         files.append(directory / "bundle" / INT8_FILE)
         records.append(json.loads((directory / "bundle" / "export.json").read_text()))
+        checkpoints.append(Path(find_int8_checkpoint(directory, inputs.model_run)))
     plain, tuned = ([operator.name for operator in read_graph(file).operators] for file in files)
     assert plain == tuned
     assert Counter(tuned)["DEQUANTIZE"] == 2
     assert records[0] == records[1]
+    # What a diagnosis would measure.
+    assert [checkpoint.parent for checkpoint in checkpoints] == [inputs.model_run / "best", directory / "fine_tuned"]
     assert files[0].read_bytes() != files[1].read_bytes()
 
 

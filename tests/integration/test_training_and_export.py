@@ -13,7 +13,7 @@ from reefline.edgetpu.postprocess import read_postprocess_op
 from reefline.errors import BundleError, CheckpointError, TrainingDivergedError
 from reefline.exporting import ExportInputs, ExportRecord, export_model
 from reefline.od_api import compat, model_config
-from reefline.quantization_diagnosis import diagnose_quantization
+from reefline.quantization_diagnosis import ExportedModel, diagnose_quantization
 from reefline.settings import Augmentation, EdgeTpuTarget, ExporterSettings, TrainerSettings
 from reefline.training_report import StopReason, TrainingReport
 from tests.factories_training import LABELS, build_config, draw_example, make_tiny_settings, write_splits
@@ -211,7 +211,8 @@ def test_weights_are_quantized_per_channel_and_activations_are_relu6(exported: P
 
 
 def test_the_diagnosis_measures_the_model_that_ships(data: Path, model_run: Path, exported: Path) -> None:
-    report = diagnose_quantization(model_run, data / "Split-train", ExporterSettings(calibration_images=5))
+    made = ExportedModel(exported, model_run, data / "Split-train")
+    report = diagnose_quantization(made, ExporterSettings(calibration_images=5))
 
     assert report.failure is None
     assert (report.calibration_images, report.measured_images) == (5, 5)
