@@ -13,22 +13,25 @@ _PACKAGES = ("components", "pipeline", "reefline")
 
 # Where a library's behaviour is part of a component's result, its version is part of the component's code.
 _DISTRIBUTIONS = {
-    "PIL": "pillow",
-    "apache_beam": "apache-beam",
-    "numpy": "numpy",
-    "object_detection": "tf-models-research-object-detection",
-    "pycocotools": "pycocotools",
-    "tensorflow": "tensorflow",
-    "tfx": "tfx",
+    "PIL": ("pillow",),
+    "ai_edge_litert": ("ai-edge-litert",),
+    "apache_beam": ("apache-beam",),
+    "numpy": ("numpy",),
+    "object_detection": ("tf-models-research-object-detection", "tf-models-official"),
+    "pycocotools": ("pycocotools",),
+    "tensorflow": ("tensorflow", "tf-keras"),
+    "tfx": ("tfx",),
 }
 
 
-def code_fingerprint(module: str, *, files: Sequence[Path] = (), repo_dir: Path = REPO_DIR) -> str:
+def code_fingerprint(
+    module: str, *, files: Sequence[Path] = (), tools: Sequence[str] = (), repo_dir: Path = REPO_DIR
+) -> str:
     """Return the sha256 over the sources that `module` reaches by import, imports inside functions included.
 
     `module` is a dotted name; a package stands for all of its modules. `files` are data that belong to the code, such
-    as a model's template. Sources are read, nothing is imported. The result depends on names and contents, not on
-    where the repository lies, nor on times.
+    as a model's template; `tools` stand for programs that it runs. Sources are read, nothing is imported. The result
+    depends on names and contents, not on where the repository lies, nor on times.
 
     Raises:
         ModuleNotFoundError: `module` is not in the repository.
@@ -39,8 +42,10 @@ def code_fingerprint(module: str, *, files: Sequence[Path] = (), repo_dir: Path 
     digest = hashlib.sha256()
     for name, content in [*sorted(sources.items()), *((path.name, path.read_bytes()) for path in files)]:
         digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+    digest.update("".join(f"tool\0{tool}\n" for tool in tools).encode())
     for library in sorted(libraries & _DISTRIBUTIONS.keys()):
-        digest.update(f"{library}\0{metadata.version(_DISTRIBUTIONS[library])}\n".encode())
+        for distribution in _DISTRIBUTIONS[library]:
+            digest.update(f"{distribution}\0{metadata.version(distribution)}\n".encode())
     return digest.hexdigest()
 
 

@@ -24,7 +24,7 @@ from components.trainer.component import Trainer
 from components.voc_example_gen.component import VocExampleGen
 from pipeline.fingerprint import code_fingerprint
 from reefline.config import PipelineConfig
-from reefline.edgetpu.compiler import find_compiler
+from reefline.edgetpu.compiler_identity import identify_compiler
 from reefline.od_api.model_config import TEMPLATE_DIR
 from reefline.settings import EdgeTpuTarget, GateSettings
 
@@ -78,7 +78,9 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
     )
     # Order alone: training waits for the verdicts on the data and the model, yet a changed threshold retrains nothing.
     trainer.add_upstream_node(annotation_validator)
-    preflights = _create_preflights(config, label_map, template)
+    # Another compiler, or the first, has to redo what it has a say in.
+    compiler = identify_compiler(config.exporter.compiler)
+    preflights = _create_preflights(config, label_map, template, compiler)
     for preflight in preflights:
         preflight.add_upstream_node(annotation_validator)
         trainer.add_upstream_node(preflight)
@@ -88,7 +90,7 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
         model_run=trainer.outputs["model_run"],
         settings=config.exporter.to_json(),
         edge_tpu=config.edgetpu.value,
-        code=code_fingerprint("components.edge_tpu_exporter", files=_compiler_files()),
+        code=code_fingerprint("components.edge_tpu_exporter", tools=[compiler]),
     )
     serving_bundle = ServingBundle(
         model=exporter.outputs["model"],
@@ -144,7 +146,7 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
     )
 
 
-def _create_preflights(config: PipelineConfig, label_map: BaseChannel, template: Path) -> list[BaseNode]:
+def _create_preflights(config: PipelineConfig, label_map: BaseChannel, template: Path, compiler: str) -> list[BaseNode]:
     """Return the preflight of a model that has to fit the Edge TPU, and nothing for one that never has to."""
     if config.edgetpu is EdgeTpuTarget.NEVER:
         return []
@@ -156,12 +158,6 @@ def _create_preflights(config: PipelineConfig, label_map: BaseChannel, template:
             input_size=config.trainer.input_size or TEMPLATE_INPUT_SIZE,
             settings=config.exporter.to_json(),
             gate=gate.to_json(),
-            code=code_fingerprint("components.edge_tpu_preflight", files=[template, *_compiler_files()]),
+            code=code_fingerprint("components.edge_tpu_preflight", files=[template], tools=[compiler]),
         )
     ]
-
-
-def _compiler_files() -> list[Path]:
-    """Return edgetpu_compiler where it is installed: installing it later has to redo the export."""
-    compiler = find_compiler()
-    return [compiler] if compiler else []

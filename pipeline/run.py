@@ -23,7 +23,8 @@ from pipeline.workspace import (
 from reefline.config import CONFIG_DIR, PipelineConfig, choose_config_file, load_config, parse_override
 from reefline.console import escape_control, send_noise_to
 from reefline.data.source import provide_data
-from reefline.errors import DataError, UserError
+from reefline.edgetpu.record import EdgeTpuRecord
+from reefline.errors import DataError, PreflightError, UserError
 from reefline.findings import Finding
 from reefline.report.summary import Failure, RunRecords, Verdict, decide_verdict, summarize
 from reefline.whole_file import write_whole
@@ -81,6 +82,7 @@ def run_pipeline(request: RunRequest, workspace: Workspace, run_folder: Path, sa
     failure: Optional[Failure] = None
     problems: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    edgetpu: Optional[EdgeTpuRecord] = None
     try:
         with _terminable():
             _run_stages(request, workspace, run_folder, progress, say)
@@ -89,11 +91,13 @@ def run_pipeline(request: RunRequest, workspace: Workspace, run_folder: Path, sa
         problems = tuple(problem.replace(str(workspace.source), progress.data_dir) for problem in problems)
         failure = Failure(progress.stage, "\n".join(problems))
         findings = error.findings if isinstance(error, DataError) else ()
+        edgetpu = error.edgetpu if isinstance(error, PreflightError) else None
     records = RunRecords(run_id=run_folder.name, model=progress.model, failure=failure)
     records = replace(records, seconds={run.component: run.seconds for run in progress.node_runs})
     records = _collect(records, workspace, progress, run_folder)
     known = set(records.findings)
     records = replace(records, findings=(*records.findings, *(f for f in findings if f not in known)))
+    records = replace(records, edgetpu=records.edgetpu or edgetpu)
     verdict = decide_verdict(records)
     problems += _write_report(records, workspace, run_folder)
     return RunOutcome(EXIT_CODES[verdict] if exit_code is None else exit_code, verdict, records, run_folder, problems)

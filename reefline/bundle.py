@@ -35,7 +35,8 @@ class BundleFacts:
     """What is known of a candidate before it is pushed.
 
     `classes` are in the order of the 0-based class ids, `data_fingerprint` is that of the images and annotations it was
-    trained on, `checkpoint` the path of the checkpoint it was exported from ("" where unknown).
+    trained on, `checkpoint` the path of the training's best checkpoint ("" where unknown), beyond which an int8 model
+    was trained for `quantization_aware_steps`.
     """
 
     model: str
@@ -47,6 +48,7 @@ class BundleFacts:
     edgetpu: EdgeTpuRecord
     data_fingerprint: str
     checkpoint: str
+    quantization_aware_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Manifest:
             "edgetpu": facts.edgetpu.to_json(),
             "data_fingerprint": facts.data_fingerprint,
             "checkpoint": facts.checkpoint,
+            "quantization_aware_steps": facts.quantization_aware_steps,
         }
 
     @classmethod
@@ -107,6 +110,7 @@ class Manifest:
             edgetpu=EdgeTpuRecord.from_json(record["edgetpu"]),
             data_fingerprint=record["data_fingerprint"],
             checkpoint=record["checkpoint"],
+            quantization_aware_steps=record.get("quantization_aware_steps", 0),
         )
         files = tuple(FileRecord(name=name, **file) for name, file in record["files"].items())
         return cls(facts, record["version"], record["created"], record["replaces"], files)

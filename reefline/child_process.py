@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -48,8 +49,10 @@ def run_module(module: str, folder: Path, who: str, *, timeout_s: float | None =
         said = run.stderr.decode("utf-8", "replace").strip()
         _logger.error("%s wrote:\n%s", who, said)
         last_lines = said.splitlines()[-_SHOWN_LINES:]
-        raise ReeflineError(
-            f"{who} ended with code {run.returncode}"
-            + (" (killed: out of memory?)" if run.returncode < 0 else "")
-            + f": {' | '.join(last_lines)}"
-        )
+        raise ReeflineError(f"{who} {_describe_end(run.returncode)}: {' | '.join(last_lines)}")
+
+
+def _describe_end(code: int) -> str:
+    if code >= 0:
+        return f"ended with code {code}"
+    return f"was ended by signal {-code}{' (out of memory?)' if code == -signal.SIGKILL else ''}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated, NoReturn, Optional
 
@@ -23,7 +24,13 @@ WorkspaceOption = Annotated[Path, typer.Option("--workspace", metavar="DIR", hel
 
 def main() -> None:
     """Run the command line; exit codes are those of local_runner.py."""
+    # As after Ctrl-C, what was begun is cleaned up.
+    signal.signal(signal.SIGTERM, _terminate)
     app()
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise typer.Exit(128 + signal.SIGTERM)
 
 
 @app.callback()

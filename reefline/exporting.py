@@ -38,12 +38,16 @@ class ExportInputs:
 
 @dataclass(frozen=True)
 class ExportRecord:
-    """What was exported: bundle/export.json. `classes` are in the order of the 0-based class ids."""
+    """What was exported: bundle/export.json. `classes` are in the order of the 0-based class ids.
+
+    `quantization_aware_steps` is how far the int8 model was trained beyond the checkpoint, 0 for not at all.
+    """
 
     height_px: int
     width_px: int
     classes: tuple[str, ...]
     edgetpu: EdgeTpuRecord
+    quantization_aware_steps: int
 
     def write(self, path: Path) -> None:
         """Write the record as JSON."""
@@ -51,6 +55,7 @@ class ExportRecord:
             "input_size": [self.height_px, self.width_px],
             "classes": list(self.classes),
             "edgetpu": self.edgetpu.to_json(),
+            "quantization_aware_steps": self.quantization_aware_steps,
         }
         path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -59,7 +64,13 @@ class ExportRecord:
         """Read back what `write` wrote."""
         record = json.loads(path.read_text(encoding="utf-8"))
         height_px, width_px = record["input_size"]
-        return cls(height_px, width_px, tuple(record["classes"]), EdgeTpuRecord.from_json(record["edgetpu"]))
+        return cls(
+            height_px,
+            width_px,
+            tuple(record["classes"]),
+            EdgeTpuRecord.from_json(record["edgetpu"]),
+            record["quantization_aware_steps"],
+        )
 
 
 def export_model(
@@ -85,8 +96,9 @@ def export_model(
     with tempfile.TemporaryDirectory() as scratch:
         graph_dir = Path(scratch) / "tflite_graph"
         is_float = target is EdgeTpuTarget.NEVER
-        if not is_float and settings.quantization_aware_steps:
-            tuning = _choose_fine_tuning(inputs, checkpoint, settings.quantization_aware_steps)
+        steps = 0 if is_float else settings.quantization_aware_steps
+        if steps:
+            tuning = _choose_fine_tuning(inputs, checkpoint, steps)
             checkpoint = fine_tune_for_int8(config, tuning, directory / FINE_TUNED_DIR)
         export.export_tflite_graph(config, checkpoint, settings, graph_dir, for_int8=not is_float)
         if is_float:
@@ -96,7 +108,7 @@ def export_model(
             content = convert_to_int8(graph_dir, make_calibration_inputs(config, images))
             edgetpu = _write_int8(content, label_map, settings, bundle)
     size = export.read_input_size(config)
-    record = ExportRecord(size.height_px, size.width_px, label_map.names, edgetpu)
+    record = ExportRecord(size.height_px, size.width_px, label_map.names, edgetpu, steps)
     record.write(bundle / EXPORT_FILE)
     return record
 

@@ -124,22 +124,19 @@ class EvaluationReport:
         return cls(Scores.from_json(record), gate, QuantizationReport.from_json(found) if found else None)
 
 
-_Rule = tuple[str, Optional[float], Callable[[float], GateResult]]
+# A threshold, None where the rule does not take part, and what judges by it.
+_Rule = tuple[Optional[float], Callable[[float], GateResult]]
 
 
 def judge(scores: Scores, placement: TpuPlacement, settings: GateSettings) -> tuple[GateResult, ...]:
     """Return one result per rule that the settings configure, in the settings' order."""
     rules: tuple[_Rule, ...] = (
-        ("min_map", settings.min_map, lambda t: _judge_minimum("min_map", "mAP", _get(scores.shipped, "map"), t)),
-        (
-            "min_map_50",
-            settings.min_map_50,
-            lambda t: _judge_minimum("min_map_50", "mAP_50", _get(scores.shipped, "map_50"), t),
-        ),
-        ("min_class_ap", settings.min_class_ap, lambda t: _judge_classes(scores.shipped, t)),
-        (_QUANTIZATION_RULE, settings.max_quantization_drop, lambda t: _judge_quantization(scores, t)),
-        ("max_regression", settings.max_regression, lambda t: _judge_regression(scores, t)),
-        ("min_improvement", settings.min_improvement, lambda t: _judge_improvement(scores, t)),
+        (settings.min_map, lambda t: _judge_minimum("min_map", "mAP", _get(scores.shipped, "map"), t)),
+        (settings.min_map_50, lambda t: _judge_minimum("min_map_50", "mAP_50", _get(scores.shipped, "map_50"), t)),
+        (settings.min_class_ap, lambda t: _judge_classes(scores.shipped, t)),
+        (settings.max_quantization_drop, lambda t: _judge_quantization(scores, t)),
+        (settings.max_regression, lambda t: _judge_regression(scores, t)),
+        (settings.min_improvement, lambda t: _judge_improvement(scores, t)),
     )
     return (*_apply(rules), *judge_placement(placement, settings))
 
@@ -149,16 +146,17 @@ def judge_placement(placement: TpuPlacement, settings: GateSettings) -> tuple[Ga
 
     `edgetpu_compiled: false` demands nothing and, like null, leaves its rule out.
     """
+    must_compile = 1.0 if settings.edgetpu_compiled else None
     return _apply(
         (
-            ("min_edgetpu_ops", settings.min_edgetpu_ops, lambda t: _judge_tpu_share(placement, t)),
-            ("edgetpu_compiled", 1.0 if settings.edgetpu_compiled else None, lambda t: _judge_compiled(placement, t)),
+            (settings.min_edgetpu_ops, lambda t: _judge_tpu_share(placement, t)),
+            (must_compile, lambda t: _judge_compiled(placement, t)),
         )
     )
 
 
 def _apply(rules: Iterable[_Rule]) -> tuple[GateResult, ...]:
-    return tuple(judge_rule(threshold) for _, threshold, judge_rule in rules if threshold is not None)
+    return tuple(judge_rule(threshold) for threshold, judge_rule in rules if threshold is not None)
 
 
 def _judge_minimum(rule: str, what: str, value: Optional[float], threshold: float) -> GateResult:

@@ -25,22 +25,12 @@ def check_labels(label_map: LabelMap, model: Path) -> None:
     Raises:
         BundleError: one of them does not follow the label map, or cannot be read; one problem each.
     """
-    expected = list(label_map.names)
-    problems = []
-    for place, found in (("labels inside it", _read_inner_labels(model)), (LABELS_FILE, read_labels(model.parent))):
-        if found != label_map.names:
-            problems.append(
-                f"{model}: {place}: lines {list(found)} found, the label map's names {expected} expected "
-                "(line n is the 0-based class n, the label map's id n + 1); export the model again"
-            )
-    num_classes = read_postprocess_op(model).num_classes
-    if num_classes != len(expected):
-        problems.append(
-            f"{model}: its detection post-processing tells {num_classes} classes apart, the label map's "
-            f"{len(expected)} expected; train and export the model again"
-        )
-    if problems:
-        raise BundleError(*problems)
+    inner, beside = _read_inner_labels(model), read_labels(model.parent)
+    _raise_all(
+        _compare_names(f"{model}: labels inside it", inner, label_map),
+        _compare_names(f"{model}: {LABELS_FILE}", beside, label_map),
+        _compare_count(str(model), read_postprocess_op(model).num_classes, label_map),
+    )
 
 
 def check_bundle_labels(label_map: LabelMap, labels: tuple[str, ...], num_classes: int) -> None:
@@ -49,19 +39,7 @@ def check_bundle_labels(label_map: LabelMap, labels: tuple[str, ...], num_classe
     Raises:
         BundleError: labels.txt or the TFLite model does not follow the label map; one problem each.
     """
-    problems = []
-    if labels != label_map.names:
-        problems.append(
-            f"labels.txt: lines {list(labels)} found, the label map's names {list(label_map.names)} expected "
-            "(line n is the 0-based class n, the label map's id n + 1); export the model again"
-        )
-    if num_classes != len(label_map.names):
-        problems.append(
-            f"TFLite model: {num_classes} classes found, the label map's {len(label_map.names)} expected; "
-            "train and export the model again"
-        )
-    if problems:
-        raise BundleError(*problems)
+    _raise_all(_compare_names(LABELS_FILE, labels, label_map), _compare_count("TFLite model", num_classes, label_map))
 
 
 def check_example_labels(label_map: LabelMap, examples: Iterable[IngestedExample]) -> None:
@@ -78,6 +56,27 @@ def check_example_labels(label_map: LabelMap, examples: Iterable[IngestedExample
     problems = [problem for pair in sorted(pairs) if (problem := _find_label_problem(label_map, *pair))]
     if problems:
         raise DataError(*problems)
+
+
+def _raise_all(*problems: str | None) -> None:
+    found = [problem for problem in problems if problem is not None]
+    if found:
+        raise BundleError(*found)
+
+
+def _compare_names(place: str, found: tuple[str, ...], label_map: LabelMap) -> str | None:
+    if found == label_map.names:
+        return None
+    return (
+        f"{place}: lines {list(found)} found, the label map's names {list(label_map.names)} expected "
+        "(line n is the 0-based class n, the label map's id n + 1); export the model again"
+    )
+
+
+def _compare_count(place: str, found: int, label_map: LabelMap) -> str | None:
+    if found == len(label_map.names):
+        return None
+    return f"{place}: {found} classes found, the label map's {len(label_map.names)} expected; train and export it again"
 
 
 def _read_inner_labels(model: Path) -> tuple[str, ...]:

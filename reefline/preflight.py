@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -30,6 +31,7 @@ PREFLIGHT_FILE = "preflight.json"
 # Noise has values from the whole range, which is all that the placement asks of calibration.
 _CALIBRATION_IMAGES = 2
 _CALIBRATION_SIDE_PX = 64
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,7 @@ def preflight_model(config: Any, settings: ExporterSettings, memory: Path, code:
     # A compiler that was there and gave no answer may give one next time.
     is_lasting = settings.compiler.image is None and find_compiler() is None
     if is_lasting or found.edgetpu.source is PlacementSource.COMPILER:
-        memory.mkdir(parents=True, exist_ok=True)
-        write_whole(remembered, json.dumps(found.to_json(), indent=1))
+        _remember(found, remembered)
     return found
 
 
@@ -125,6 +126,14 @@ def _hash_question(config: Any, settings: ExporterSettings, code: str) -> str:
     asked = settings.model_copy(update=same)
     parts = (str(config.model), asked.to_json(), code)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _remember(found: Preflight, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(found.to_json(), indent=1))
+    except OSError:
+        _logger.warning("the preflight's answer is not remembered: %s cannot be written", path, exc_info=True)
 
 
 def _recall(path: Path) -> Preflight | None:

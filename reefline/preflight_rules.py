@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
-from reefline.edgetpu.placement import describe_left_out
+from reefline.edgetpu.placement import PlacedOp, describe_left_out
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.gate import judge_placement
 from reefline.preflight import Preflight
 from reefline.settings import GateSettings
 
+_COMPILED = "edgetpu_compiled"
+# What every detector ends with: float boxes and scores for the post-processing.
+DETECTOR_REST = ("DEQUANTIZE", "CUSTOM:TFLite_Detection_PostProcess")
+
 
 def find_preflight_problems(preflight: Preflight, settings: GateSettings, suitable: Sequence[str]) -> tuple[str, ...]:
     """Return why the gate would refuse the model whatever is trained: the rule, the operators, and what to change.
 
-    A model of which nothing runs on the Edge TPU is refused without a rule, too. `suitable` are the templates that were
-    made for the Edge TPU.
+    A model of which nothing runs on the Edge TPU is refused without a rule, too. Where the compiler gave its word, its
+    own counts are told, else the operators that are predicted to be left. `suitable` are the templates that were made
+    for the Edge TPU.
     """
-    failed = [result for result in judge_placement(preflight.edgetpu, settings) if not result.passed]
+    found = preflight.edgetpu
+    failed = [result for result in judge_placement(found, settings) if not result.passed]
     if failed:
-        verdicts = [f"gate.{result.rule}: {result.reason} ({_name_source(preflight.edgetpu)})" for result in failed]
-    elif preflight.edgetpu.ops_on_tpu == preflight.edgetpu.ops_uncertain == 0:
-        verdicts = [
-            f"edgetpu: required, but nothing of the model runs on the Edge TPU ({_name_source(preflight.edgetpu)})"
-        ]
+        verdicts = [f"gate.{result.rule}: {result.reason} ({_name_source(found)})" for result in failed]
+    elif found.ops_on_tpu == found.ops_uncertain == 0:
+        verdicts = [f"edgetpu: required, but nothing of the model runs on the Edge TPU ({_name_source(found)})"]
     else:
         return ()
-    compiled_only = [result.rule for result in failed] == ["edgetpu_compiled"]
-    said = [preflight.edgetpu.reason] if compiled_only or _is_compilers_word(preflight.edgetpu) else []
-    predicted = [] if compiled_only else [*preflight.problems, *describe_left_out(preflight.left_out)]
-    return (*verdicts, *said, *predicted, _advise(preflight, compiled_only, suitable))
+    rules = {result.rule for result in failed}
+    problems = verdicts
+    if _is_compilers_word(found) or _COMPILED in rules:
+        problems = [*problems, found.reason]
+    if not _is_compilers_word(found) and rules != {_COMPILED}:
+        problems = [*problems, *preflight.problems, *describe_left_out(preflight.left_out)]
+    return (*problems, f"nothing was trained; {'; '.join(_advise(preflight, rules, suitable))}")
 
 
 def describe_placement(found: EdgeTpuRecord) -> str:
@@ -46,11 +54,21 @@ def _is_compilers_word(found: EdgeTpuRecord) -> bool:
     return found.source is PlacementSource.COMPILER
 
 
-def _advise(preflight: Preflight, compiled_only: bool, suitable: Sequence[str]) -> str:
-    if compiled_only:
-        return "nothing was trained; mend what keeps the compiler from it, or set gate.edgetpu_compiled to null"
-    decided = "; edgetpu_compiler decides what is uncertain here" if preflight.edgetpu.ops_uncertain else ""
-    return (
-        f"nothing was trained; choose a template that maps (trainer.model: {', '.join(suitable)}), another "
-        f"trainer.input_size, or a lower gate.min_edgetpu_ops{decided}"
-    )
+def _advise(preflight: Preflight, rules: set[str], suitable: Sequence[str]) -> Iterator[str]:
+    found = preflight.edgetpu
+    if rules != {_COMPILED} and not _is_compilers_word(found) and _is_all_that_can_map(preflight.left_out):
+        share = math.floor(100 * found.ops_on_tpu / found.ops_total) / 100
+        yield f"what is left stays on the CPU in every detector: make gate.min_edgetpu_ops {share:.2f} or less"
+    elif rules != {_COMPILED}:
+        yield (
+            f"choose a template that maps (trainer.model: {', '.join(suitable)}), another trainer.input_size, or a "
+            "lower gate.min_edgetpu_ops"
+        )
+        if found.ops_uncertain:
+            yield "edgetpu_compiler decides what is uncertain here"
+    if _COMPILED in rules:
+        yield "mend what keeps the compiler from it, or set gate.edgetpu_compiled to null"
+
+
+def _is_all_that_can_map(left_out: Sequence[PlacedOp]) -> bool:
+    return all(op.op in DETECTOR_REST and op.blocked_by is None for op in left_out)

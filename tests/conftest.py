@@ -6,12 +6,16 @@ import os
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A shell lets what it runs in the background ignore Ctrl-C, and children inherit that: tests send it to theirs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# How long an example takes is a matter of the machine.
+hypothesis.settings.register_profile("reefline", deadline=None)
+hypothesis.settings.load_profile("reefline")
 
 
 @pytest.fixture(scope="session", autouse=True)

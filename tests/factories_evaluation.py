@@ -210,7 +210,7 @@ def write_candidate(
     directory.mkdir(parents=True, exist_ok=True)
     (directory / name).write_bytes(content)
     (directory / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
-    ExportRecord(8, 16, tuple(labels), make_edgetpu_record()).write(directory / "export.json")
+    ExportRecord(8, 16, tuple(labels), make_edgetpu_record(), 0).write(directory / "export.json")
     return directory
 
 

@@ -22,7 +22,9 @@ def EdgeTpuExporter(
     """Export the best checkpoint.
 
     `settings` is an ExporterSettings as JSON, `edge_tpu` an EdgeTpuTarget. `code` only keys the cache. The output holds
-    saved_model/ (the OD API's "image_tensor" form) and bundle/ (the TFLite files, labels.txt and export.json).
+    saved_model/ (the OD API's "image_tensor" form), bundle/ (the TFLite files, labels.txt and export.json), and
+    fine_tuned/ (the int8 model's checkpoint) where there were quantization-aware steps. The artifact's `checkpoint` is
+    the training's best one.
     """
     from reefline.od_api import compat
 

@@ -9,7 +9,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Config, ModelEvaluation
 
 from reefline.cache import cache_directory
-from reefline.errors import ConfigError
+from reefline.errors import ConfigError, PreflightError
 from reefline.label_map import read_label_map
 from reefline.settings import ExporterSettings, GateSettings
 
@@ -46,7 +46,7 @@ def EdgeTpuPreflight(
     devices.let_gpu_memory_grow()
     found = preflight_model(config, ExporterSettings.from_json(settings), cache_directory() / "preflight", code)
     if refused := find_preflight_problems(found, GateSettings.from_json(gate), model_config.list_edge_tpu_templates()):
-        raise ConfigError(*refused)
+        raise PreflightError(*refused, edgetpu=found.edgetpu)
     sys.stdout.write(f"  {describe_placement(found.edgetpu)}\n")
     sys.stdout.flush()
     (Path(preflight.uri) / PREFLIGHT_FILE).write_text(json.dumps(found.to_json(), indent=1), encoding="utf-8")

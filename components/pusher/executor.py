@@ -74,6 +74,7 @@ def _collect_facts(inputs: dict[str, Artifact], report: EvaluationReport, model_
         edgetpu=exported.edgetpu,
         data_fingerprint=inputs["examples"].get_string_custom_property("input_fingerprint"),
         checkpoint=inputs["model"].get_string_custom_property("checkpoint"),
+        quantization_aware_steps=exported.quantization_aware_steps,
     )
 
 

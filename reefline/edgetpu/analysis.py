@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from reefline.console import escape_control
 from reefline.edgetpu.compiled import COMPILED_SUFFIX, CompiledModel, belongs_together, describe_compiled
 from reefline.edgetpu.conformance import Conformance, examine_conformance
 from reefline.edgetpu.graph import read_graph
@@ -79,7 +80,8 @@ class ModelAnalysis:
 
     def to_text(self) -> str:
         """Return the summary, the problems, and the operators that do not map with their reasons, as lines."""
-        return "\n".join([*self._describe_whole(), *self._describe_problems(), *self._describe_left_out()])
+        lines = [*self._describe_whole(), *self._describe_problems(), *self._describe_left_out()]
+        return "\n".join(escape_control(line) for line in lines)
 
     def _describe_whole(self) -> list[str]:
         if self.compiled is not None:
@@ -88,12 +90,15 @@ class ModelAnalysis:
         summary = self.summary
         verdict = "is taken" if self.conforms else "is refused"
         fits = "fit" if self.fits_on_chip else "do not fit, the rest is streamed with each inference"
+        parameters = (
+            f"{self.model}: parameters take {self.parameter_bytes / 2**20:.2f} MiB; on-chip memory is "
+            f"{ON_CHIP_BYTES // 2**20} MiB: they {fits}"
+        )
         return [
             f"{self.model}: {summary.edgetpu} of {summary.total} ops run on the Edge TPU, {summary.cpu} on the CPU, "
             f"{summary.uncertain} are uncertain (a prediction)",
             f"{self.model}: {verdict} by compiler 16.0, as far as its documentation and logs tell",
-            f"{self.model}: parameters take {self.parameter_bytes / 2**20:.2f} MiB; on-chip memory is "
-            f"{ON_CHIP_BYTES // 2**20} MiB: they {fits}",
+            *([parameters] if self.conforms else []),
         ]
 
     def _describe_origin(self) -> list[str]:
@@ -173,7 +178,7 @@ def _describe_compiled(compiled: CompiledModel) -> list[str]:
     build = f" (build {compiled.compiler_build})" if compiled.compiler_build else ""
     executables = ", ".join(f"{e.kind.value} {e.parameter_bytes} bytes" for e in compiled.executables) or "none"
     return [
-        f"compiled for the Edge TPU{build}: {compiled.edgetpu_ops} op(s) run there, "
+        f"compiled for the Edge TPU{build}: what runs there is in {compiled.edgetpu_ops} edgetpu-custom-op(s), "
         f"{len(compiled.ops_outside)} op(s) were left outside",
         f"needs runtime {compiled.min_runtime_version} or later",
         f"parameters: {compiled.cached_parameter_bytes} bytes cached on the chip, "

@@ -16,7 +16,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from reefline.edgetpu.compiled import COMPILED_SUFFIX
 from reefline.edgetpu.compiler_failure import describe_failure
-from reefline.edgetpu.compiler_log import CompilerLog, FailureKind, Outcome, parse_log
+from reefline.edgetpu.compiler_log import MAPPED_STATUS, CompilerLog, FailureKind, Outcome, parse_log
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.settings import CompilerSettings
 from reefline.whole_file import write_whole
@@ -36,11 +36,15 @@ _REFUSALS = (
     FailureKind.CUSTOM_OP,
     FailureKind.FLEX_OPS,
     FailureKind.LARGE_ACTIVATIONS,
-    FailureKind.INTERNAL_ERROR,
 )
 _MODEL_MOUNT = PurePosixPath("/model")
 _OUTPUT_MOUNT = PurePosixPath("/output")
 _CONTAINER_REMOVAL_TIMEOUT_S = 30.0
+# Real logs have some thousand bytes.
+_MAX_LOG_BYTES = 1024**2
+# What docker and podman end with where they could not run a container, or not find the compiler in it.
+_ENGINE_FAILURES = (125, 126, 127)
+_SHOWN_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,10 @@ def compile_for_edge_tpu(model: Path, target: Path, *, ops_total: int, settings:
             return _not_compiled(ops_total, None, f"{COMPILER} did not finish within {settings.timeout_s:g} s")
         except OSError as error:
             return _not_compiled(ops_total, None, f"{command.line[0]} cannot be run: {error}")
+        if settings.image is not None and run.exit_code in _ENGINE_FAILURES:
+            said = " ".join(run.text.split())[:_SHOWN_CHARACTERS]
+            engine = Path(command.line[0]).name
+            return _not_compiled(ops_total, None, f"{engine} could not run the image {settings.image}: {said}")
         output = output_dir / f"{model.stem}{COMPILED_SUFFIX}.tflite"
         record = _judge(run, output, ops_total)
         if record.compiled:
@@ -174,7 +182,14 @@ def _run(command: _Command, scratch: Path, timeout_s: float) -> _Run:
             # Ctrl-C too: the group does not get it from the terminal.
             _kill(process, command)
             raise
-    return _Run(exit_code, log.read_text(encoding="utf-8", errors="replace"))
+    return _Run(exit_code, _read_end(log))
+
+
+def _read_end(log: Path) -> str:
+    """Return what counts of a log, however much was printed: totals and table are its last lines."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _MAX_LOG_BYTES))
+        return stream.read().decode("utf-8", errors="replace")
 
 
 def _kill(process: subprocess.Popen[bytes], command: _Command) -> None:
@@ -244,8 +259,13 @@ def _compiled(log: CompilerLog, ops_total: int) -> EdgeTpuRecord:
         ops_on_tpu=on_tpu,
         ops_on_cpu=on_cpu,
         ops_uncertain=max(0, total - on_tpu - on_cpu),
-        reason=f"{on_tpu} of {total} operators run on the Edge TPU, says {COMPILER}{memory}",
+        reason=f"{on_tpu} of {total} operators run on the Edge TPU, says {COMPILER}{memory}{_describe_rest(log)}",
     )
+
+
+def _describe_rest(log: CompilerLog) -> str:
+    rows = [f"{row.count} {row.op} ({row.status})" for row in log.operators if row.status != MAPPED_STATUS]
+    return f"; left on the CPU: {', '.join(rows)}" if rows else ""
 
 
 def _nothing_runs(log: CompilerLog, ops_total: int, reason: str) -> EdgeTpuRecord:

@@ -77,7 +77,7 @@ def find_dynamic_shapes(graph: Graph) -> Iterator[str]:
     """
     if any(size < 0 for tensor in graph.tensors for size in tensor.shape):
         names = [tensor.name for tensor in graph.tensors if any(size < 0 for size in tensor.shape)]
-        yield f"tensor {names[0]!r} and {len(names) - 1} more have dynamic sizes; export with batch 1 and a fixed input"
+        yield f"dynamic sizes: {len(names)} tensors, the first is {names[0]!r}; export with batch 1 and a fixed input"
     for op in graph.operators:
         if op.name in _CONTROL_FLOW or op.name in _SIZED_BY_VALUES:
             yield f"{op.label}: its result has no constant size; take it out of the exported graph"
@@ -87,9 +87,13 @@ def find_dynamic_shapes(graph: Graph) -> Iterator[str]:
 
 def find_missing_quantization(graph: Graph) -> Iterator[str]:
     """A model without 8-bit operators is refused ("Model not quantized") or maps nothing. Source: logs of 15.0 on."""
-    if not any(_works_in_eight_bits(graph, op) for op in graph.operators):
+    if any(_works_in_eight_bits(graph, op) for op in graph.operators):
+        return
+    if any(tensor.is_eight_bit for op in graph.operators for tensor in graph.get_outputs(op)):
+        yield "no operation that the Edge TPU supports works on int8 or uint8 data; nothing of the model would map"
+    else:
         yield (
-            "not quantized: no supported operation works on int8 or uint8 data; "
+            "not quantized: no operation works on int8 or uint8 data; "
             "convert with full-integer quantization and a representative data set"
         )
 

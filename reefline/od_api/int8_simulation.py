@@ -10,8 +10,9 @@ through the same export as any other. What is simulated follows TFLite's 8-bit s
 
 - filters: symmetric, -127 to 127, one scale per output channel. The normalization behind a convolution multiplies whole
   channels, so that rounding before or after it is folded in is the same.
-- what convolutions and additions take, and what leaves the model: asymmetric, 256 values, one scale per tensor, over
-  the range in the batch, 0 included. TFLite fuses normalization and activation into the convolution that comes before.
+- what convolutions and Add layers take (a pyramid adds its upsampled maps without a layer), and what leaves the model:
+  asymmetric, 256 values, one scale per tensor, over the range in the batch, 0 included. TFLite fuses normalization and
+  activation into the convolution that comes before.
 - outputs of convolutions with a bias of their own: nothing is fused behind them.
 """
 

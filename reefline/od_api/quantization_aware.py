@@ -37,7 +37,8 @@ def fine_tune_for_int8(config: TrainEvalPipelineConfig, tuning: FineTuning, dire
     """Return the prefix of a new checkpoint in `directory`, which fits the same model and takes int8's rounding better.
 
     The learning rate is a tenth of the training's at its highest and falls to 0; batch normalization keeps its
-    statistics. One seed gives one result.
+    statistics. One seed gives one result where nothing is augmented: the OD API augments images in parallel, and which
+    of them draws which random number is a matter of the moment.
 
     Raises:
         TrainingDivergedError: a loss that is NaN or infinite.

@@ -39,7 +39,7 @@ def _parameters(compiled: Any) -> dict[str, str]:
         pytest.param("validation.min_box_px=3", {"AnnotationValidator"}, id="validation"),
         pytest.param("trainer.num_steps=7", {"Trainer"}, id="trainer"),
         pytest.param("trainer.warm_start=true", {"Trainer"}, id="warm-start"),
-        pytest.param("exporter.max_detections=7", {"EdgeTpuPreflight", "EdgeTpuExporter"}, id="exporter"),
+        pytest.param("exporter.max_detections=7", {"EdgeTpuPreflight", "EdgeTpuExporter", "Evaluator"}, id="exporter"),
         pytest.param("gate.min_edgetpu_ops=0.8", {"EdgeTpuPreflight", "Evaluator"}, id="gate-on-placement"),
         pytest.param("trainer.input_size=96", {"EdgeTpuPreflight", "Trainer"}, id="input-size"),
         pytest.param("gate.min_map=0.7", {"Evaluator"}, id="gate"),
@@ -56,6 +56,15 @@ def test_a_warm_start_asks_for_what_serves_under_its_own_name() -> None:
     (trainer,) = (text for node, text in _parameters(_compile("trainer.warm_start=true")).items() if node == "Trainer")
     assert '"/ws/serving/demo"' in trainer
     assert "/ws/serving" not in _parameters(_compile())["Trainer"]
+
+
+def test_another_compiler_reaches_what_it_has_a_say_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _parameters(_compile())
+    (tmp_path / "edgetpu_compiler").write_text("#!/bin/sh\n")
+    (tmp_path / "edgetpu_compiler").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    after = _parameters(_compile())
+    assert {node for node in before if before[node] != after[node]} == {"EdgeTpuPreflight", "EdgeTpuExporter"}
 
 
 def test_equal_configs_give_equal_pipelines() -> None:

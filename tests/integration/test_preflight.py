@@ -40,7 +40,9 @@ def make_config(input_size_px: int = 96, classes: int = 3):
 
 @pytest.fixture(scope="module")
 def found() -> Preflight:
-    return examine_untrained(make_config(), ExporterSettings())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")
+        return examine_untrained(make_config(), ExporterSettings())
 
 
 @pytest.fixture
@@ -90,6 +92,15 @@ def test_what_was_found_is_remembered_by_what_it_hangs_on(
         file.write_text("{")
     assert ask() == 1
     assert ask() == 0
+
+
+@pytest.mark.usefixtures("without_compiler")
+def test_a_memory_that_cannot_be_written_costs_nothing(
+    found: Preflight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reefline.preflight.examine_untrained", lambda config, settings: found)
+    (tmp_path / "file").write_text("")
+    assert preflight_model(make_config(), ExporterSettings(), tmp_path / "file" / "memory", "a") == found
 
 
 def test_an_image_that_gave_no_answer_is_asked_again(

@@ -87,7 +87,7 @@ def test_filters_are_trained_and_statistics_stay(run: Path, tuned: str) -> None:
     assert len([name for name in filters if name in moved]) > 0.9 * len(filters)
 
 
-def test_one_seed_gives_one_result(run: Path, tuned: str, tmp_path: Path) -> None:
+def test_one_seed_gives_one_result_without_augmentations(run: Path, tuned: str, tmp_path: Path) -> None:
     first, again = read_variables(tuned), read_variables(fine_tune_for_int8(*read_run(run), tmp_path / "again"))
     assert first.keys() == again.keys()
     assert all(np.array_equal(first[name], again[name]) for name in first)
@@ -128,6 +128,7 @@ def test_export_has_the_operators_of_the_model_that_was_not_fine_tuned(
     plain, tuned = ([operator.name for operator in read_graph(file).operators] for file in files)
     assert plain == tuned
     assert Counter(tuned)["DEQUANTIZE"] == 2
+    assert [record.pop("quantization_aware_steps") for record in records] == [0, STEPS]
     assert records[0] == records[1]
     # What a diagnosis would measure.
     assert [checkpoint.parent for checkpoint in checkpoints] == [inputs.model_run / "best", directory / "fine_tuned"]

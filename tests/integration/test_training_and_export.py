@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from reefline.edgetpu.analysis import analyze_model
 from reefline.edgetpu.graph import count_operators, read_graph
 from reefline.edgetpu.metadata import read_labels
 from reefline.edgetpu.postprocess import read_postprocess_op
 from reefline.errors import BundleError, CheckpointError, TrainingDivergedError
 from reefline.exporting import ExportInputs, ExportRecord, export_model
 from reefline.od_api import compat, model_config
+from reefline.preflight import quantize_untrained
 from reefline.quantization_diagnosis import ExportedModel, diagnose_quantization
 from reefline.settings import Augmentation, EdgeTpuTarget, ExporterSettings, TrainerSettings
 from reefline.training_report import StopReason, TrainingReport
@@ -208,6 +210,17 @@ def test_weights_are_quantized_per_channel_and_activations_are_relu6(exported: P
     # One scale for all channels would be the same number many times.
     scales = {op.index: set(graph.get_inputs(op)[1].scales) for op in convolutions}
     assert sum(len(values) > 1 for values in scales.values()) > len(convolutions) / 2
+
+
+def test_an_untrained_model_has_the_operators_of_the_trained_one(data: Path, exported: Path, tmp_path: Path) -> None:
+    untrained = quantize_untrained(build_config(data, SETTINGS), ExporterSettings(), tmp_path)
+    trained = exported / "bundle" / "model_int8.tflite"
+    operators = [
+        [(op.name, op.version, op.inputs, op.outputs) for op in read_graph(f).operators] for f in (untrained, trained)
+    ]
+    assert operators[0] == operators[1]
+    placed = [[op.placement for op in analyze_model(file).ops] for file in (untrained, trained)]
+    assert placed[0] == placed[1]
 
 
 def test_the_diagnosis_measures_the_model_that_ships(data: Path, model_run: Path, exported: Path) -> None:

@@ -50,7 +50,8 @@ def test_the_parents_cluster_is_not_the_childs(tmp_path: Path, module, monkeypat
     ("source", "message"),
     [
         pytest.param("raise ValueError('no such thing')", "the work ended with code 1: .*no such thing", id="error"),
-        pytest.param("os.abort()", r"the work ended with code -6 \(killed: out of memory\?\)", id="abort"),
+        pytest.param("os.abort()", "the work was ended by signal 6: ", id="abort"),
+        pytest.param("os.kill(os.getpid(), 9)", r"the work was ended by signal 9 \(out of memory\?\)", id="kill"),
     ],
 )
 def test_the_end_of_a_child_is_told(tmp_path: Path, module, source: str, message: str) -> None:

@@ -76,10 +76,13 @@ def test_a_compiler_that_is_asked_for_and_missing_stops_the_run() -> None:
     assert "set gate.edgetpu_compiled to null" in advice
 
 
-def test_both_rules_are_told() -> None:
+def test_both_rules_are_told_with_what_each_takes() -> None:
     problems = _find(edgetpu_compiled=True, min_edgetpu_ops=1.0)
     assert [problem.partition(":")[0] for problem in problems[:2]] == ["gate.min_edgetpu_ops", "gate.edgetpu_compiled"]
-    assert problems[2].startswith("op 57 ")
+    assert problems[2] == "edgetpu_compiler is not on the PATH"
+    assert problems[3].startswith("op 57 ")
+    assert "choose a template that maps" in problems[-1]
+    assert "set gate.edgetpu_compiled to null" in problems[-1]
 
 
 def test_without_a_rule_a_model_of_which_nothing_maps_is_refused() -> None:
@@ -99,9 +102,19 @@ def test_the_compilers_word_is_told_as_such() -> None:
     problems = _find(said, min_edgetpu_ops=0.95)
     assert problems[0].endswith("(edgetpu_compiler on the untrained model)")
     assert problems[1] == "36 of 40, says edgetpu_compiler"
+    assert not [problem for problem in problems if problem.startswith("op ")]
     assert (
         describe_placement(said.edgetpu)
         == "36 of 40 operators run on the Edge TPU (edgetpu_compiler on the untrained model)"
+    )
+
+
+def test_what_no_detector_can_map_is_no_reason_for_another_template() -> None:
+    rest = ("DEQUANTIZE", "DEQUANTIZE", "CUSTOM:TFLite_Detection_PostProcess")
+    left_out = tuple(PlacedOp(37 + i, name, 1, Placement.CPU, "not supported") for i, name in enumerate(rest))
+    found = replace(_with_record(ops_on_tpu=37, ops_on_cpu=3), left_out=left_out)
+    assert _find(found, min_edgetpu_ops=0.95)[-1] == (
+        "nothing was trained; what is left stays on the CPU in every detector: make gate.min_edgetpu_ops 0.92 or less"
     )
 
 

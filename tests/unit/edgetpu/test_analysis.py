@@ -173,7 +173,7 @@ def test_operators_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("original", [pytest.param(MODEL, id="int8"), pytest.param(COMPILED, id="compiled")])
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_mutated_bytes_never_crash(tmp_path: Path, original: bytes, data: st.DataObject) -> None:
     content = bytearray(original)
@@ -190,7 +190,7 @@ def test_mutated_bytes_never_crash(tmp_path: Path, original: bytes, data: st.Dat
         count_operators(path)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tail=st.binary(max_size=400))
 def test_garbage_never_crashes(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "m.tflite"

@@ -162,7 +162,16 @@ def test_compile_that_fails_leaves_what_was_there(model: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     "engines", [pytest.param((), id="on-the-path"), pytest.param(("docker",), id="in-a-container")]
 )
-def test_ctrl_c_ends_the_compiler_with_its_children(engines: tuple[str, ...], model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "exit_code"),
+    [
+        pytest.param(signal.SIGINT, INTERRUPTED, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, 128 + signal.SIGTERM, id="sigterm"),
+    ],
+)
+def test_a_signal_ends_the_compiler_with_its_children(
+    number: signal.Signals, exit_code: int, engines: tuple[str, ...], model: Path, tmp_path: Path
+) -> None:
     stand_in = make_compiler(tmp_path / "bin", SUCCESS, output=COMPILED_FILE, sleep_s=60, engines=engines)
     scratch = tmp_path / "tmp"
     scratch.mkdir()
@@ -175,8 +184,8 @@ def test_ctrl_c_ends_the_compiler_with_its_children(engines: tuple[str, ...], mo
     )
     try:
         assert stand_in.has_child_started()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == INTERRUPTED
+        process.send_signal(number)
+        assert process.wait(30) == exit_code
     finally:
         process.kill()
     assert stand_in.has_child_ended()

@@ -10,6 +10,7 @@ import pytest
 
 from reefline.edgetpu import compiler
 from reefline.edgetpu.compiler import compile_for_edge_tpu
+from reefline.edgetpu.compiler_log import MAPPED_STATUS, parse_log
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.settings import CompilerSettings
 from tests.compiler_log_cases import CASE_PARAMETERS, CASES, LOG_DIR, Case, needs_logs
@@ -59,6 +60,8 @@ def test_real_log_is_replayed(case: Case, bin_dir: Path, tmp_path: Path) -> None
     if case.outcome == "compiled":
         assert (record.compiled, record.source) == (True, PlacementSource.COMPILER)
         assert (record.ops_total, record.ops_on_tpu, record.ops_on_cpu, record.ops_uncertain) == (*case.counts, 0)
+        rest = [row for row in parse_log(case.text).operators if row.status != MAPPED_STATUS]
+        assert all(f"{row.count} {row.op} ({row.status})" in record.reason for row in rest)
         assert target.read_bytes() == compiled
         assert files_of(target.parent) == [target.name]
     elif case.outcome == "compiled_nothing_mapped":
@@ -67,7 +70,7 @@ def test_real_log_is_replayed(case: Case, bin_dir: Path, tmp_path: Path) -> None
         assert files_of(target.parent) == []
     else:
         assert not record.compiled and "ended with exit code 1: " in record.reason
-        is_about_the_model = case.failure not in ("timeout", "crash", "unknown")
+        is_about_the_model = case.failure not in ("timeout", "internal_error", "crash", "unknown")
         assert record.source is (PlacementSource.COMPILER if is_about_the_model else PlacementSource.PREDICTION)
         counts = (record.ops_total, record.ops_on_tpu, record.ops_on_cpu, record.ops_uncertain)
         assert counts == ((OPS_TOTAL, 0, OPS_TOTAL, 0) if is_about_the_model else (OPS_TOTAL, 0, 0, OPS_TOTAL))
@@ -103,6 +106,22 @@ def test_success_is_believed_only_where_all_agrees(
     record, target = run(tmp_path)
     assert not record.compiled and reason in record.reason
     assert files_of(target.parent) == []
+
+
+def test_an_engine_that_cannot_run_the_image_is_not_the_compiler(bin_dir: Path, tmp_path: Path) -> None:
+    text = "docker: Cannot connect to the Docker daemon.\nRun 'docker run --help' for more information\n"
+    make_compiler(bin_dir, text, exit_code=125, engines=("docker",))
+    record, _ = run(tmp_path, CompilerSettings(image="coral", timeout_s=20))
+    assert record.source is PlacementSource.PREDICTION
+    assert record.reason.startswith(
+        "docker could not run the image coral: docker: Cannot connect to the Docker daemon."
+    )
+
+
+def test_a_flood_of_output_is_read_from_its_end(bin_dir: Path, tmp_path: Path) -> None:
+    make_compiler(bin_dir, "noise " * 10**6 + "\n" + SUCCESS, output=COMPILED_FILE)
+    record, _ = run(tmp_path)
+    assert record.compiled
 
 
 def test_streamed_parameters_are_told(bin_dir: Path, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_any_order_of_lines_is_read(lines: list[str]) -> None:
 
 
 @needs_logs
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(CASES), st.data())
 def test_damaged_real_logs_are_read(case: Case, data: st.DataObject) -> None:
     text = case.text

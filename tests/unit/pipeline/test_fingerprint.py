@@ -79,6 +79,13 @@ def test_files_count_by_content(repo_dir: Path, tmp_path: Path) -> None:
     assert code_fingerprint("components.trainer", files=[template], repo_dir=repo_dir) != before
 
 
+def test_tools_count(repo_dir: Path) -> None:
+    known = {
+        code_fingerprint("components.trainer", tools=tools, repo_dir=repo_dir) for tools in ([], [""], ["a"], ["b"])
+    }
+    assert len(known) == 4
+
+
 def test_library_versions_count(repo_dir: Path, monkeypatch) -> None:
     before = code_fingerprint("components.trainer", repo_dir=repo_dir)
     monkeypatch.setattr("pipeline.fingerprint.metadata.version", lambda name: f"{name} 99")
