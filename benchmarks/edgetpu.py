@@ -31,7 +31,15 @@ sys.path.insert(0, str(REPO_DIR))
 from reefline.candidate import INT8_FILE  # noqa: E402  the repository has to be on the path first
 from reefline.edgetpu.analysis import analyze_model  # noqa: E402
 
-MODELS = ("ssd_mobilenet_v2_tiny", "ssd_mobilenet_v2_320", "ssd_mobilenet_v2_fpnlite_320", "ssd_mobilenet_v1_fpn_640")
+MODELS = (
+    "ssd_mobilenet_v2_tiny",
+    "ssd_mobilenet_v2_320",
+    "ssd_mobilenet_v2_fpnlite_320",
+    "ssd_mobilenet_v2_fpnlite_640",
+    "ssd_mobilenet_v1_fpn_640",
+    "ssd_resnet50_fpn_640",
+    "ssd_resnet101_fpn_640",
+)
 CLASSES = 3
 _QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 

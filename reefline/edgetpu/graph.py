@@ -36,7 +36,7 @@ def count_operators(path: Path) -> int:
         BundleError: the file is not a TFLite model.
     """
     model = open_model(path)
-    with _naming_damage(path):
+    with naming_damage(path):
         return int(model.Subgraphs(0).OperatorsLength())
 
 
@@ -49,7 +49,7 @@ def open_model(path: Path) -> Any:
     from ai_edge_litert import schema_py_generated as schema
 
     content = _read_content(path)
-    with _naming_damage(path):
+    with naming_damage(path):
         return schema.Model.GetRootAs(content, 0)
 
 
@@ -60,7 +60,7 @@ def read_graph(path: Path) -> Graph:
         BundleError: the file is not there, is not a TFLite model or is damaged.
     """
     content = _read_content(path)
-    with _naming_damage(path):
+    with naming_damage(path):
         return _GraphReader(content).read()
 
 
@@ -77,7 +77,8 @@ def _read_content(path: Path) -> bytes:
 
 
 @contextmanager
-def _naming_damage(path: Path) -> Iterator[None]:
+def naming_damage(path: Path) -> Iterator[None]:
+    """Turn what a damaged file leads to into a BundleError that names it."""
     try:
         yield
     except DAMAGE_ERRORS as error:

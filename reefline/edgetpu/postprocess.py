@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reefline.edgetpu.graph import open_model
+from reefline.edgetpu.graph import naming_damage, open_model
 from reefline.errors import BundleError
 
 POSTPROCESS_OP = "TFLite_Detection_PostProcess"
@@ -36,11 +36,15 @@ def read_postprocess_op(path: Path) -> PostprocessOp:
     """Return the post-processing operator of the model's first subgraph.
 
     Raises:
-        BundleError: the file is not a TFLite model or has no such operator.
+        BundleError: the file is not a TFLite model, is damaged or has no such operator.
     """
+    with naming_damage(path):
+        return _read_operator(open_model(path), path)
+
+
+def _read_operator(model: Any, path: Path) -> PostprocessOp:
     from flatbuffers import flexbuffers
 
-    model = open_model(path)
     operator = _find_operator(model)
     if operator is None or operator.OutputsLength() != 4:
         raise BundleError(f"{path}: no {POSTPROCESS_OP} with four outputs found; export the model again")

@@ -148,3 +148,14 @@ def test_latency_is_that_of_the_model(detectors):
         timed.detections.class_indices.tolist()
         == detectors["int8"].detect(make_image("red", "green")).class_indices.tolist()
     )
+
+
+@pytest.mark.parametrize("position", range(20, 60, 4))
+def test_a_model_damaged_near_its_head_is_named(tmp_path, position):
+    content = bytearray(build_tflite())
+    content[position : position + 4] = b"\xff\xff\xff\x7f"
+    (tmp_path / "model.tflite").write_bytes(content)
+    try:
+        read_postprocess_op(tmp_path / "model.tflite")
+    except BundleError as error:
+        assert "model.tflite: " in str(error)
