@@ -56,7 +56,7 @@ def run_compile(model: Path, out_dir: Path | None, settings: CompilerSettings) -
     from reefline.edgetpu.graph import count_operators
 
     if not model.is_file():
-        raise UsageError(f"{model}: no such file; name an int8 TFLite model")
+        raise UsageError(f"{model}: {'a folder' if model.is_dir() else 'no such file'}; name an int8 TFLite model")
     target = (out_dir or model.parent) / f"{model.stem}{COMPILED_SUFFIX}.tflite"
     ops_total = count_operators(model)
     try:
