@@ -215,9 +215,8 @@ def test_weights_are_quantized_per_channel_and_activations_are_relu6(exported: P
 def test_an_untrained_model_has_the_operators_of_the_trained_one(data: Path, exported: Path, tmp_path: Path) -> None:
     untrained = quantize_untrained(build_config(data, SETTINGS), ExporterSettings(), tmp_path)
     trained = exported / "bundle" / "model_int8.tflite"
-    operators = [
-        [(op.name, op.version, op.inputs, op.outputs) for op in read_graph(f).operators] for f in (untrained, trained)
-    ]
+    # Not by the tensors' numbers: equal constants, as untrained biases are, are stored once.
+    operators = [[(op.name, op.version) for op in read_graph(file).operators] for file in (untrained, trained)]
     assert operators[0] == operators[1]
     placed = [[op.placement for op in analyze_model(file).ops] for file in (untrained, trained)]
     assert placed[0] == placed[1]
