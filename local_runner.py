@@ -45,8 +45,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the pipeline as the command line says and return the exit code."""
     parsed = parse_arguments(sys.argv[1:] if arguments is None else arguments)
-    from pipeline.run import RunRequest, describe_outcome, run_pipeline
-    from pipeline.workspace import make_run_folder, open_workspace
+    from pipeline.local.run import RunRequest, describe_outcome, run_pipeline
+    from pipeline.local.workspace import make_run_folder, open_workspace
     from reefline.errors import UserError
 
     try:

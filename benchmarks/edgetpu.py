@@ -28,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 REPO_DIR = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO_DIR))
 
-from reefline.candidate import INT8_FILE  # noqa: E402  the repository has to be on the path first
+from reefline.bundle.layout import INT8_FILE  # noqa: E402
 from reefline.edgetpu.analysis import analyze_model  # noqa: E402
 
 MODELS = (
@@ -85,8 +85,8 @@ def _run_preflight(model: str) -> tuple[float, float, str]:
 def _preflight(model: str) -> None:
     """Examine a template in this process, and print the seconds after imports and what was found."""
     config = _build_config(model)
-    from reefline.preflight import examine_untrained
-    from reefline.preflight_rules import describe_placement
+    from reefline.export.preflight import examine_untrained
+    from reefline.export.preflight_verdict import describe_placement
     from reefline.settings import ExporterSettings
 
     started_s = time.monotonic()
@@ -96,7 +96,7 @@ def _preflight(model: str) -> None:
 
 def _quantize(model: str, directory: Path) -> None:
     config = _build_config(model)
-    from reefline.preflight import quantize_untrained
+    from reefline.export.preflight import quantize_untrained
     from reefline.settings import ExporterSettings
 
     quantize_untrained(config, ExporterSettings(), directory)

@@ -25,9 +25,9 @@ class Sides:
         import tensorflow as tf
         from object_detection import model_lib_v2
 
-        from reefline.od_api import model_config, records
+        from reefline.od_api import gzip_input, model_config
 
-        records.install_gzip_reader()
+        gzip_input.install_gzip_reader()
         tf.config.set_soft_device_placement(True)
         self.folder, self.options = folder, options
         self.model_lib = model_lib_v2
@@ -38,7 +38,7 @@ class Sides:
     def reefline_train(self, name: str, last_step: int) -> dict[str, Any]:
         """Train and evaluate as the Trainer does; note when each step ends."""
         from reefline.od_api.train_step import TrainStep
-        from reefline.od_api.training import train_detector
+        from reefline.training.loop import train_detector
 
         ends, run = [], TrainStep.run
 
@@ -191,9 +191,10 @@ def make_settings(options: argparse.Namespace) -> Any:
 def prepare(folder: Path, options: argparse.Namespace) -> None:
     """Write the records, the label map and the pipeline.config that both sides read."""
     from reefline.data.demo import DEMO_CLASSES, IMAGE_SIZE_PX, draw_demo_image
-    from reefline.label_map import LabelMap, write_label_map
+    from reefline.formats.tf_example import IngestedExample, write_examples
     from reefline.od_api import model_config
-    from reefline.tf_example import IngestedExample, write_examples
+    from reefline.od_api.label_map_file import write_label_map
+    from reefline.structures.label_map import LabelMap
 
     def draw(index: int) -> IngestedExample:
         jpeg, objects = draw_demo_image(0, index)

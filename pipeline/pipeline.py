@@ -23,8 +23,8 @@ from components.serving_bundle.component import ServingBundle
 from components.trainer.component import Trainer
 from components.voc_example_gen.component import VocExampleGen
 from pipeline.fingerprint import code_fingerprint
-from reefline.config import PipelineConfig
-from reefline.edgetpu.compiler_identity import identify_compiler
+from reefline.config.config import PipelineConfig
+from reefline.edgetpu.compiler.identity import identify_compiler
 from reefline.od_api.model_config import TEMPLATE_DIR
 from reefline.settings import EdgeTpuTarget, GateSettings
 

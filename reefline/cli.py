@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated, NoReturn, Optional
+from typing import Annotated, Any, NoReturn, Optional
 
 import typer
+from typer.core import TyperGroup
 
 from reefline.errors import UsageError, UserError
 
+
+class _Commands(TyperGroup):
+    """Ends a command that finds something for the user to mend: a line for each problem, and the error's exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            for problem in error.problems:
+                typer.echo(f"error: {problem}", err=True)
+            raise typer.Exit(error.exit_code) from error
+
+
 app = typer.Typer(
     name="reefline",
+    cls=_Commands,
     help="Object detectors for the Coral Edge TPU: commands beside local_runner.py.",
     no_args_is_help=True,
     add_completion=False,
@@ -41,7 +56,7 @@ def _root() -> None:
 @app.command()
 def doctor(workspace: WorkspaceOption = Path("workspace")) -> None:
     """Say what is missing or of the wrong version, and what to do."""
-    from reefline.doctor import Health, examine
+    from reefline.verification.installation import Health, examine
 
     checks = examine(workspace)
     for check in checks:
@@ -66,7 +81,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
 ) -> None:
     """Try a run in small: every problem, the model's shapes and memory, and how long the whole training will take."""
-    from reefline.verification.command import run_verification
+    from reefline.commands.verify import run_verification
     from reefline.verification.verify import VerifyRequest
 
     request = VerifyRequest(config_file=config, data_dir=data, overrides=tuple(overrides or ()))
@@ -89,14 +104,11 @@ def detect(
     as_json: Annotated[bool, typer.Option("--json", help="print what detections.json says, and nothing else")] = False,
 ) -> None:
     """Run a bundle on images: boxes drawn, detections as JSON, and how long the model takes. Needs no TensorFlow."""
-    from reefline.detect.command import run_detect
+    from reefline.commands.detect import run_detect
 
-    try:
-        exit_code = run_detect(
-            bundle=bundle, images=tuple(images), out=out, min_score=min_score, device_name=device, as_json=as_json
-        )
-    except UserError as error:
-        _fail(error)
+    exit_code = run_detect(
+        bundle=bundle, images=tuple(images), out=out, min_score=min_score, device_name=device, as_json=as_json
+    )
     raise typer.Exit(exit_code)
 
 
@@ -106,12 +118,9 @@ def parse_log(
     as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
 ) -> None:
     """Say what edgetpu_compiler's output means: whether it compiled, what maps, and why it failed."""
-    from reefline.edgetpu.commands import run_parse_log
+    from reefline.commands.edgetpu import run_parse_log
 
-    try:
-        run_parse_log(log, as_json=as_json)
-    except UserError as error:
-        _fail(error)
+    run_parse_log(log, as_json=as_json)
 
 
 @app.command("compile")
@@ -133,19 +142,16 @@ def compile_model(
     delegate_search_step: Annotated[int, typer.Option(metavar="N", help="operators less for each new try", min=1)] = 1,
 ) -> None:
     """Compile one model for the Edge TPU, where edgetpu_compiler or an image of it is at hand."""
-    from reefline.edgetpu.commands import make_compiler_settings, run_compile
+    from reefline.commands.edgetpu import make_compiler_settings, run_compile
 
-    try:
-        settings = make_compiler_settings(
-            image=image,
-            min_runtime_version=min_runtime_version,
-            search_delegate=search_delegate,
-            delegate_search_step=delegate_search_step,
-            timeout_s=timeout_s,
-        )
-        run_compile(model, out, settings)
-    except UserError as error:
-        _fail(error)
+    settings = make_compiler_settings(
+        image=image,
+        min_runtime_version=min_runtime_version,
+        search_delegate=search_delegate,
+        delegate_search_step=delegate_search_step,
+        timeout_s=timeout_s,
+    )
+    run_compile(model, out, settings)
 
 
 @app.command()
@@ -158,10 +164,7 @@ def analyze(
 
     from reefline.edgetpu.analysis import analyze_model
 
-    try:
-        analysis = analyze_model(model)
-    except UserError as error:
-        _fail(error)
+    analysis = analyze_model(model)
     typer.echo(json.dumps(analysis.to_json(), indent=2, ensure_ascii=False) if as_json else analysis.to_text())
 
 
@@ -170,12 +173,9 @@ def train_worker(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="what the first worker's run prints")],
 ) -> None:
     """Take part in a training of several workers (trainer.strategy: multi_worker); TF_CONFIG says as which one."""
-    from reefline.training_job import run_job
+    from reefline.training.job import run_job
 
-    try:
-        run_job(folder)
-    except UserError as error:
-        _fail(error)
+    run_job(folder)
 
 
 @app.command()
@@ -186,12 +186,9 @@ def rollback(
     ] = "",
 ) -> None:
     """Let the version serve again that the current one replaced."""
-    from reefline import serving
+    from reefline.bundle import store
 
-    try:
-        record = serving.rollback(workspace / "serving", model or _find_only_model(workspace / "serving"))
-    except UserError as error:
-        _fail(error)
+    record = store.rollback(workspace / "serving", model or _find_only_model(workspace / "serving"))
     typer.echo(
         f"{record.model}: version {record.serving_version} serves again, {record.withdrawn_version} is withdrawn"
     )
@@ -209,9 +206,3 @@ def _find_only_model(destination: Path) -> str:
     if not names:
         raise UsageError(f"{destination}: no model is served here; name the workspace with --workspace DIR")
     raise UsageError(f"{destination}: serves {len(names)} models ({', '.join(names)}); name one with --model NAME")
-
-
-def _fail(error: UserError) -> NoReturn:
-    for problem in error.problems:
-        typer.echo(f"error: {problem}", err=True)
-    raise typer.Exit(error.exit_code)

@@ -5,7 +5,7 @@ ReeflineError                 exit code 1
     ├── UsageError            the command line
     ├── ConfigError           the YAML, a --set, a pipeline.config, a label map
     ├── DataError             images, annotations, splits; carries the findings
-    ├── PreflightError        a model that does not map to the Edge TPU as it has to; carries where it maps
+    ├── PreflightError        a model that does not map to the Edge TPU as it has to (edgetpu/record.py)
     ├── CheckpointError       a fine-tune checkpoint that cannot be had or does not fit
     ├── DownloadError         a URL that cannot be had, or holds another file
     ├── TrainingDivergedError a loss that is NaN or infinite
@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reefline.edgetpu.record import EdgeTpuRecord
     from reefline.findings import Finding
 
 
@@ -54,14 +53,6 @@ class DataError(UserError):
     def __init__(self, *problems: str, findings: Sequence[Finding] = ()) -> None:
         super().__init__(*problems)
         self.findings: tuple[Finding, ...] = tuple(findings)
-
-
-class PreflightError(UserError):
-    """A model that the gate would refuse for where it runs, whatever it learns."""
-
-    def __init__(self, *problems: str, edgetpu: EdgeTpuRecord) -> None:
-        super().__init__(*problems)
-        self.edgetpu = edgetpu
 
 
 class CheckpointError(UserError):

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from reefline.annotation import AnnotatedObject, Annotation
-from reefline.boxes import BoxXyxyPx
-from reefline.data.records import TRAIN, ImageRecord, ObjectRecord
-from reefline.data.report import IngestionReport, count_splits
-from reefline.voc import format_voc_annotation
+from reefline.data.image_record import TRAIN, ImageRecord, ObjectRecord
+from reefline.data.reports import IngestionReport, count_splits
+from reefline.formats.voc import format_voc_annotation
+from reefline.structures.annotation import AnnotatedObject, Annotation
+from reefline.structures.boxes import BoxXyxyPx
 
 WIDTH_PX, HEIGHT_PX = 64, 48
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from reefline.exporting import ExportInputs, export_model
-from reefline.serving import push_bundle
+from reefline.bundle.store import push_bundle
+from reefline.export.export_model import ExportInputs, export_model
 from reefline.settings import EdgeTpuTarget, ExporterSettings, TrainerSettings
 from tests.factories_evaluation import build_tflite, make_facts, write_candidate
 from tests.factories_training import LABELS, write_labels, write_records

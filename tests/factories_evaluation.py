@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from reefline.boxes import BoxXyxyPx
-from reefline.bundle import BundleFacts
-from reefline.coco_metrics import ClassMetrics, CocoMetrics
-from reefline.detections import Detections, GroundTruth, ScoredImage
+from reefline.bundle.export_record import ExportRecord
+from reefline.bundle.manifest import BundleFacts
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
-from reefline.exporting import ExportRecord
-from reefline.gate import EvaluationReport, GateResult
-from reefline.scores import Precision, Scores
-from reefline.tf_example import IngestedExample
+from reefline.evaluation.coco_metrics import ClassMetrics, CocoMetrics
+from reefline.evaluation.gate import EvaluationReport, GateResult
+from reefline.evaluation.scores import Precision, Scores
+from reefline.formats.tf_example import IngestedExample
+from reefline.structures.boxes import BoxXyxyPx
+from reefline.structures.detections import Detections, GroundTruth, ScoredImage
 
 
 @dataclass(frozen=True)
@@ -216,8 +216,9 @@ def write_candidate(
 
 def write_eval_split(directory: Path, label_map=("cat", "dog"), images=(("red", "green"), ("green", "red"))) -> None:
     """Write Split-eval/ and label_map.pbtxt: images whose red halves hold class 0 and green halves class 1."""
-    from reefline.label_map import LabelMap, write_label_map
-    from reefline.tf_example import write_examples
+    from reefline.formats.tf_example import write_examples
+    from reefline.od_api.label_map_file import write_label_map
+    from reefline.structures.label_map import LabelMap
 
     split = directory / "Split-eval"
     split.mkdir(parents=True)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from reefline.boxes import BoxXyxyPx
-from reefline.label_map import LabelMap, write_label_map
+from reefline.formats.tf_example import IngestedExample, write_examples
+from reefline.od_api.label_map_file import write_label_map
 from reefline.settings import TrainerSettings
-from reefline.tf_example import IngestedExample, write_examples
+from reefline.structures.boxes import BoxXyxyPx
+from reefline.structures.label_map import LabelMap
 
 LABELS = LabelMap(names=("red", "blue"))
 COLOURS = {"red": (220, 40, 40), "blue": (40, 60, 220)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from reefline.od_api.probe import AnchorFit, ModelFacts
 from reefline.settings import TrainerSettings
-from reefline.verification.records import AnchorFit, DataFacts, MemoryUse, ModelFacts, Timings
+from reefline.verification.records import DataFacts, MemoryUse, Timings
 
 MB = 10**6
 

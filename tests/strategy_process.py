@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reefline.boxes import BoxXyxyPx
+from reefline.formats.tf_example import write_examples
 from reefline.settings import DistributionStrategy
-from reefline.tf_example import write_examples
+from reefline.structures.boxes import BoxXyxyPx
 from tests.factories_training import draw_example, make_tiny_settings, write_labels
 
 if TYPE_CHECKING:

@@ -20,6 +20,22 @@ MAX_FUNCTION_LINES = 48
 # create_pipeline is a list of components: cut in pieces it would no longer be read at one glance.
 LONG_ON_PURPOSE = {"create_pipeline"}
 
+# The rooms of the library: a room imports from floors below its own, the lowest comes first.
+FLOORS = (
+    ("errors", "findings", "settings"),
+    ("system", "structures", "images", "tflite"),
+    ("formats", "edgetpu", "evaluation"),
+    ("od_api", "data", "bundle"),
+    ("config", "training", "inference"),
+    ("export", "report"),
+    ("verification",),
+    ("commands",),
+    ("cli", "__main__"),
+)
+# The ground floor is the one where neighbours may know each other: findings carry severities, settings name them.
+GROUND = frozenset(FLOORS[0])
+FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
 HEAVY = ("tensorflow", "tfx", "apache_beam", "ml_metadata", "object_detection", "pycocotools", "numpy", "PIL")
 
 SMALL_MODEL = build_model([TensorSpec("a"), TensorSpec("b")], [OpSpec("RELU", ("a",), ("b",))], ["a"], ["b"])
@@ -28,7 +44,7 @@ SMALL_MODEL = build_model([TensorSpec("a"), TensorSpec("b")], [OpSpec("RELU", ("
 DOORS = {
     "object_detection": "reefline/od_api/",
     "tf_slim": "reefline/od_api/",
-    "pycocotools": "reefline/coco_metrics.py",
+    "pycocotools": "reefline/evaluation/coco_metrics.py",
 }
 
 
@@ -54,6 +70,11 @@ def _imported(path: Path) -> Iterator[str]:
             yield f"{node.module}"
 
 
+def _room(parts: tuple[str, ...]) -> str:
+    """Return the room of a module of the library: the folder or file right below `reefline`."""
+    return parts[1]
+
+
 def _tops(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in _imported(path)}
 
@@ -75,6 +96,30 @@ def test_imports_go_one_way(path: Path) -> None:
         "pipeline": {"local_runner"},
     }.get(layer, set())
     assert not _tops(path) & forbidden
+
+
+@pytest.mark.parametrize("path", _sources("reefline"), ids=_name)
+def test_rooms_stand_on_floors_below(path: Path) -> None:
+    own = _room(path.relative_to(REPO_DIR).with_suffix("").parts)
+    above = {
+        name
+        for name in _imported(path)
+        if name.startswith("reefline.")
+        and (room := _room(tuple(name.split(".")))) != own
+        and FLOOR_OF[room] >= FLOOR_OF[own]
+        and not {room, own} <= GROUND | {"cli", "__main__"}
+    }
+    assert not above
+
+
+def test_every_room_has_a_floor_and_says_what_it_is_for() -> None:
+    rooms = {path.stem for path in (REPO_DIR / "reefline").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert rooms - {"__init__", "__pycache__"} == set(FLOOR_OF)
+    for face in (REPO_DIR / "reefline").rglob("__init__.py"):
+        tree = ast.parse(face.read_text(encoding="utf-8"))
+        assert ast.get_docstring(tree), _name(face)
+        # A face that hands names on would couple the cache keys of all who enter the room.
+        assert not [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))], _name(face)
 
 
 @pytest.mark.parametrize("path", _sources("components"), ids=_name)

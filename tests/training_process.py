@@ -30,7 +30,7 @@ def _main(folder: Path, data: Path, settings: TrainerSettings) -> None:
     from reefline.od_api import compat
 
     compat.apply()
-    from reefline.od_api.training import train_detector
+    from reefline.training.loop import train_detector
 
     try:
         train_detector(build_config(data, settings), settings, folder, folder / "cache")

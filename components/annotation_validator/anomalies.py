@@ -8,7 +8,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.types import artifact_utils
 from tfx.types.artifact import Artifact
 
-from reefline.data.report import Anomaly
+from reefline.data.reports import Anomaly
 
 _FILE = "SchemaDiff.pb"
 

@@ -7,8 +7,8 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import ExampleAnomalies, Examples
 
-from reefline.data.records import read_records
-from reefline.data.report import IngestionReport
+from reefline.data.image_record import read_records
+from reefline.data.reports import IngestionReport
 from reefline.data.validation import validate_data_set
 from reefline.settings import ValidationSettings
 

@@ -29,7 +29,7 @@ def EdgeTpuExporter(
     from reefline.od_api import compat
 
     compat.apply()
-    from reefline.exporting import ExportInputs, export_model, find_best_checkpoint
+    from reefline.export.export_model import ExportInputs, export_model, find_best_checkpoint
 
     inputs = ExportInputs(
         model_run=Path(model_run.uri),

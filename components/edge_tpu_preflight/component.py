@@ -8,10 +8,11 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Config, ModelEvaluation
 
-from reefline.cache import cache_directory
-from reefline.errors import ConfigError, PreflightError
-from reefline.label_map import read_label_map
+from reefline.edgetpu.record import PreflightError
+from reefline.errors import ConfigError
+from reefline.od_api.label_map_file import read_label_map
 from reefline.settings import ExporterSettings, GateSettings
+from reefline.system.files import cache_directory
 
 # The parameter is an int: 0 leaves the input size to the template.
 TEMPLATE_INPUT_SIZE = 0
@@ -35,13 +36,13 @@ def EdgeTpuPreflight(
     from reefline.od_api import compat
 
     compat.apply()
-    from reefline.od_api import config_rules, devices, model_config
-    from reefline.preflight import PREFLIGHT_FILE, preflight_model
-    from reefline.preflight_rules import describe_placement, find_preflight_problems
+    from reefline.export.preflight import PREFLIGHT_FILE, preflight_model
+    from reefline.export.preflight_verdict import describe_placement, find_preflight_problems
+    from reefline.od_api import devices, model_config, model_config_rules
 
     classes = len(read_label_map(Path(label_map.uri) / "label_map.pbtxt").names)
     config = model_config.build_model_config(model_config.load_template(model), input_size or None, classes)
-    if problems := config_rules.find_input_size_problems(config):
+    if problems := model_config_rules.find_input_size_problems(config):
         raise ConfigError(*problems)
     devices.let_gpu_memory_grow()
     found = preflight_model(config, ExporterSettings.from_json(settings), cache_directory() / "preflight", code)

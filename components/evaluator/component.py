@@ -8,10 +8,10 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, ModelRun
 
-from reefline.exporting import EXPORT_FILE, ExportRecord
-from reefline.gate import EvaluationReport, Verdict, judge
-from reefline.quantization_diagnosis import ExportedModel, diagnose_quantization
-from reefline.scores import Scores
+from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
+from reefline.evaluation.gate import EvaluationReport, Verdict, judge
+from reefline.evaluation.scores import Scores
+from reefline.export.quantization_diagnosis import ExportedModel, diagnose_quantization
 from reefline.settings import ExporterSettings, GateSettings
 
 
@@ -31,8 +31,9 @@ def Evaluator(
 
     `settings` is a GateSettings as JSON; `code` only keys the cache. Training run, examples and `exporter_settings`, an
     ExporterSettings as JSON, are what the model was made of: they are looked at only where its quantization costs too
-    much. `evaluation` holds evaluation.json, a `reefline.gate.EvaluationReport`. `blessing` is what TFX's own Evaluator
-    makes: `blessed` (0 or 1), `current_model`, `current_model_id`, and an empty file BLESSED or NOT_BLESSED.
+    much. `evaluation` holds evaluation.json, a `reefline.evaluation.gate.EvaluationReport`. `blessing` is what TFX's
+    own Evaluator makes: `blessed` (0 or 1), `current_model`, `current_model_id`, and an empty file BLESSED or
+    NOT_BLESSED.
     """
     measured = Scores.from_json(json.loads((Path(scores.uri) / "scores.json").read_text(encoding="utf-8")))
     exported = ExportRecord.read(Path(model.uri) / "bundle" / EXPORT_FILE)

@@ -7,7 +7,7 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Config, Examples, Model, ModelEvaluation, PushedModel
 
-from reefline.scoring import ScoringInputs, score_models
+from reefline.inference.score_split import ScoringInputs, score_models
 
 SCORES_FILE = "scores.json"
 
@@ -24,7 +24,7 @@ def ModelScorer(
     """Score the float SavedModel, the TFLite model that ships and the serving one on the eval split.
 
     The thresholds are the Evaluator's: changing one scores nothing again. `code` only keys the cache. The output holds
-    scores.json, a `reefline.scores.Scores`.
+    scores.json, a `reefline.evaluation.scores.Scores`.
     """
     version = baseline.get_int_custom_property("version")
     inputs = ScoringInputs(

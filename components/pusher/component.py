@@ -36,7 +36,7 @@ class Pusher(BaseComponent):
 
     `code` only keys the cache. `baseline` is what the gate compared with: where another version serves by now, nothing
     is pushed. The output's facts are `pushed` (0 or 1), `version` (0: none), `path` and `sha256` (of the candidate's
-    TFLite file); it holds pushed.json, a `reefline.bundle.PushRecord`.
+    TFLite file); it holds pushed.json, a `reefline.bundle.manifest.PushRecord`.
     """
 
     SPEC_CLASS = PusherSpec

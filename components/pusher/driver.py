@@ -10,10 +10,10 @@ from tfx.orchestration import data_types_utils, metadata
 from tfx.orchestration.portable import base_driver, data_types
 from tfx.proto.orchestration import driver_output_pb2
 
-from reefline.bundle import read_manifest
-from reefline.candidate import find_shipped_model
+from reefline.bundle.layout import find_shipped_model
+from reefline.bundle.manifest import read_manifest
 from reefline.errors import BundleError
-from reefline.file_hash import hash_file
+from reefline.system.files import hash_file
 
 
 class PusherDriver(component_driver.BaseDriver, base_driver.BaseDriver):

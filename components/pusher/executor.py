@@ -9,13 +9,13 @@ from typing import Any
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types.artifact import Artifact
 
-from reefline.bundle import BundleFacts, PushRecord
-from reefline.candidate import find_shipped_model
+from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
+from reefline.bundle.layout import find_shipped_model
+from reefline.bundle.manifest import BundleFacts, PushRecord
+from reefline.bundle.store import push_bundle
 from reefline.errors import ReeflineError
-from reefline.exporting import EXPORT_FILE, ExportRecord
-from reefline.file_hash import hash_file
-from reefline.gate import EvaluationReport, Verdict
-from reefline.serving import push_bundle
+from reefline.evaluation.gate import EvaluationReport, Verdict
+from reefline.system.files import hash_file
 
 
 class PusherExecutor(BaseExecutor):

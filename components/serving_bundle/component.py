@@ -8,8 +8,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, PushedModel
 
 from components.serving_bundle.driver import ServingBundleDriver
-from reefline.bundle import verify_bundle
-from reefline.serving import locate_bundle, resolve_baseline
+from reefline.bundle.manifest import verify_bundle
+from reefline.bundle.store import locate_bundle, resolve_baseline
 
 # Where no driver runs before the executor, the executor resolves by itself.
 _NOT_RESOLVED = -1

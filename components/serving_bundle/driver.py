@@ -9,7 +9,7 @@ from tfx.orchestration import data_types_utils, metadata
 from tfx.orchestration.portable import base_driver, data_types
 from tfx.proto.orchestration import driver_output_pb2
 
-from reefline.serving import resolve_baseline
+from reefline.bundle.store import resolve_baseline
 
 
 class ServingBundleDriver(component_driver.BaseDriver, base_driver.BaseDriver):

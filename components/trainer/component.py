@@ -7,11 +7,11 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Config, Examples, ModelRun
 
 from components.trainer.driver import WARM_START_PROPERTY, TrainerDriver
-from reefline.cache import cache_directory
 from reefline.settings import DistributionStrategy, EdgeTpuTarget, TrainerSettings
-from reefline.training_job import CONFIG_FILE, JOB_FILE, TrainingJob, run_job, run_job_in_child
-from reefline.training_report import REPORT_FILE
-from reefline.unfinished import hand_over, open_unfinished
+from reefline.system.files import cache_directory
+from reefline.training.job import CONFIG_FILE, JOB_FILE, TrainingJob, run_job, run_job_in_child
+from reefline.training.report import REPORT_FILE
+from reefline.training.resumable_folder import hand_over, open_unfinished
 
 MAX_BOXES_PROPERTY = "max_boxes_per_image"
 
@@ -38,8 +38,8 @@ def Trainer(
     from reefline.od_api import compat
 
     compat.apply()
-    from reefline.label_map import read_label_map
     from reefline.od_api import model_config
+    from reefline.od_api.label_map_file import read_label_map
 
     trainer_settings = TrainerSettings.from_json(settings)
     output, records = Path(model_run.uri), Path(examples.uri)

@@ -13,7 +13,7 @@ from tfx.orchestration.portable import base_driver, data_types
 from tfx.proto.orchestration import driver_output_pb2
 from tfx.types.artifact import Artifact
 
-from reefline.warm_start import ServingCheckpoint, find_serving_checkpoint
+from reefline.training.serving_checkpoint import ServingCheckpoint, find_serving_checkpoint
 
 WARM_START_PROPERTY = "warm_start_checkpoint"
 # What makes a training what it is, besides its inputs and its start.

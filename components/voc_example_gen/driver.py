@@ -10,7 +10,7 @@ from tfx.orchestration.portable.base_driver import BaseDriver as LaunchedDriver
 from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.proto.orchestration import driver_output_pb2
 
-from reefline.data.content_hash import fingerprint_files
+from reefline.data.fingerprint import fingerprint_files
 from reefline.data.layouts import list_data_files
 from reefline.errors import ConfigError
 from reefline.settings import IngestionSettings

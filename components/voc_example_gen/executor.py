@@ -27,7 +27,7 @@ from components.voc_example_gen.passes import (
 )
 from reefline.data.layouts import list_data_files
 from reefline.data.matching import discover
-from reefline.label_map import read_label_map
+from reefline.od_api.label_map_file import read_label_map
 from reefline.settings import IngestionSettings
 
 _ALLOCATIONS_PER_COLLECTION = 100_000

@@ -16,17 +16,18 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from reefline.data.chunks import Chunk, inspect_chunk, read_inspections, start_workers
+from reefline.data.image_record import write_records
 from reefline.data.inspection import ImageLimits
 from reefline.data.matching import Candidate, Discovery
+from reefline.data.parallel_inspection import Chunk, inspect_chunk, read_inspections, start_workers
 from reefline.data.planning import IngestionPlan, Shard, plan_ingestion
-from reefline.data.records import write_records
-from reefline.data.report import IngestionReport
+from reefline.data.reports import IngestionReport
 from reefline.data.shards import write_shard
 from reefline.errors import DataError
 from reefline.findings import Finding
-from reefline.label_map import LabelMap, read_label_map, write_label_map
+from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
+from reefline.structures.label_map import LabelMap
 
 LABEL_MAP_FILE = "label_map.pbtxt"
 REPORT_FILE = "report.json"

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from reefline.annotation import AnnotatedObject, Annotation
-from reefline.boxes import BoxXyxyPx
 from reefline.errors import DataError
-from reefline.voc import format_voc_annotation
+from reefline.formats.voc import format_voc_annotation
+from reefline.structures.annotation import AnnotatedObject, Annotation
+from reefline.structures.boxes import BoxXyxyPx
 
 DEMO_CLASSES = ("disc", "square", "triangle")
 IMAGE_SIZE_PX = 240

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reefline.annotation import Annotation
-from reefline.boxes import BoxXyxyPx
-from reefline.data.images import MAX_JPEG_SIDE_PX, ImageFacts, ImageProblemError, inspect_image, shrunk_size_px
+from reefline.data.image_record import ImageRecord, ObjectRecord
 from reefline.data.matching import Candidate, is_unsafe_filename, report_unsafe_filename
-from reefline.data.record_rules import ImageContext, check_size, repair_objects
-from reefline.data.records import ImageRecord, ObjectRecord
+from reefline.data.rules.annotation_rules import ImageContext, check_size, repair_objects
 from reefline.findings import Action, Finding
-from reefline.voc import AnnotationSyntaxError, ForbiddenXmlError, parse_voc_annotation
+from reefline.formats.voc import AnnotationSyntaxError, ForbiddenXmlError, parse_voc_annotation
+from reefline.images.codec import MAX_JPEG_SIDE_PX, ImageFacts, ImageProblemError, inspect_image, shrunk_size_px
+from reefline.structures.annotation import Annotation
+from reefline.structures.boxes import BoxXyxyPx
 
 
 @dataclass(frozen=True)

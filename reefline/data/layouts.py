@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from reefline.data.images import IMAGE_SUFFIXES
-from reefline.data.records import EVAL, TEST, TRAIN, UNASSIGNED
+from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED
 from reefline.errors import DataError
+from reefline.images.codec import IMAGE_SUFFIXES
 
 # VOCdevkit keeps segmentation masks beside the photographs; they are PNGs, and no images to detect things in.
 _MASK_FOLDERS = frozenset({"SegmentationClass", "SegmentationObject"})

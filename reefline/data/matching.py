@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from reefline.data.image_record import UNASSIGNED
 from reefline.data.layouts import DataFiles, SplitLists, read_split_lists
-from reefline.data.records import UNASSIGNED
 from reefline.findings import Action, Finding
-from reefline.voc import AnnotationSyntaxError, parse_voc_annotation
+from reefline.formats.voc import AnnotationSyntaxError, parse_voc_annotation
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from reefline.data.image_record import EVAL, SPLITS, TEST, TRAIN, ImageRecord
 from reefline.data.inspection import Inspection
 from reefline.data.matching import Discovery
-from reefline.data.records import EVAL, SPLITS, TEST, TRAIN, ImageRecord
-from reefline.data.report import IngestionReport, count_splits
-from reefline.data.severity import describe_finding
+from reefline.data.reports import IngestionReport, count_splits
+from reefline.data.rules.severity import describe_finding
 from reefline.data.splitting import assign_splits
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
-from reefline.label_map import LabelMap
 from reefline.settings import IngestionSettings
+from reefline.structures.label_map import LabelMap
 
 _LISTED_PROBLEMS = 50
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from reefline.data.images import transcode_to_rgb_jpeg
+from reefline.data.image_record import ImageRecord
 from reefline.data.planning import Shard
-from reefline.data.records import ImageRecord
 from reefline.errors import DataError
-from reefline.label_map import LabelMap
-from reefline.tf_example import IngestedExample, write_examples
+from reefline.formats.tf_example import IngestedExample, write_examples
+from reefline.images.codec import transcode_to_rgb_jpeg
+from reefline.structures.label_map import LabelMap
 
 
 def write_shard(data_dir: Path, split_dir: Path, shard: Shard, label_map: LabelMap) -> Path:

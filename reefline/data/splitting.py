@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reefline.data.records import EVAL, TEST, TRAIN, UNASSIGNED, ImageRecord
+from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED, ImageRecord
 
 # 13 hexadecimal digits are 52 bits, which a float holds exactly.
 _HASH_DIGITS = 13

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reefline.data.dataset_rules import DATASET_RULES, DatasetContext
+from reefline.data.image_record import ImageRecord
 from reefline.data.planning import sort_findings
-from reefline.data.records import ImageRecord
-from reefline.data.report import Anomaly, IngestionReport, ValidationReport
-from reefline.data.severity import describe_finding, drop_silenced, resolve_severities, select_errors
+from reefline.data.reports import Anomaly, IngestionReport, ValidationReport
+from reefline.data.rules.dataset_rules import DATASET_RULES, DatasetContext
+from reefline.data.rules.severity import describe_finding, drop_silenced, resolve_severities, select_errors
 from reefline.errors import DataError
 from reefline.settings import ValidationSettings
 

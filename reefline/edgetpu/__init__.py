@@ -1,1 +1,1 @@
-"""TFLite graphs and the Edge TPU compiler."""
+"""Which operators run on the Edge TPU: the documented limits, the prediction, compiled files."""

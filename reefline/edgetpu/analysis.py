@@ -7,12 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reefline.console import escape_control
 from reefline.edgetpu.compiled import COMPILED_SUFFIX, CompiledModel, belongs_together, describe_compiled
 from reefline.edgetpu.conformance import Conformance, examine_conformance
-from reefline.edgetpu.graph import read_graph
-from reefline.edgetpu.op_rules import ON_CHIP_BYTES
-from reefline.edgetpu.operators import EDGE_TPU_OP, NO_TENSOR, Graph
+from reefline.edgetpu.op_limits import ON_CHIP_BYTES
 from reefline.edgetpu.placement import (
     PlacedOp,
     Placement,
@@ -21,6 +18,9 @@ from reefline.edgetpu.placement import (
     place_operators,
 )
 from reefline.errors import BundleError
+from reefline.system.terminal import escape_control
+from reefline.tflite.graph import EDGE_TPU_OP, NO_TENSOR, Graph
+from reefline.tflite.reader import read_graph
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class ModelAnalysis:
             "model": self.model,
             "conforms": self.conforms,
             "problems": list(self.problems),
-            "ops": [{**asdict(op), "placement": op.placement.value} for op in self.ops],
+            "ops": [op.to_json() for op in self.ops],
             "summary": asdict(self.summary),
             "parameter_bytes": self.parameter_bytes,
             "on_chip_bytes": ON_CHIP_BYTES,

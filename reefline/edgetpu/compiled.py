@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from reefline.edgetpu.graph import DAMAGE_ERRORS, read_graph
-from reefline.edgetpu.operators import EDGE_TPU_OP, Graph, Operator, Tensor
 from reefline.errors import BundleError
+from reefline.tflite.graph import EDGE_TPU_CODE, EDGE_TPU_OP, Graph, Operator, Tensor
+from reefline.tflite.reader import DAMAGE_ERRORS, read_graph
 
 # What the compiler adds to the stem of the file it reads.
 COMPILED_SUFFIX = "_edgetpu"
@@ -105,7 +105,7 @@ def describe_compiled(path: Path, graph: Graph) -> CompiledModel:
     """
     tpu_ops = [op for op in graph.operators if op.name == EDGE_TPU_OP]
     if not tpu_ops:
-        raise BundleError(f"{path}: holds no {EDGE_TPU_OP.removeprefix('CUSTOM:')}; the compiler mapped nothing in it")
+        raise BundleError(f"{path}: holds no {EDGE_TPU_CODE}; the compiler mapped nothing in it")
     try:
         packages = [_Package(op) for op in tpu_ops]
         executables = tuple(executable for package in packages for executable in package.read_executables())
@@ -132,7 +132,7 @@ def belongs_together(int8_file: Path, compiled_file: Path) -> list[str]:
     """
     original, compiled = read_graph(int8_file), read_graph(compiled_file)
     if not any(op.name == EDGE_TPU_OP for op in compiled.operators):
-        return [f"{compiled_file}: holds no edgetpu-custom-op; the compiler mapped nothing in it"]
+        return [f"{compiled_file}: holds no {EDGE_TPU_CODE}; the compiler mapped nothing in it"]
     problems = []
     for what, ours, theirs in (
         ("inputs", original.inputs, compiled.inputs),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from reefline.edgetpu.op_rules import DATA_OPERANDS, list_data
+from reefline.edgetpu.op_limits import DATA_OPERANDS, list_data
 from reefline.edgetpu.op_versions import VersionStanding, judge_version
-from reefline.edgetpu.operators import Graph, Operator
+from reefline.tflite.graph import POSTPROCESS_OP, Graph, Operator
 
 # Custom operators that the compiler's TFLite is known to parse and leave on the CPU.
-_KNOWN_CUSTOM_OPS = ("CUSTOM:TFLite_Detection_PostProcess", "CUSTOM:PosenetDecoderOp")
+_KNOWN_CUSTOM_OPS = (POSTPROCESS_OP, "CUSTOM:PosenetDecoderOp")
 _CONTROL_FLOW = ("IF", "WHILE", "CALL", "CALL_ONCE")
 # Operators whose result has a size that its operands' values decide.
 _SIZED_BY_VALUES = ("WHERE", "UNIQUE")

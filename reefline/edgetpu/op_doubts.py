@@ -6,8 +6,8 @@ A doubt returns why an operator might not map, None where it has nothing to say.
 
 from __future__ import annotations
 
-from reefline.edgetpu.op_rules import ON_CHIP_BYTES, Rule, list_data
-from reefline.edgetpu.operators import Graph, Operator
+from reefline.edgetpu.op_limits import ON_CHIP_BYTES, Rule, list_data
+from reefline.tflite.graph import Graph, Operator
 
 _UNSEEN_DENSE_VERSIONS = range(6, 9)
 

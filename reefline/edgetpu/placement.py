@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from reefline.edgetpu.op_doubts import DOUBTS
-from reefline.edgetpu.op_rules import LIMITS, Rule
+from reefline.edgetpu.op_limits import LIMITS, Rule
 from reefline.edgetpu.op_versions import VersionStanding, judge_version
-from reefline.edgetpu.operators import EDGE_TPU_OP, NO_TENSOR, Graph, Operator
+from reefline.tflite.graph import EDGE_TPU_OP, NO_TENSOR, Graph, Operator
 
 
 class Placement(str, enum.Enum):
@@ -34,6 +35,15 @@ class PlacedOp:
     placement: Placement
     reason: str
     blocked_by: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as `analyze --json` and preflight.json show it."""
+        return {**asdict(self), "placement": self.placement.value}
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> PlacedOp:
+        """Read back what `to_json` wrote."""
+        return cls(**{**record, "placement": Placement(record["placement"])})
 
 
 def place_operators(graph: Graph) -> tuple[PlacedOp, ...]:

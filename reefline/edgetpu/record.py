@@ -6,6 +6,8 @@ import enum
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from reefline.errors import UserError
+
 
 class PlacementSource(str, enum.Enum):
     """Who says where the operators run."""
@@ -35,3 +37,11 @@ class EdgeTpuRecord:
     def from_json(cls, record: dict[str, Any]) -> EdgeTpuRecord:
         """Read back what `to_json` wrote."""
         return cls(**{**record, "source": PlacementSource(record["source"])})
+
+
+class PreflightError(UserError):
+    """A model that the gate would refuse for where it runs, whatever it learns."""
+
+    def __init__(self, *problems: str, edgetpu: EdgeTpuRecord) -> None:
+        super().__init__(*problems)
+        self.edgetpu = edgetpu

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reefline.coco_metrics import compute_metrics
-from reefline.detections import Detections, GroundTruth, ScoredImage
-from reefline.od_api.records import install_gzip_reader
+from reefline.evaluation.coco_metrics import compute_metrics
+from reefline.od_api.gzip_input import install_gzip_reader
 from reefline.od_api.tracing import without_autograph
+from reefline.structures.detections import Detections, GroundTruth, ScoredImage
 
 if TYPE_CHECKING:
     import numpy as np

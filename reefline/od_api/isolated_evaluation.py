@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reefline.child_process import run_module
 from reefline.od_api.evaluation import Evaluation, EvaluationOutcome
 from reefline.od_api.model_config import read_pipeline_config, write_pipeline_config
+from reefline.system.child_process import run_module
 
 if TYPE_CHECKING:
     from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig

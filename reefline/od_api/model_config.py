@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reefline.errors import ConfigError
-from reefline.label_map import LabelMap, read_label_map
-from reefline.od_api.config_rules import (
+from reefline.od_api.label_map_file import read_label_map
+from reefline.od_api.model_config_rules import (
     EXPORTED_KIND,
     describe_kind,
     find_config_problems,
@@ -18,6 +18,7 @@ from reefline.od_api.config_rules import (
     read_ssd,
 )
 from reefline.settings import Augmentation, EdgeTpuTarget, TrainerSettings
+from reefline.structures.label_map import LabelMap
 
 if TYPE_CHECKING:
     from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig

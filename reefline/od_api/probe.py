@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reefline.od_api.tracing import without_autograph
-from reefline.verification.records import AnchorFit, ModelFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +24,41 @@ _FIXED_BYTES = 400 * 1000**2
 # The weights, their gradients, the optimizer's slots, and a copy while they are updated.
 _WEIGHT_COPIES = 4
 _LEARNING_RATE_SAMPLES = 21
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """The model as it was built; shapes lead with the batch, sizes are height, width in pixels."""
+
+    template: str
+    input_size_px: tuple[int, int]
+    image_batch: tuple[int, ...]
+    feature_maps: tuple[tuple[int, ...], ...]
+    anchors: int
+    box_encodings: tuple[int, ...]
+    class_scores: tuple[int, ...]
+    trainable_parameters: int
+    total_parameters: int
+
+
+@dataclass(frozen=True)
+class AnchorFit:
+    """How well anchors cover the sampled boxes: of `boxes`, `missed` have no anchor with an IoU of `threshold` or more.
+
+    Of the missed, `smaller` have an area below every anchor's and `larger` one above every anchor's.
+    """
+
+    threshold: float
+    boxes: int
+    missed: int
+    smaller: int
+    larger: int
+    median_best_iou: float
+
+    @property
+    def missed_fraction(self) -> float:
+        """The share of boxes that no anchor covers, 0..1."""
+        return self.missed / self.boxes if self.boxes else 0.0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reefline.errors import TrainingDivergedError
-from reefline.od_api.records import install_gzip_reader
+from reefline.od_api.gzip_input import install_gzip_reader
 from reefline.od_api.tracing import without_autograph
 from reefline.od_api.transfer import TransferReport, restore_what_fits
 from reefline.settings import CheckpointType

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reefline.data.report import Anomaly, SplitCounts
+from reefline.data.reports import Anomaly, SplitCounts
 from reefline.edgetpu.record import EdgeTpuRecord
+from reefline.evaluation.gate import EvaluationReport
 from reefline.findings import Finding
-from reefline.gate import EvaluationReport
-from reefline.training_report import TrainingReport
+from reefline.training.report import TrainingReport
 
 SCHEMA_VERSION = 1
 

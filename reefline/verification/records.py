@@ -7,6 +7,7 @@ from typing import Any
 
 from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.findings import Severity
+from reefline.od_api.probe import AnchorFit, ModelFacts
 
 SCHEMA_VERSION = 1
 
@@ -41,41 +42,6 @@ class DataFacts:
     def images(self) -> int:
         """All images."""
         return self.train_images + self.eval_images + self.test_images
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """The model as it was built; shapes lead with the batch, sizes are height, width in pixels."""
-
-    template: str
-    input_size_px: tuple[int, int]
-    image_batch: tuple[int, ...]
-    feature_maps: tuple[tuple[int, ...], ...]
-    anchors: int
-    box_encodings: tuple[int, ...]
-    class_scores: tuple[int, ...]
-    trainable_parameters: int
-    total_parameters: int
-
-
-@dataclass(frozen=True)
-class AnchorFit:
-    """How well anchors cover the sampled boxes: of `boxes`, `missed` have no anchor with an IoU of `threshold` or more.
-
-    Of the missed, `smaller` have an area below every anchor's and `larger` one above every anchor's.
-    """
-
-    threshold: float
-    boxes: int
-    missed: int
-    smaller: int
-    larger: int
-    median_best_iou: float
-
-    @property
-    def missed_fraction(self) -> float:
-        """The share of boxes that no anchor covers, 0..1."""
-        return self.missed / self.boxes if self.boxes else 0.0
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from reefline.findings import Severity
+from reefline.od_api.probe import AnchorFit
 from reefline.settings import DistributionStrategy, TrainerSettings
-from reefline.verification.records import AnchorFit, DataFacts, MemoryUse, Problem
+from reefline.verification.records import DataFacts, MemoryUse, Problem
 
 # Below this many images one image more or less moves mAP by percents.
 MIN_EVAL_IMAGES = 10

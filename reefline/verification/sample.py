@@ -6,20 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED
 from reefline.data.inspection import ImageLimits, Inspection, inspect_candidate
 from reefline.data.layouts import list_data_files
 from reefline.data.matching import Candidate, Discovery, discover
 from reefline.data.planning import IngestionPlan, Shard, plan_ingestion
-from reefline.data.records import EVAL, TEST, TRAIN, UNASSIGNED
-from reefline.data.severity import describe_finding
+from reefline.data.rules.severity import describe_finding
 from reefline.data.shards import write_shard
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
-from reefline.label_map import LabelMap, read_label_map, write_label_map
+from reefline.formats.voc import parse_voc_annotation
+from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
+from reefline.structures.label_map import LabelMap
 from reefline.verification.records import DataFacts, Problem
 from reefline.verification.rules import check_rejected
-from reefline.voc import parse_voc_annotation
 
 SAMPLED_IMAGES = 64
 # Enough to time an evaluation; an image takes a second where the model is large and the machine small.

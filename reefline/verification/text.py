@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reefline.console import escape_control
-from reefline.preflight_rules import describe_placement
+from reefline.export.preflight_verdict import describe_placement
+from reefline.system.terminal import escape_control
 from reefline.verification.records import (
     AnchorFit,
     DataFacts,

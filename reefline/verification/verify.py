@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reefline.cache import cache_directory
-from reefline.config import PipelineConfig, choose_config_file, examine_config, parse_override
+from reefline.config.config import PipelineConfig, choose_config_file, examine_config, parse_override
 from reefline.data.source import provide_data
-from reefline.label_map import LabelMap, read_label_map, write_label_map
-from reefline.preflight_rules import find_preflight_problems
+from reefline.export.preflight_verdict import find_preflight_problems
+from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import EdgeTpuTarget, TrainerSettings
+from reefline.structures.label_map import LabelMap
+from reefline.system.files import cache_directory
+from reefline.system.memory import read_available_bytes, read_peak_resident_bytes
 from reefline.verification.estimate import estimate_run
 from reefline.verification.gathering import ProblemGatherer
-from reefline.verification.memory import read_available_bytes, read_peak_resident_bytes
 from reefline.verification.records import MemoryUse, Timings, VerificationReport
 from reefline.verification.rules import (
     check_anchors,
@@ -127,7 +128,7 @@ class _Examination:
 
     def _find_checkpoint(self) -> str | None:
         """Return the prefix of the fine-tune checkpoint; one from a URL is downloaded, and kept for the run."""
-        from reefline.od_api.fine_tune import resolve_checkpoint
+        from reefline.training.starting_point import resolve_checkpoint
 
         if self._settings.fine_tune_checkpoint is None:
             return None
@@ -138,7 +139,7 @@ class _Examination:
     def _build_config(self, sample: DataSample | None) -> Any | None:
         """Return the pipeline.config, None where it cannot be built on; without data it has one class and no files."""
         from reefline.od_api import model_config
-        from reefline.od_api.config_rules import find_config_problems
+        from reefline.od_api.model_config_rules import find_config_problems
 
         with self._gatherer.gathering():
             template = model_config.load_template(self._settings.model)
@@ -237,8 +238,8 @@ class _Examination:
 
     def _preflight(self, config: Any) -> None:
         """Export the model untrained, and ask what the gate would say of its placement."""
+        from reefline.export.preflight import examine_untrained
         from reefline.od_api.model_config import list_edge_tpu_templates
-        from reefline.preflight import examine_untrained
 
         self._say("looking where the model's operators will run")
         with self._gatherer.gathering_everything("exporting the model for the Edge TPU"):

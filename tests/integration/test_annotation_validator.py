@@ -13,12 +13,12 @@ from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import ExampleAnomalies
 
 from components.annotation_validator.anomalies import read_anomalies
-from reefline.boxes import BoxXyxyPx
-from reefline.data.report import Anomaly, ValidationReport
+from reefline.data.reports import Anomaly, ValidationReport
 from reefline.errors import DataError
 from reefline.findings import Severity
+from reefline.formats.tf_example import IngestedExample, write_examples
 from reefline.settings import ValidationSettings
-from reefline.tf_example import IngestedExample, write_examples
+from reefline.structures.boxes import BoxXyxyPx
 from tests.factories import add_image, make_data_set, make_jpeg, make_object
 from tests.factories_ingestion import REPO_DIR, ingest, open_run
 

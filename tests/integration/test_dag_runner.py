@@ -1,4 +1,4 @@
-"""pipeline/dag_runner.py and collect.read_outputs on two small components, with TFX's own store and cache."""
+"""pipeline/local/dag_runner.py and collect.read_outputs on two small components, with TFX's own store and cache."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 
-from pipeline.collect import read_outputs
-from pipeline.dag_runner import DagRunner, NodeRun, NodeState
+from pipeline.local.collect import read_outputs
+from pipeline.local.dag_runner import DagRunner, NodeRun, NodeState
 from reefline.errors import DataError
 from tests.factories_pipeline import First, Second
 

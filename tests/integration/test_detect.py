@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reefline.detector import TfliteDetector
+from reefline.inference.detector import TfliteDetector
 from tests.factories_detect import push_untrained_bundle
 from tests.factories_training import draw_example
 

@@ -20,9 +20,9 @@ from components.evaluator.component import Evaluator
 from components.model_scorer.component import ModelScorer
 from components.pusher.component import Pusher
 from components.serving_bundle.component import ServingBundle
-from reefline.bundle import read_manifest, verify_bundle
+from reefline.bundle.manifest import read_manifest, verify_bundle
+from reefline.bundle.store import read_current, rollback
 from reefline.errors import BundleError
-from reefline.serving import read_current, rollback
 from reefline.settings import ExporterSettings, GateSettings
 from tests.factories_evaluation import write_eval_split, write_model
 

@@ -11,10 +11,10 @@ from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEv
 from components.evaluator.component import Evaluator
 from components.pusher.executor import PusherExecutor
 from components.serving_bundle.component import ServingBundle
+from reefline.bundle.store import push_bundle
 from reefline.errors import ReeflineError
-from reefline.gate import EvaluationReport, GateResult, Verdict
-from reefline.scores import Precision
-from reefline.serving import push_bundle
+from reefline.evaluation.gate import EvaluationReport, GateResult, Verdict
+from reefline.evaluation.scores import Precision
 from reefline.settings import ExporterSettings, GateSettings
 from tests.factories_evaluation import make_facts, make_metrics, make_scores, write_candidate
 

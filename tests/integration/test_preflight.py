@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from reefline.edgetpu.record import PlacementSource
+from reefline.export.preflight import Preflight, examine_untrained, preflight_model
 from reefline.od_api import compat, model_config
-from reefline.preflight import Preflight, examine_untrained, preflight_model
 from reefline.settings import CompilerSettings, ExporterSettings
 from tests.factories_compiler import COMPILED_FILE, make_compiler
 from tests.factories_training import build_config, make_tiny_settings, write_splits
@@ -69,7 +69,7 @@ def test_what_was_found_is_remembered_by_what_it_hangs_on(
         return found
 
     # The examination itself is tested above; here only how often it is asked for counts.
-    monkeypatch.setattr("reefline.preflight.examine_untrained", count)
+    monkeypatch.setattr("reefline.export.preflight.examine_untrained", count)
     memory = tmp_path / "memory"
 
     def ask(config=None, settings: ExporterSettings | None = None, code: str = "a") -> int:
@@ -98,7 +98,7 @@ def test_what_was_found_is_remembered_by_what_it_hangs_on(
 def test_a_memory_that_cannot_be_written_costs_nothing(
     found: Preflight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reefline.preflight.examine_untrained", lambda config, settings: found)
+    monkeypatch.setattr("reefline.export.preflight.examine_untrained", lambda config, settings: found)
     (tmp_path / "file").write_text("")
     assert preflight_model(make_config(), ExporterSettings(), tmp_path / "file" / "memory", "a") == found
 
@@ -106,7 +106,7 @@ def test_a_memory_that_cannot_be_written_costs_nothing(
 def test_an_image_that_gave_no_answer_is_asked_again(
     found: Preflight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reefline.preflight.examine_untrained", lambda config, settings: found)
+    monkeypatch.setattr("reefline.export.preflight.examine_untrained", lambda config, settings: found)
     settings = ExporterSettings(compiler=CompilerSettings(image="compiler"))
     assert preflight_model(make_config(), settings, tmp_path / "memory", "a") == found
     assert not (tmp_path / "memory").exists()

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reefline.candidate import INT8_FILE
-from reefline.edgetpu.graph import read_graph
+from reefline.bundle.layout import INT8_FILE
 from reefline.errors import ConfigError
-from reefline.exporting import ExportInputs, export_model, find_int8_checkpoint
+from reefline.export.export_model import ExportInputs, export_model, find_int8_checkpoint
 from reefline.od_api import compat, model_config
-from reefline.od_api.quantization_aware import FineTuning, fine_tune_for_int8, make_fine_tuning_config
 from reefline.settings import EdgeTpuTarget, ExporterSettings, TrainerSettings
-from reefline.training_job import JOB_FILE, TrainingJob
+from reefline.tflite.reader import read_graph
+from reefline.training.int8_fine_tuning import FineTuning, fine_tune_for_int8, make_fine_tuning_config
+from reefline.training.job import JOB_FILE, TrainingJob
 from tests.factories_training import build_config, make_tiny_settings, write_splits
 
 STEPS = 3

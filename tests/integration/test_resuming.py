@@ -14,7 +14,7 @@ import pytest
 
 from reefline.errors import CheckpointError, ReeflineError
 from reefline.od_api import compat
-from reefline.training_report import TrainingReport, TrainingState
+from reefline.training.report import TrainingReport, TrainingState
 from tests.factories_training import build_config, make_tiny_settings, write_splits
 from tests.training_process import start_training
 
@@ -76,8 +76,8 @@ def test_weights_optimizer_and_learning_rate_come_back(killed: Path, resumed: st
     import tensorflow as tf
 
     compat.apply()
-    from reefline.od_api.checkpoints import CheckpointStore
     from reefline.od_api.train_step import TrainStep
+    from reefline.training.checkpoints import CheckpointStore
 
     step = TrainStep(build_config(data, SETTINGS))
     checkpoint = step.checkpoint()
@@ -125,7 +125,7 @@ def test_a_damaged_checkpoint_is_named(killed: Path, resumed: str) -> None:
     import tensorflow as tf
 
     compat.apply()
-    from reefline.od_api.checkpoints import CheckpointStore
+    from reefline.training.checkpoints import CheckpointStore
 
     index = killed / "checkpoints" / "ckpt-6.index"
     content = index.read_bytes()

@@ -11,8 +11,8 @@ from tfx.orchestration.portable import data_types
 from tfx.types.standard_artifacts import Examples
 
 from components.trainer.driver import TrainerDriver
+from reefline.bundle.store import push_bundle
 from reefline.errors import CheckpointError
-from reefline.serving import push_bundle
 from tests.factories_evaluation import make_facts, write_candidate
 
 SETTINGS = {"settings": '{"num_steps": 6}', "edge_tpu": "required", "code": "c0de"}

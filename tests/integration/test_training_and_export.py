@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from reefline.bundle.export_record import ExportRecord
 from reefline.edgetpu.analysis import analyze_model
-from reefline.edgetpu.graph import count_operators, read_graph
-from reefline.edgetpu.metadata import read_labels
-from reefline.edgetpu.postprocess import read_postprocess_op
 from reefline.errors import BundleError, CheckpointError, TrainingDivergedError
-from reefline.exporting import ExportInputs, ExportRecord, export_model
+from reefline.export.export_model import ExportInputs, export_model
+from reefline.export.preflight import quantize_untrained
+from reefline.export.quantization_diagnosis import ExportedModel, diagnose_quantization
 from reefline.od_api import compat, model_config
-from reefline.preflight import quantize_untrained
-from reefline.quantization_diagnosis import ExportedModel, diagnose_quantization
 from reefline.settings import Augmentation, EdgeTpuTarget, ExporterSettings, TrainerSettings
-from reefline.training_report import StopReason, TrainingReport
+from reefline.tflite.metadata import read_embedded_labels
+from reefline.tflite.postprocess import read_postprocess_op
+from reefline.tflite.reader import count_operators, read_graph
+from reefline.training.report import StopReason, TrainingReport
 from tests.factories_training import LABELS, build_config, draw_example, make_tiny_settings, write_splits
 
 SETTINGS = make_tiny_settings(
@@ -36,7 +37,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(data: Path, settings: TrainerSettings, directory: Path) -> TrainingReport:
-    from reefline.od_api.training import train_detector
+    from reefline.training.loop import train_detector
 
     config = build_config(data, settings)
     directory.mkdir(parents=True, exist_ok=True)
@@ -246,7 +247,7 @@ def test_labels_are_inside_the_model(exported: Path) -> None:
     from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
 
     content = (exported / "bundle" / "model_int8.tflite").read_bytes()
-    assert read_labels(content) == LABELS.names
+    assert read_embedded_labels(content) == LABELS.names
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     (entry,) = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
     packed = bytes(model.buffers[entry.buffer].data)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from reefline.errors import CheckpointError
-from reefline.label_map import LabelMap, write_label_map
 from reefline.od_api import compat, model_config
+from reefline.od_api.label_map_file import write_label_map
 from reefline.od_api.transfer import LeftOut, TransferReport, restore_what_fits
 from reefline.settings import CheckpointType, TrainerSettings
+from reefline.structures.label_map import LabelMap
 
 TINY, FPN_LITE, EFFICIENT_DET = "ssd_mobilenet_v2_tiny", "ssd_mobilenet_v2_fpnlite_320", "efficientdet_d0"
 SIZES_PX = {TINY: 96, FPN_LITE: 128, EFFICIENT_DET: 256}

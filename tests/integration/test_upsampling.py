@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reefline.edgetpu.quantization import convert_to_float
 from reefline.od_api import compat, model_config
 from reefline.settings import ExporterSettings, TrainerSettings
+from reefline.tflite.conversion import convert_to_float
 from tests.factories_training import draw_example, write_labels, write_records
 
 SIDE_PX = 128

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from reefline.data.records import read_records
-from reefline.data.report import IngestionReport
+from reefline.data.image_record import read_records
+from reefline.data.reports import IngestionReport
 from reefline.errors import ConfigError, DataError
-from reefline.label_map import LabelMap, read_label_map, write_label_map
+from reefline.formats.tf_example import IngestedExample, read_examples
+from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
-from reefline.tf_example import IngestedExample, read_examples
+from reefline.structures.label_map import LabelMap
 from tests.factories import add_image, make_data_set, make_jpeg, make_object
 from tests.factories_ingestion import IngestionRun, ingest, open_run
 

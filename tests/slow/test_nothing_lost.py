@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reefline.training_report import TrainingReport, TrainingState
+from reefline.training.report import TrainingReport, TrainingState
 from tests.factories_training import make_tiny_settings, write_splits
 from tests.training_process import start_training
 

@@ -13,8 +13,8 @@ import pytest
 
 from reefline.od_api import compat
 from reefline.settings import DistributionStrategy
-from reefline.training_job import CONFIG_FILE, JOB_FILE, TrainingJob
-from reefline.training_report import TrainingReport
+from reefline.training.job import CONFIG_FILE, JOB_FILE, TrainingJob
+from reefline.training.report import TrainingReport
 from tests.factories_training import make_tiny_settings, write_labels, write_records
 
 pytestmark = pytest.mark.slow

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from reefline import doctor
 from reefline.cli import app
-from reefline.doctor import Check, Health
+from reefline.verification import installation
+from reefline.verification.installation import Check, Health
 
 
 def _run(*arguments: str):
@@ -17,7 +17,7 @@ def _run(*arguments: str):
 
 
 def _examine_as(monkeypatch, *checks: Check) -> None:
-    monkeypatch.setattr(doctor, "examine", lambda _folder: checks)
+    monkeypatch.setattr(installation, "examine", lambda _folder: checks)
 
 
 def test_doctor_is_content_with_notes(monkeypatch, tmp_path: Path) -> None:

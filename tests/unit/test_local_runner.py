@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import local_runner
-from pipeline import run
-from pipeline.workspace import Workspace, hold_lock, open_workspace
+from pipeline.local import run
+from pipeline.local.workspace import Workspace, hold_lock, open_workspace
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
 

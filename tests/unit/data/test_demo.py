@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from reefline.data.demo import DEMO_CLASSES, IMAGE_SIZE_PX, draw_demo_image, generate_demo_data
-from reefline.data.images import inspect_image
 from reefline.data.layouts import list_data_files
 from reefline.data.matching import discover
 from reefline.errors import DataError
-from reefline.voc import parse_voc_annotation
+from reefline.formats.voc import parse_voc_annotation
+from reefline.images.codec import inspect_image
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

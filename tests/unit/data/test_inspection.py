@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from reefline.boxes import BoxXyxyPx
 from reefline.data.inspection import ImageLimits, Inspection, inspect_candidate
 from reefline.data.matching import Candidate
+from reefline.structures.boxes import BoxXyxyPx
 from tests.factories import add_image, encode_image, make_jpeg, make_object, make_pixels, make_xml
 
 CANDIDATE = Candidate("a.jpg", "a.xml", "")

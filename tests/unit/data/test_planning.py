@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED, ImageRecord
 from reefline.data.inspection import ImageLimits, Inspection, inspect_candidate
 from reefline.data.matching import Candidate, Discovery
 from reefline.data.planning import IngestionPlan, Shard, plan_ingestion, sort_findings
-from reefline.data.records import EVAL, TEST, TRAIN, UNASSIGNED, ImageRecord
 from reefline.data.shards import write_shard
 from reefline.data.splitting import assign_splits, split_of_content
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
-from reefline.label_map import LabelMap
+from reefline.formats.tf_example import read_examples
 from reefline.settings import IngestionSettings
-from reefline.tf_example import read_examples
+from reefline.structures.label_map import LabelMap
 from tests.factories import (
     add_image,
     encode_image,

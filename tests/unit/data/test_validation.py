@@ -1,4 +1,4 @@
-"""reefline/data/dataset_rules.py, severity.py, validation.py, records.py and report.py."""
+"""The rules on data sets, what they weigh, and the reports they end in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from reefline.data.dataset_rules import (
+from reefline.data.image_record import EVAL, TRAIN, ImageRecord, read_records, write_records
+from reefline.data.reports import Anomaly, IngestionReport, ValidationReport
+from reefline.data.rules.dataset_rules import (
     DatasetContext,
     DatasetRule,
     check_box_tiny,
@@ -18,9 +20,7 @@ from reefline.data.dataset_rules import (
     check_label_outside_label_map,
     check_near_duplicate_across_splits,
 )
-from reefline.data.records import EVAL, TRAIN, ImageRecord, read_records, write_records
-from reefline.data.report import Anomaly, IngestionReport, ValidationReport
-from reefline.data.severity import DEFAULT_SEVERITIES, describe_finding, resolve_severities
+from reefline.data.rules.severity import DEFAULT_SEVERITIES, describe_finding, resolve_severities
 from reefline.data.validation import validate_data_set
 from reefline.errors import ConfigError, DataError
 from reefline.findings import Action, Finding, Severity
@@ -142,7 +142,8 @@ def test_a_finding_on_the_whole_data_set_is_described_as_such() -> None:
 
 
 def test_every_rule_that_is_used_has_a_severity_and_a_line_in_the_docs() -> None:
-    sources = "".join(path.read_text() for path in (REPO_DIR / "reefline" / "data").glob("*.py"))
+    rooms = (REPO_DIR / "reefline" / room for room in ("data", "images"))
+    sources = "".join(path.read_text() for room in rooms for path in room.rglob("*.py"))
     docs = (REPO_DIR / "docs" / "data.md").read_text()
     for rule, severity in DEFAULT_SEVERITIES.items():
         assert sources.count(f'"{rule}"') >= 2, f"{rule} is never found"

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from reefline.cli import app
 from reefline.edgetpu.analysis import analyze_model
 from reefline.edgetpu.compiled import belongs_together, read_compiled
-from reefline.edgetpu.graph import count_operators, read_graph
 from reefline.errors import BundleError
+from reefline.tflite.reader import count_operators, read_graph
 from tests.factories_tflite import (
     CONV_PARAMETERS,
     EDGE_TPU,

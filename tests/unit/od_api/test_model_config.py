@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from reefline.errors import ConfigError
-from reefline.label_map import LabelMap
 from reefline.od_api import compat, model_config
-from reefline.od_api.config_rules import find_config_problems
+from reefline.od_api.model_config_rules import find_config_problems
 from reefline.settings import Augmentation, EdgeTpuTarget, TrainerSettings
+from reefline.structures.label_map import LabelMap
 from tests.factories_training import write_labels
 
 EXPECTED_TEMPLATES = {

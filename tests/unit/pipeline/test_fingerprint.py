@@ -98,5 +98,5 @@ def test_no_such_module(repo_dir: Path) -> None:
 
 
 def test_a_gate_does_not_reach_the_training_code() -> None:
-    assert "reefline.od_api.training" in reachable_modules("components.trainer")
-    assert "reefline.gate" not in reachable_modules("components.trainer")
+    assert "reefline.training.loop" in reachable_modules("components.trainer")
+    assert "reefline.evaluation.gate" not in reachable_modules("components.trainer")

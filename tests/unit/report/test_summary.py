@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from reefline.coco_metrics import ClassMetrics, CocoMetrics
-from reefline.data.report import Anomaly, SplitCounts
+from reefline.data.reports import Anomaly, SplitCounts
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
+from reefline.evaluation.coco_metrics import ClassMetrics, CocoMetrics
+from reefline.evaluation.gate import EvaluationReport, GateResult
+from reefline.evaluation.scores import Precision, Scores
 from reefline.findings import Action, Finding
-from reefline.gate import EvaluationReport, GateResult
 from reefline.report.summary import Failure, Pushed, RunRecords, Verdict, decide_verdict, summarize
-from reefline.scores import Precision, Scores
-from reefline.training_report import StopReason, TrainingReport
+from reefline.training.report import StopReason, TrainingReport
 
 PUSHED = Pushed(version=3, path="serving/m/3")
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED
 from reefline.data.matching import Candidate, Discovery
-from reefline.data.records import EVAL, TEST, TRAIN, UNASSIGNED
 from reefline.errors import DataError
 from reefline.findings import Severity
-from reefline.label_map import read_label_map
+from reefline.formats.tf_example import read_examples
+from reefline.od_api.label_map_file import read_label_map
 from reefline.settings import IngestionSettings
-from reefline.tf_example import read_examples
 from reefline.verification.sample import choose_candidates, estimate_splits, take_sample
 from tests.factories import add_image, make_data_set, make_object
 

@@ -1,0 +1,1 @@
+"""The YAML config: reading, validating, explaining what is wrong with it."""

@@ -1,0 +1,77 @@
+"""What a data set is, as one hash over its contents; the hashes of files are remembered between runs."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reefline.errors import DataError
+from reefline.system.files import hash_file
+
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS file_hash "
+    "(path TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL)"
+)
+
+
+def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path, *, extra: Sequence[bytes] = ()) -> str:
+    """Return a sha256 over the relative names and contents of files, and over the contents of `extra`.
+
+    Neither where the folder lies nor the files' times are part of it. A file of unchanged path, size and mtime_ns is
+    not read again: `memory`, a SQLite file that is made where it is missing, remembers its hash.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for content in extra:
+        digest.update(f"extra\0{hashlib.sha256(content).hexdigest()}\n".encode())
+    # By real path, as the folder's own path may be a link that led elsewhere before.
+    real_dir = data_dir.resolve()
+    with _open_memory(memory) as connection:
+        remembered = {path: tuple(facts) for path, *facts in connection.execute("SELECT * FROM file_hash")}
+        fresh = []
+        for name in sorted(files):
+            row = _hash_row(real_dir / name, remembered)
+            digest.update(os.fsencode(name) + f"\0{row[-1]}\n".encode())
+            if remembered.get(row[0]) != row[1:]:
+                fresh.append(row)
+        connection.executemany("INSERT OR REPLACE INTO file_hash VALUES (?, ?, ?, ?)", fresh)
+        connection.commit()
+    return digest.hexdigest()
+
+
+def _hash_row(path: Path, remembered: Mapping[str, tuple[Any, ...]]) -> tuple[str, int, int, str]:
+    """Return the file's row: path, size, mtime_ns and sha256, the last from memory where the others agree."""
+    try:
+        status = path.stat()
+        known = remembered.get(str(path))
+        if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
+            return str(path), status.st_size, status.st_mtime_ns, known[2]
+        found = hash_file(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    return str(path), status.st_size, status.st_mtime_ns, found
+
+
+@contextlib.contextmanager
+def _open_memory(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the memory; one that is damaged is forgotten, as it only saves time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        try:
+            connection.execute(_TABLE)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            path.unlink()
+            with contextlib.closing(sqlite3.connect(path)) as new_connection:
+                new_connection.execute(_TABLE)
+                yield new_connection
+            return
+        yield connection

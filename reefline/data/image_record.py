@@ -1,0 +1,78 @@
+"""What is remembered of an image between the two passes of ingestion, and for the rules on the whole data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reefline.structures.boxes import BoxXyxyPx
+
+TRAIN = "train"
+EVAL = "eval"
+TEST = "test"
+SPLITS = (TRAIN, EVAL, TEST)
+UNASSIGNED = ""
+
+
+class ObjectRecord(NamedTuple):
+    """One box that is ingested; `object_index` is the 0-based place of its <object> in the XML."""
+
+    object_index: int
+    label: str
+    box_xyxy_px: BoxXyxyPx
+    difficult: bool
+    truncated: bool
+    pose: str
+
+    def to_json(self) -> list[Any]:
+        """Return the box as JSON can hold it: a list, as there may be a million of them."""
+        return [self.object_index, self.label, *self.box_xyxy_px, self.difficult, self.truncated, self.pose]
+
+    @classmethod
+    def from_json(cls, record: list[Any]) -> ObjectRecord:
+        """Read back what `to_json` wrote."""
+        return cls(record[0], record[1], BoxXyxyPx(*record[2:6]), *record[6:])
+
+
+class ImageRecord(NamedTuple):
+    """One image that is ingested, without its pixels.
+
+    `image` and `xml` are relative to the data folder, with forward slashes. Width, height and boxes are those of the
+    image that is written, after rotation and shrinking. `apply_exif` and `passes_through` say how its bytes come to be.
+    `split` is one of SPLITS, or UNASSIGNED until the split is planned. `perceptual_hash` has 64 bits.
+    """
+
+    image: str
+    xml: str
+    split: str
+    sha256: str
+    perceptual_hash: int
+    width_px: int
+    height_px: int
+    apply_exif: bool
+    passes_through: bool
+    objects: tuple[ObjectRecord, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON can hold it."""
+        return {**self._asdict(), "objects": [item.to_json() for item in self.objects]}
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> ImageRecord:
+        """Read back what `to_json` wrote."""
+        return cls(**{**record, "objects": tuple(map(ObjectRecord.from_json, record["objects"]))})
+
+
+def write_records(path: Path, records: Iterable[ImageRecord]) -> None:
+    """Write the records, one line of JSON each."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(record.to_json()) + "\n" for record in records)
+
+
+def read_records(path: Path) -> Iterator[ImageRecord]:
+    """Yield the records of a file that `write_records` wrote."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield ImageRecord.from_json(json.loads(line))

@@ -1,0 +1,137 @@
+"""The rules on the whole data set: each is one function that returns its findings; DATASET_RULES lists them all."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from reefline.data.image_record import ImageRecord
+from reefline.data.reports import IngestionReport
+from reefline.findings import Action, Finding
+from reefline.formats.voc import describe_voc_box
+from reefline.images.perceptual_hash import find_near_pairs
+from reefline.settings import ValidationSettings
+
+
+@dataclass(frozen=True)
+class DatasetContext:
+    """What the rules look at: every ingested image without its pixels, ingestion's report, and the thresholds."""
+
+    records: tuple[ImageRecord, ...]
+    report: IngestionReport
+    settings: ValidationSettings
+
+
+DatasetRule = Callable[[DatasetContext], Iterator[Finding]]
+
+
+def check_box_tiny(context: DatasetContext) -> Iterator[Finding]:
+    """Rule box_tiny: a side of less than `min_box_px`, in the image as it is ingested."""
+    limit_px = context.settings.min_box_px
+    for record in context.records:
+        for item in record.objects:
+            side_px = min(item.box_xyxy_px.width_px, item.box_xyxy_px.height_px)
+            if side_px < limit_px:
+                where = describe_voc_box(item.box_xyxy_px)
+                message = f"a side of {side_px:g} px is less than {limit_px:g} ({where}): is it a slip of the mouse?"
+                yield Finding(record.xml, item.object_index, "box_tiny", message, Action.KEPT)
+
+
+def check_label_outside_label_map(context: DatasetContext) -> Iterator[Finding]:
+    """Rule label_outside_label_map: an ingested label that is not one of the label map's."""
+    names = frozenset(context.report.label_map_names)
+    for record in context.records:
+        for item in record.objects:
+            if item.label not in names:
+                message = f"the label {item.label!r} is not in the label map: ingest the data again"
+                yield Finding(record.xml, item.object_index, "label_outside_label_map", message, Action.KEPT)
+
+
+def check_class_absent(context: DatasetContext) -> Iterator[Finding]:
+    """Rule class_absent: a class of the label map without a box in a split."""
+    for split, counts in context.report.splits.items():
+        for name in context.report.label_map_names:
+            if counts.images and not counts.per_class.get(name):
+                message = f"the {split} split holds no {name!r}: its AP there is unknown; add images that show one"
+                yield Finding("", None, "class_absent", message, Action.KEPT)
+
+
+def check_class_imbalance(context: DatasetContext) -> Iterator[Finding]:
+    """Rule class_imbalance: a class with `max_class_imbalance` times fewer boxes for training than the largest."""
+    per_class = context.report.splits["train"].per_class
+    if not any(per_class.values()):
+        return
+    largest = max(per_class, key=lambda name: per_class[name])
+    for name, count in per_class.items():
+        if count and per_class[largest] > count * context.settings.max_class_imbalance:
+            message = (
+                f"{name!r} has {count} boxes to train on and {largest!r} {per_class[largest]}, more than "
+                f"{context.settings.max_class_imbalance:g} times as many: add images of {name!r}"
+            )
+            yield Finding("", None, "class_imbalance", message, Action.KEPT)
+
+
+def check_duplicate_across_splits(context: DatasetContext) -> Iterator[Finding]:
+    """Rule duplicate_across_splits: files of equal content in several splits, which makes the evaluation lie."""
+    for group in _duplicate_groups(context):
+        splits = sorted({record.split for record in group})
+        if len(splits) > 1:
+            others = ", ".join(f"{record.image} ({record.split})" for record in group[1:])
+            message = f"the same image ({group[0].split}) is in another split as {others}: keep it in one split"
+            yield Finding(group[0].image, None, "duplicate_across_splits", message, Action.KEPT)
+
+
+def check_duplicate_in_split(context: DatasetContext) -> Iterator[Finding]:
+    """Rule duplicate_in_split: files of equal content in one split, which count more than others."""
+    for group in _duplicate_groups(context):
+        if len({record.split for record in group}) == 1:
+            others = ", ".join(record.image for record in group[1:])
+            message = f"the same image is in the {group[0].split} split as {others} too: delete the copies"
+            yield Finding(group[0].image, None, "duplicate_in_split", message, Action.KEPT)
+
+
+def check_near_duplicate_across_splits(context: DatasetContext) -> Iterator[Finding]:
+    """Rule near_duplicate_across_splits: perceptual hashes in two splits that differ in few bits.
+
+    Up to `near_duplicate_bits` of 64 may differ. Exact duplicates have a rule of their own.
+    """
+    by_split = defaultdict(list)
+    for record in context.records:
+        by_split[record.split].append(record)
+    splits = sorted(by_split)
+    for position, first in enumerate(splits):
+        for second in splits[position + 1 :]:
+            yield from _near_pairs(by_split[first], by_split[second], context.settings.near_duplicate_bits)
+
+
+DATASET_RULES: tuple[DatasetRule, ...] = (
+    check_box_tiny,
+    check_label_outside_label_map,
+    check_class_absent,
+    check_class_imbalance,
+    check_duplicate_across_splits,
+    check_duplicate_in_split,
+    check_near_duplicate_across_splits,
+)
+
+
+def _near_pairs(first: list[ImageRecord], second: list[ImageRecord], max_bits: int) -> Iterator[Finding]:
+    hashes = [[record.perceptual_hash for record in records] for records in (first, second)]
+    for index, other_index, bits in find_near_pairs(*hashes, max_bits=max_bits):
+        one, other = first[index], second[other_index]
+        if one.sha256 != other.sha256:
+            message = (
+                f"looks like {other.image}: one is in the {one.split} split, the other in {other.split}, and their "
+                f"perceptual hashes differ in {bits} of 64 bits; keep such pairs in one split"
+            )
+            yield Finding(one.image, None, "near_duplicate_across_splits", message, Action.KEPT)
+
+
+def _duplicate_groups(context: DatasetContext) -> Iterator[list[ImageRecord]]:
+    counts = Counter(record.sha256 for record in context.records)
+    groups: dict[str, list[ImageRecord]] = defaultdict(list)
+    for record in sorted(context.records, key=lambda record: record.image):
+        if counts[record.sha256] > 1:
+            groups[record.sha256].append(record)
+    yield from groups.values()

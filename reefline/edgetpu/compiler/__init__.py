@@ -1,0 +1,1 @@
+"""edgetpu_compiler: running it, reading its logs, telling one version from another."""

@@ -1,0 +1,1 @@
+"""COCO metrics, scores and the gate's verdict."""

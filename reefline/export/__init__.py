@@ -1,0 +1,1 @@
+"""From a trained checkpoint to the files of a bundle, and the same for an untrained model."""

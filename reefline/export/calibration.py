@@ -1,0 +1,102 @@
+"""The training images that set the ranges of an integer model: a stratified sample of the train split.
+
+The sample has each class and the background in the split's proportions, and rare ones more often than that: a range
+that no calibration image reaches is cut off in the integer model.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# What an image without objects shows; classes are counted from 1.
+_BACKGROUND = 0
+# Each stratum gets at least this share of what it would get if all strata got the same.
+_MINIMUM_SHARE = 0.25
+
+
+def sample_calibration_images(records: Path, count: int) -> tuple[bytes, ...]:
+    """Return the encoded images of a stratified sample of up to `count` examples, in the order of the split.
+
+    The split is read twice, first for its classes alone: no more than `count` images are in memory.
+    """
+    from reefline.formats.tf_example import read_examples
+
+    files = sorted(records.iterdir())
+    classes_of_image = [frozenset(example.class_ids) for example in read_examples(files)]
+    chosen = choose_stratified(classes_of_image, count)
+    return tuple(example.encoded_jpeg for at, example in enumerate(read_examples(files)) if at in chosen)
+
+
+def choose_stratified(classes_of_image: Sequence[frozenset[int]], count: int, seed: int = 0) -> frozenset[int]:
+    """Return the positions of up to `count` images, drawn at random within strata.
+
+    An image belongs to the stratum of the rarest of its classes, one without objects to the background's. First every
+    class, from the rarest to the commonest, and the background get an image that shows them, unless one is drawn
+    already; `count` permitting, none is missing. The rest goes to the stratum that is furthest below its minimum, and
+    then in proportion to the strata's sizes, rounded by Webster's method (Sainte-Laguë). The same arguments give the
+    same images.
+    """
+    if len(classes_of_image) <= count:
+        return frozenset(range(len(classes_of_image)))
+    labels_of_image = [classes or frozenset({_BACKGROUND}) for classes in classes_of_image]
+    frequency = Counter(label for labels in labels_of_image for label in labels)
+    by_rarity = sorted(frequency, key=lambda label: (label == _BACKGROUND, frequency[label], label))
+    rank = {label: place for place, label in enumerate(by_rarity)}
+    stratum_of_image = [min(labels, key=rank.__getitem__) for labels in labels_of_image]
+    generator = random.Random(seed)
+    chosen = _cover(labels_of_image, by_rarity, count, generator)
+    waiting: dict[int, list[int]] = {label: [] for label in stratum_of_image}
+    for position in generator.sample(range(len(labels_of_image)), len(labels_of_image)):
+        if position not in chosen:
+            waiting[stratum_of_image[position]].append(position)
+    drawn = Counter(stratum_of_image[position] for position in chosen)
+    sizes = Counter(stratum_of_image)
+    minimum = int(_MINIMUM_SHARE * count / len(sizes))
+
+    def need(label: int) -> tuple[int, float]:
+        return max(0, minimum - drawn[label]), sizes[label] / (2 * drawn[label] + 1)
+
+    while len(chosen) < count:
+        neediest = max((label for label in by_rarity if waiting.get(label)), key=need)
+        chosen.add(waiting[neediest].pop())
+        drawn[neediest] += 1
+    return frozenset(chosen)
+
+
+def make_calibration_inputs(config: Any, encoded_images: Sequence[bytes]) -> Callable[[], Iterator[np.ndarray]]:
+    """Return what calls forth the images as the TFLite graph of a pipeline.config takes them, again and again."""
+    from reefline.od_api.export import iterate_calibration_inputs
+
+    return lambda: iterate_calibration_inputs(config, map(_decode_image, encoded_images))
+
+
+def _cover(
+    labels_of_image: Sequence[frozenset[int]], labels: Sequence[int], count: int, generator: random.Random
+) -> set[int]:
+    """Return up to `count` positions of images that together show every one of `labels`, the first ones first."""
+    chosen: set[int] = set()
+    shown: set[int] = set()
+    for label in labels:
+        if label in shown or len(chosen) == count:
+            continue
+        holders = [position for position, shows in enumerate(labels_of_image) if label in shows]
+        position = generator.choice(holders)
+        chosen.add(position)
+        shown |= labels_of_image[position]
+    return chosen
+
+
+def _decode_image(encoded: bytes) -> np.ndarray:
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(io.BytesIO(encoded)) as image:
+        return np.asarray(image.convert("RGB"))

@@ -1,0 +1,166 @@
+"""Pascal VOC annotations (LabelImg's XML): read and written here, and nowhere else.
+
+VOC counts pixels from 1 and its corners belong to the box (VOC2012 devkit, section 3.2). The internal box counts from
+0 and ends where the last pixel ends, so that x_min = xmin - 1 and x_max = xmax. Two things that tools do are allowed
+for: one that counts from 0 writes xmin 0 for the image's edge, and a click without a drag leaves xmin = xmax, which
+stays an empty box rather than one of a pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+import defusedxml.ElementTree
+from defusedxml.common import DefusedXmlException
+
+from reefline.errors import DataError
+from reefline.structures.annotation import AnnotatedObject, Annotation
+from reefline.structures.boxes import BoxXyxyPx
+
+_TRUE_WORDS = frozenset({"1", "true", "yes"})
+# What nearly every file says, and quicker to tell than to look into.
+_FALSE_TEXTS = frozenset({"0", None})
+
+
+class AnnotationSyntaxError(DataError):
+    """An annotation file that cannot be read as VOC XML."""
+
+
+class ForbiddenXmlError(AnnotationSyntaxError):
+    """An annotation file that declares entities: an XML bomb, or a door to other files."""
+
+
+def parse_voc_annotation(xml_bytes: bytes) -> Annotation:
+    """Read one VOC annotation from the bytes of its XML file, in any encoding the XML declares.
+
+    Missing optional tags get their defaults; a coordinate that is missing or not a number becomes NaN, for the rules
+    to judge. Neither entities nor external files are ever resolved.
+
+    Raises:
+        ForbiddenXmlError: the XML declares entities.
+        AnnotationSyntaxError: the bytes are no well-formed, harmless XML with an <annotation> at its root.
+    """
+    root = _parse_xml(xml_bytes)
+    if root.tag != "annotation":
+        raise AnnotationSyntaxError(f"the root element is <{root.tag}>, expected <annotation>: is this a VOC file?")
+    return Annotation(
+        filename=_text(root, "filename"),
+        width_px=_size(_text(root, "size/width")),
+        height_px=_size(_text(root, "size/height")),
+        objects=tuple(_parse_object(element) for element in root.iter("object")),
+    )
+
+
+def format_voc_annotation(annotation: Annotation) -> bytes:
+    """Return the annotation as the bytes of a VOC XML file in UTF-8; `parse_voc_annotation` reads it back."""
+    objects = "".join(_format_object(item) for item in annotation.objects)
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        "<annotation>\n"
+        f"  <filename>{escape(annotation.filename)}</filename>\n"
+        f"  <size><width>{annotation.width_px or 0}</width><height>{annotation.height_px or 0}</height>"
+        "<depth>3</depth></size>\n"
+        "  <segmented>0</segmented>\n"
+        f"{objects}</annotation>\n"
+    ).encode()
+
+
+def describe_voc_box(box_xyxy_px: BoxXyxyPx) -> str:
+    """Return the box in the words and numbers of the XML it was read from."""
+    box = box_xyxy_px
+    xmin, ymin = _written_low(box.x_min, box.x_max), _written_low(box.y_min, box.y_max)
+    return f"xmin {xmin:g}, ymin {ymin:g}, xmax {box.x_max:g}, ymax {box.y_max:g}"
+
+
+def _parse_xml(xml_bytes: bytes) -> ElementTree.Element:
+    try:
+        if _may_declare_entities(xml_bytes):
+            return defusedxml.ElementTree.fromstring(xml_bytes)
+        # defusedxml parses in Python; the C parser takes a third of the time (benchmarks/ingestion.py).
+        return ElementTree.fromstring(xml_bytes)  # noqa: S314  without a DTD there are no entities to abuse
+    except DefusedXmlException as error:
+        raise ForbiddenXmlError(f"the XML declares an entity ({error}), which is refused: delete its DTD") from error
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        # LookupError: an encoding that Python does not know. ValueError: a multi-byte encoding that expat refuses.
+        raise AnnotationSyntaxError(f"the XML cannot be read: {error}") from error
+
+
+def _may_declare_entities(xml_bytes: bytes) -> bool:
+    """Return False only where the bytes cannot hold a DTD, the one place where XML declares entities.
+
+    expat reads UTF-8, UTF-16, and encodings that agree with ASCII in its letters. UTF-16 has a zero byte for each of
+    them; in all others a DTD begins with these very bytes (XML 1.0, 2.8).
+    """
+    return b"\0" in xml_bytes or b"<!DOCTYPE" in xml_bytes
+
+
+def _parse_object(element: ElementTree.Element) -> AnnotatedObject:
+    facts = _texts(element)
+    bndbox = element.find("bndbox")
+    corners = {} if bndbox is None else _texts(bndbox)
+    x_min, x_max = _read_extent(_float(corners.get("xmin")), _float(corners.get("xmax")))
+    y_min, y_max = _read_extent(_float(corners.get("ymin")), _float(corners.get("ymax")))
+    return AnnotatedObject(
+        (facts.get("name") or "").strip(),
+        BoxXyxyPx(x_min, y_min, x_max, y_max),
+        _is_true(facts.get("difficult")),
+        _is_true(facts.get("truncated")),
+        (facts.get("pose") or "").strip() or "Unspecified",
+    )
+
+
+def _read_extent(low: float, high: float) -> tuple[float, float]:
+    """Return where an annotated extent starts and ends, counted from 0; NaN stays NaN."""
+    if low >= high or low < 0:
+        return low, high
+    return max(low - 1, 0.0), high
+
+
+def _written_low(low: float, high: float) -> float:
+    """Return what `_read_extent` reads as `low`, but for boxes of a pixel or less away from the image's edge."""
+    is_edge_pixel = low == 0 and high <= 1
+    return low if low >= high or low < 0 or is_edge_pixel else low + 1
+
+
+def _format_object(item: AnnotatedObject) -> str:
+    box = item.box_xyxy_px
+    return (
+        "  <object>\n"
+        f"    <name>{escape(item.label)}</name>\n"
+        f"    <pose>{escape(item.pose)}</pose>\n"
+        f"    <truncated>{int(item.truncated)}</truncated>\n"
+        f"    <difficult>{int(item.difficult)}</difficult>\n"
+        f"    <bndbox><xmin>{_written_low(box.x_min, box.x_max):.10g}</xmin>"
+        f"<ymin>{_written_low(box.y_min, box.y_max):.10g}</ymin>"
+        f"<xmax>{box.x_max:.10g}</xmax><ymax>{box.y_max:.10g}</ymax></bndbox>\n"
+        "  </object>\n"
+    )
+
+
+def _text(element: ElementTree.Element, path: str) -> str:
+    return (element.findtext(path) or "").strip()
+
+
+def _texts(element: ElementTree.Element) -> dict[str, str | None]:
+    """Return the text of each child by its tag, in one pass; of children that repeat the first counts."""
+    return {child.tag: child.text for child in reversed(element)}
+
+
+def _is_true(text: str | None) -> bool:
+    return text not in _FALSE_TEXTS and (text or "").strip().lower() in _TRUE_WORDS
+
+
+def _float(text: str | None) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        return math.nan
+
+
+def _size(text: str) -> int | None:
+    value = _float(text)
+    if not text:
+        return None
+    return int(value) if math.isfinite(value) and value >= 1 else 0

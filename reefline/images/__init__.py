@@ -1,0 +1,1 @@
+"""Image files: decoding, orientation, perceptual hashes."""

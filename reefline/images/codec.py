@@ -1,0 +1,225 @@
+"""Images as files: what one is, whether it is whole, and how it becomes an RGB JPEG."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from reefline.images.perceptual_hash import compute_perceptual_hash
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
+# The first stage of a JPEG decoder that PIL offers: an eighth of the size, for a quarter of the time.
+_DRAFT_DIVISOR = 8
+# libjpeg's JPEG_MAX_DIMENSION.
+MAX_JPEG_SIDE_PX = 65_500
+_JPEG_QUALITY = 95
+# Pillow takes a JPEG of several pictures (MPO) for a JPEG first.
+_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "GIF", "TIFF")
+_JPEG_FORMATS = frozenset({"JPEG", "MPO"})
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_SIZE = slice(16, 24)
+_EXIF_ORIENTATION_TAG = 0x0112
+_UPRIGHT = 1
+_AXIS_SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
+# Pillow's limit is a module variable, and Beam may run threads.
+_PILLOW_LIMIT_LOCK = threading.Lock()
+_EMPTY_FILE = "the file is empty: copy it again"
+# What Pillow says, and nothing else tells a file that ends too soon from one that is broken.
+_TRUNCATION_WORDS = ("truncated", "premature", "unexpected end", "not enough data", "incomplete")
+
+
+class ImageProblemError(Exception):
+    """An image that cannot be used; `rule` is the id of the rule it breaks, the message says what was found."""
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What an image file holds: its stored size in pixels, before any EXIF orientation (1..8) is applied."""
+
+    width_px: int
+    height_px: int
+    exif_orientation: int
+    is_rgb_jpeg: bool
+    is_animated: bool
+    perceptual_hash: int
+
+    @property
+    def upright_size_px(self) -> tuple[int, int]:
+        """Width and height after the EXIF orientation is applied."""
+        if self.exif_orientation in _AXIS_SWAPPING_ORIENTATIONS:
+            return self.height_px, self.width_px
+        return self.width_px, self.height_px
+
+
+def inspect_image(image_bytes: bytes, *, max_image_pixels: int) -> ImageFacts:
+    """Return what an image is, after decoding it far enough to know that it is whole.
+
+    The size is read from the header first, so that an image of more than `max_image_pixels` is never decoded. A JPEG
+    is decoded at an eighth of its size, which still reads every byte of it.
+
+    Raises:
+        ImageProblemError: the image is too large (image_too_large), ends too soon (image_truncated) or is no image
+            of a known format (image_unreadable).
+    """
+    image = _open_image(image_bytes, max_image_pixels)
+    width_px, height_px = image.size
+    is_jpeg = image.format in _JPEG_FORMATS
+    is_rgb_jpeg = is_jpeg and image.mode == "RGB"
+    orientation = _read_orientation(image)
+    with _decoder_errors():
+        is_animated = not is_jpeg and getattr(image, "n_frames", 1) > 1
+        if is_jpeg:
+            # Grey is enough for the perceptual hash, and read in the same pass.
+            image.draft("L", (max(1, width_px // _DRAFT_DIVISOR), max(1, height_px // _DRAFT_DIVISOR)))
+        image.load()
+        perceptual_hash = compute_perceptual_hash(image if is_jpeg else _to_rgb(image))
+    return ImageFacts(
+        width_px=width_px,
+        height_px=height_px,
+        exif_orientation=orientation,
+        is_rgb_jpeg=is_rgb_jpeg,
+        is_animated=is_animated,
+        perceptual_hash=perceptual_hash,
+    )
+
+
+def transcode_to_rgb_jpeg(image_bytes: bytes, *, apply_exif: bool, size_px: tuple[int, int]) -> bytes:
+    """Return the first frame of an image as an RGB JPEG of `size_px` (width, height), upright where asked.
+
+    Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent parts become white.
+
+    Raises:
+        ImageProblemError: the bytes are not an image that `inspect_image` would accept.
+    """
+    # The header was checked when the image was inspected; its size is now known to be allowed.
+    image = _open_image(image_bytes, max_image_pixels=None)
+    with _decoder_errors():
+        image.load()
+        rgb = _to_rgb(ImageOps.exif_transpose(image) if apply_exif else image)
+    if rgb.size != size_px:
+        rgb = rgb.resize(size_px, Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    rgb.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
+
+
+def decode_upright(image_bytes: bytes) -> Image.Image:
+    """Return the first frame of an image as 8-bit RGB with its EXIF orientation applied; transparent parts are white.
+
+    Raises:
+        ImageProblemError: as `inspect_image`, but for the size: what is too large is for Pillow to say.
+    """
+    if not image_bytes:
+        raise ImageProblemError("image_unreadable", _EMPTY_FILE)
+    with _decoder_errors():
+        image = Image.open(io.BytesIO(image_bytes), formats=_FORMATS)
+        image.load()
+        return _to_rgb(image if _read_orientation(image) == _UPRIGHT else ImageOps.exif_transpose(image))
+
+
+def shrunk_size_px(size_px: tuple[int, int], max_dimension: int | None) -> tuple[int, int]:
+    """Return the size that fits in a square of `max_dimension` px with its aspect kept; sides stay at least 1 px."""
+    longest_px = max(size_px)
+    if max_dimension is None or longest_px <= max_dimension:
+        return size_px
+    width_px, height_px = (max(1, round(side_px * max_dimension / longest_px)) for side_px in size_px)
+    return width_px, height_px
+
+
+def _open_image(image_bytes: bytes, max_image_pixels: int | None) -> ImageFile.ImageFile:
+    if not image_bytes:
+        raise ImageProblemError("image_unreadable", _EMPTY_FILE)
+    # A PNG that ends behind its header is none to Pillow; its size is refused all the same, for it is what counts.
+    if max_image_pixels is not None and image_bytes.startswith(_PNG_SIGNATURE) and len(image_bytes) >= _PNG_SIZE.stop:
+        _check_pixels(struct.unpack(">II", image_bytes[_PNG_SIZE]), max_image_pixels)
+    with _decoder_errors(), _without_pillow_limit():
+        image = Image.open(io.BytesIO(image_bytes), formats=_FORMATS)
+    if max_image_pixels is not None:
+        _check_pixels(image.size, max_image_pixels)
+    return image
+
+
+def _check_pixels(size_px: tuple[int, ...], max_image_pixels: int) -> None:
+    width_px, height_px = size_px
+    if width_px * height_px > max_image_pixels:
+        raise ImageProblemError(
+            "image_too_large",
+            f"{width_px} x {height_px} px are more than the {max_image_pixels} that data.max_image_pixels allows: "
+            "shrink the image, or raise the limit",
+        )
+
+
+@contextlib.contextmanager
+def _without_pillow_limit() -> Iterator[None]:
+    """Let headers of any size be read: Pillow refuses to say how large the image is that it refuses."""
+    with _PILLOW_LIMIT_LOCK:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+@contextlib.contextmanager
+def _decoder_errors() -> Iterator[None]:
+    """Turn whatever a decoder raises on broken input, which may be anything, into an ImageProblemError."""
+    try:
+        yield
+    except Exception as error:
+        raise _describe(error) from error
+
+
+def _describe(error: Exception) -> ImageProblemError:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageProblemError("image_too_large", f"{text}: shrink the image")
+    if isinstance(error, UnidentifiedImageError):
+        return ImageProblemError(
+            "image_unreadable", "not a readable JPEG, PNG, BMP, WebP, GIF or TIFF image, whatever its name says"
+        )
+    if isinstance(error, EOFError) or any(word in text.lower() for word in _TRUNCATION_WORDS):
+        return ImageProblemError("image_truncated", f"the image ends too soon ({text}): copy or export it again")
+    return ImageProblemError("image_unreadable", f"the image cannot be decoded ({text}): copy or export it again")
+
+
+def _read_orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION_TAG, _UPRIGHT)
+    except Exception:  # EXIF data may be arbitrarily broken, and an image without is a good image
+        return _UPRIGHT
+    return orientation if isinstance(orientation, int) and _UPRIGHT < orientation <= 8 else _UPRIGHT
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith(("I", "F")):
+        return _scale_to_8_bits(image).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _scale_to_8_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit and float pixels; Pillow's own conversion would clip them at 255."""
+    pixels = np.asarray(image, dtype=np.float64)
+    pixels = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
+    highest = float(pixels.max(initial=0.0))
+    if image.mode == "F" and highest <= 1.0:
+        full_scale = 1.0
+    else:
+        full_scale = 255.0 if highest <= 255.0 and not image.mode.startswith("I;16") else 65_535.0
+    return Image.fromarray((pixels * (255.0 / full_scale)).clip(0, 255).astype(np.uint8))

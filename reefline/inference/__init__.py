@@ -1,0 +1,1 @@
+"""Running a model: one image, a split, a folder of images."""

@@ -1,0 +1,1 @@
+"""`reefline detect`: a bundle on images, without TensorFlow."""

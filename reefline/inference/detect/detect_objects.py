@@ -1,0 +1,139 @@
+"""From a bundle and images to pictures and detections.json."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from reefline.bundle.manifest import verify_bundle
+from reefline.errors import DataError, UsageError
+from reefline.images.codec import ImageProblemError, decode_upright
+from reefline.inference.detect.drawing import draw_detections
+from reefline.inference.detect.records import DetectionReport, DetectRequest, ImageResult, Runtime, SeenObject
+from reefline.inference.detect.runtime import LoadedModel, load_model
+from reefline.inference.detect.sources import Source, check_out, find_sources
+from reefline.structures.boxes import BoxXyxyPx
+from reefline.structures.detections import Detections
+from reefline.system.files import write_whole
+
+RESULT_FILE = "detections.json"
+_JPEG_QUALITY = 95
+
+
+class Listener:
+    """Who is told of what happens; by itself it does nothing."""
+
+    def started(self, runtime: Runtime) -> None:
+        """The model is loaded."""
+
+    def seen(self, result: ImageResult) -> None:
+        """An image is done and its picture written."""
+
+    def failed(self, problem: str) -> None:
+        """An argument names no image, or an image cannot be used; the others are still done."""
+
+
+def detect_objects(request: DetectRequest, listener: Listener | None = None) -> DetectionReport:
+    """Run a bundle on images, write a picture for each and detections.json, and return what the latter says.
+
+    The bundle is verified first. An image that cannot be used is a problem in the report; all others are done.
+
+    Raises:
+        BundleError: the bundle is missing, damaged or cannot be run.
+        UsageError: the score is no score, the output folder cannot be written to, or the Edge TPU that is asked for
+            cannot be used.
+    """
+    listener = listener or Listener()
+    if not 0.0 <= request.min_score <= 1.0:
+        raise UsageError(f"--min-score {request.min_score}: a number from 0 to 1 expected")
+    manifest = verify_bundle(request.bundle)
+    found = find_sources(request.images)
+    check_out(request.out, found.sources)
+    model = load_model(request.bundle, manifest, request.device)
+    listener.started(model.runtime)
+    for problem in found.problems:
+        listener.failed(problem)
+    results, problems = _detect_all(found.sources, model, request, listener)
+    report = DetectionReport(
+        model=manifest.facts.model,
+        version=manifest.version,
+        runtime=model.runtime,
+        min_score=request.min_score,
+        images=tuple(results),
+        problems=(*found.problems, *problems),
+    )
+    _write(request.out / RESULT_FILE, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+    return report
+
+
+def _detect_all(
+    sources: Sequence[Source], model: LoadedModel, request: DetectRequest, listener: Listener
+) -> tuple[list[ImageResult], list[str]]:
+    results: list[ImageResult] = []
+    problems: list[str] = []
+    if sources:
+        model.detector.warm_up()
+    for source in sources:
+        try:
+            result = _detect_in_file(source, model, request)
+        except DataError as error:
+            problems.extend(error.problems)
+            for problem in error.problems:
+                listener.failed(problem)
+        else:
+            results.append(result)
+            listener.seen(result)
+    return results, problems
+
+
+def _detect_in_file(source: Source, model: LoadedModel, request: DetectRequest) -> ImageResult:
+    """Detect in one image and write its picture.
+
+    Raises:
+        DataError: the file cannot be read, or is no image.
+    """
+    import numpy as np
+
+    try:
+        image = decode_upright(source.path.read_bytes())
+    except (OSError, ImageProblemError) as error:
+        raise DataError(f"{source.path}: {error}") from error
+    timed = model.detector.detect_timed(np.asarray(image))
+    objects = _name_objects(timed.detections, model.labels, request.min_score)
+    _write_picture(draw_detections(image, objects, model.labels), request.out / source.picture)
+    return ImageResult(str(source.path), image.width, image.height, objects, timed.latency_ms, source.picture)
+
+
+def _name_objects(detections: Detections, labels: Sequence[str], min_score: float) -> tuple[SeenObject, ...]:
+    rows = zip(detections.scores, detections.class_indices, detections.boxes_xyxy_px, strict=True)
+    objects = (
+        SeenObject(labels[int(index)], float(score), BoxXyxyPx(*(float(side) for side in box)))
+        for score, index, box in rows
+        if score >= min_score
+    )
+    return tuple(sorted(objects, key=lambda seen: -seen.score))
+
+
+def _write_picture(picture: Image.Image, path: Path) -> None:
+    buffer = io.BytesIO()
+    if path.suffix == ".jpg":
+        picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    else:
+        picture.save(buffer, "PNG")
+    _write(path, buffer.getvalue())
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """Write a result.
+
+    Raises:
+        UsageError: the file cannot be written, as where no space is left.
+    """
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror}); name another --out") from error

@@ -1,0 +1,120 @@
+"""What detection is asked for and what it finds: detections.json."""
+
+from __future__ import annotations
+
+import enum
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from reefline.structures.boxes import BoxXyxyPx
+
+SCHEMA_VERSION = 1
+
+
+class Device(str, enum.Enum):
+    """Where a model is asked to run; `auto` takes the Edge TPU where there is one and the bundle is compiled for it."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    EDGETPU = "edgetpu"
+
+
+@dataclass(frozen=True)
+class DetectRequest:
+    """Which bundle runs on which images; folders stand for the images that lie directly in them.
+
+    `min_score` is 0..1; pictures and detections.json go to `out`, which is made where it is missing.
+    """
+
+    bundle: Path
+    images: tuple[Path, ...]
+    out: Path
+    min_score: float = 0.3
+    device: Device = Device.AUTO
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Which file of the bundle runs where (CPU or EDGETPU), and why there."""
+
+    device: Device
+    model_file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SeenObject:
+    """One detection: its class's name, its score 0..1, its box in pixels of the upright image."""
+
+    label: str
+    score: float
+    box_xyxy_px: BoxXyxyPx
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the detection as detections.json shows it."""
+        return {
+            "label": self.label,
+            "score": round(self.score, 4),
+            "box_xyxy_px": [round(x, 2) for x in self.box_xyxy_px],
+        }
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What was seen in one image, best score first.
+
+    `image` is its path as it was given, the size that of the upright image, `latency_ms` the time of the model alone,
+    `picture` the file in the output folder that shows the boxes.
+    """
+
+    image: str
+    width_px: int
+    height_px: int
+    objects: tuple[SeenObject, ...]
+    latency_ms: float
+    picture: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as detections.json shows it; `size` is width and height."""
+        return {
+            "image": self.image,
+            "size": [self.width_px, self.height_px],
+            "detections": [seen.to_json() for seen in self.objects],
+            "latency_ms": round(self.latency_ms, 3),
+            "picture": self.picture,
+        }
+
+
+@dataclass(frozen=True)
+class DetectionReport:
+    """detections.json: what ran, what it saw in each image, and one problem for each image that could not be used."""
+
+    model: str
+    version: int
+    runtime: Runtime
+    min_score: float
+    images: tuple[ImageResult, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def median_latency_ms(self) -> Optional[float]:
+        """The median time of the model alone; None where no image was seen."""
+        return statistics.median(result.latency_ms for result in self.images) if self.images else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as detections.json shows it."""
+        median_ms = self.median_latency_ms
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "model": self.model,
+            "version": self.version,
+            "device": self.runtime.device.value,
+            "model_file": self.runtime.model_file,
+            "reason": self.runtime.reason,
+            "min_score": self.min_score,
+            "median_latency_ms": None if median_ms is None else round(median_ms, 3),
+            "images": [result.to_json() for result in self.images],
+            "problems": list(self.problems),
+        }

@@ -1,0 +1,92 @@
+"""Where a bundle runs: the Edge TPU where there is one and the bundle is compiled for it, the CPU elsewhere."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reefline.bundle.layout import EDGE_TPU_FILE, read_labels
+from reefline.bundle.manifest import Manifest
+from reefline.errors import BundleError, UsageError
+from reefline.inference.detect.records import Device, Runtime
+from reefline.inference.detector import TfliteDetector
+
+# The name under which every build of libedgetpu for Linux installs itself.
+EDGE_TPU_LIBRARY = "libedgetpu.so.1"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A detector that is ready, the names of its 0-based classes, and where it runs."""
+
+    detector: TfliteDetector
+    labels: tuple[str, ...]
+    runtime: Runtime
+
+
+class _NoEdgeTpuError(Exception):
+    """Why the Edge TPU cannot be used."""
+
+
+def load_model(bundle: Path, manifest: Manifest, device: Device = Device.AUTO) -> LoadedModel:
+    """Load a verified bundle's model on the device that is asked for.
+
+    Raises:
+        BundleError: the model cannot be run, or its classes are not those of labels.txt.
+        UsageError: the Edge TPU is asked for and cannot be used.
+    """
+    detector, runtime = _load_detector(bundle, manifest, device)
+    labels = read_labels(bundle)
+    if detector.num_classes != len(labels):
+        raise BundleError(
+            f"{bundle}: {detector.num_classes} classes in {runtime.model_file}, {len(labels)} lines in labels.txt; "
+            "push the model again"
+        )
+    return LoadedModel(detector, labels, runtime)
+
+
+def _load_detector(bundle: Path, manifest: Manifest, device: Device) -> tuple[TfliteDetector, Runtime]:
+    reason = "asked for"
+    if device is not Device.CPU:
+        try:
+            detector = _load_on_edge_tpu(bundle, manifest)
+        except _NoEdgeTpuError as error:
+            if device is Device.EDGETPU:
+                raise UsageError(f"--device edgetpu: {error}; mend that, or let it run with --device cpu") from error
+            reason = str(error)
+        else:
+            return detector, Runtime(Device.EDGETPU, EDGE_TPU_FILE, f"{EDGE_TPU_LIBRARY} found an Edge TPU")
+    name = manifest.shipped_file.name
+    return TfliteDetector(bundle / name), Runtime(Device.CPU, name, reason)
+
+
+def _load_on_edge_tpu(bundle: Path, manifest: Manifest) -> TfliteDetector:
+    if not any(file.name == EDGE_TPU_FILE for file in manifest.files):
+        unlisted = (
+            f": {EDGE_TPU_FILE} lies there, but the manifest does not list it; run the pipeline where the compiler is, "
+            "which pushes a bundle with both"
+        )
+        found = unlisted if (bundle / EDGE_TPU_FILE).exists() else ""
+        raise _NoEdgeTpuError(f"the bundle holds no compiled model{found}")
+    delegate = _load_delegate()
+    try:
+        return TfliteDetector(bundle / EDGE_TPU_FILE, delegates=[delegate])
+    except BundleError as error:
+        raise _NoEdgeTpuError(f"{EDGE_TPU_LIBRARY} is there, but {error}") from error
+
+
+def _load_delegate() -> Any:
+    from ai_edge_litert.interpreter import load_delegate
+
+    try:
+        # First by itself: the interpreter's own loader leaves a half-made object behind, which complains when it goes.
+        ctypes.CDLL(EDGE_TPU_LIBRARY)
+    except OSError as error:
+        raise _NoEdgeTpuError(f"{EDGE_TPU_LIBRARY} cannot be loaded ({error})") from error
+    try:
+        return load_delegate(EDGE_TPU_LIBRARY)
+    except (ValueError, AttributeError) as error:
+        said = " ".join(str(error).split())
+        raise _NoEdgeTpuError(f"{EDGE_TPU_LIBRARY} finds no Edge TPU that it can use ({said})") from error

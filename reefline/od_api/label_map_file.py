@@ -1,0 +1,83 @@
+"""The label map file (.pbtxt, a StringIntLabelMap message) that the OD API reads; needs no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reefline.errors import ConfigError
+from reefline.structures.label_map import LabelMap, find_name_problems
+from reefline.system.files import write_whole
+
+
+def read_label_map(path: Path | str) -> LabelMap:
+    """Read a StringIntLabelMap text file.
+
+    Raises:
+        ConfigError: the file cannot be read, is no label map, or its ids are not exactly 1..N; one problem each.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: the label map cannot be read: {error}") from error
+    try:
+        items = _parse_items(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}: not a StringIntLabelMap text file: {error}") from error
+    problems = _find_id_problems([item_id for item_id, _ in items])
+    names = tuple(name for _, name in sorted(items))
+    problems += find_name_problems(names)
+    if problems:
+        raise ConfigError(*(f"{path}: {problem}" for problem in problems))
+    return LabelMap(names)
+
+
+def write_label_map(path: Path | str, label_map: LabelMap) -> None:
+    """Write a StringIntLabelMap text file that the OD API and `read_label_map` read; it appears whole or not at all."""
+    write_whole(Path(path), _format_items(label_map.names))
+
+
+def _parse_items(text: str) -> list[tuple[int, str]]:
+    """Return the (id, name) pairs of a StringIntLabelMap text, in the order of the file.
+
+    Raises:
+        ValueError: the text does not follow the message's schema; the message names line and column.
+    """
+    from google.protobuf import text_format
+    from object_detection.protos import string_int_label_map_pb2
+
+    try:
+        message = text_format.Parse(text, string_int_label_map_pb2.StringIntLabelMap())
+    except text_format.ParseError as error:
+        raise ValueError(str(error)) from error
+    return [(item.id, item.name) for item in message.item]
+
+
+def _format_items(names: Sequence[str]) -> str:
+    """Return the names as a StringIntLabelMap text with ids from 1 up; unicode stays readable."""
+    from google.protobuf import text_format
+    from object_detection.protos import string_int_label_map_pb2
+
+    message = string_int_label_map_pb2.StringIntLabelMap()
+    for item_id, name in enumerate(names, start=1):
+        message.item.add(id=item_id, name=name)
+    return text_format.MessageToString(message, as_utf8=True)
+
+
+def _find_id_problems(ids: Sequence[int]) -> list[str]:
+    problems = []
+    if any(item_id == 0 for item_id in ids):
+        problems.append("an item has id 0, which the OD API keeps for the background: number the items from 1")
+    if any(item_id < 0 for item_id in ids):
+        problems.append(f"an item has the negative id {min(ids)}: number the items from 1")
+    repeated = sorted({item_id for item_id in ids if ids.count(item_id) > 1})
+    if repeated:
+        problems.append(f"id {', '.join(map(str, repeated))} repeats: give every item an id of its own")
+    positive = {item_id for item_id in ids if item_id > 0}
+    expected = set(range(1, len(positive) + 1))
+    if positive != expected:
+        found = ", ".join(map(str, sorted(positive)[:10])) + (", …" if len(positive) > 10 else "")
+        problems.append(
+            f"the ids have gaps: found {found}, expected 1 to {len(positive)}: number the items 1 to {len(ids)}"
+        )
+    return problems

@@ -1,0 +1,1 @@
+"""What everything else speaks of: boxes, annotations, detections, label maps, artifact folders."""

@@ -1,0 +1,40 @@
+"""The classes of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reefline.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """The class names in the order of their ids, which run from 1 to N without a gap.
+
+    Raises:
+        ConfigError: there is no class, or a name is empty or repeats.
+    """
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        problems = find_name_problems(self.names)
+        if problems:
+            raise ConfigError(*(f"label map: {problem}" for problem in problems))
+
+    def ids_by_name(self) -> dict[str, int]:
+        """Return a new mapping from each name to its 1-based id."""
+        return {name: index for index, name in enumerate(self.names, start=1)}
+
+
+def find_name_problems(names: Sequence[str]) -> list[str]:
+    """Return what is wrong with class names: none at all, an empty one, or one that repeats."""
+    problems = []
+    if not names:
+        problems.append("holds no class: expected at least one item with an id and a name")
+    if any(not name.strip() for name in names):
+        problems.append("an item has no name: give every item a name, as the annotations spell it")
+    repeated = sorted({name for name in names if name.strip() and names.count(name) > 1})
+    problems += [f"the name {name!r} repeats: keep one item of that name" for name in repeated]
+    return problems

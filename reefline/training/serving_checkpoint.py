@@ -1,0 +1,57 @@
+"""The checkpoint behind the model that serves, which a new training may start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reefline.bundle.manifest import MANIFEST_FILE, read_manifest
+from reefline.bundle.store import locate_bundle, read_current
+from reefline.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class ServingCheckpoint:
+    """The checkpoint that a serving bundle was exported from: its prefix, and the manifest that names it."""
+
+    prefix: str
+    manifest: Path
+
+    @property
+    def model_run(self) -> Path:
+        """The folder of the training run that left it: <model_run>/best/ckpt-N."""
+        return Path(self.prefix).parents[1]
+
+    def check(self) -> None:
+        """Make sure that it is still there.
+
+        Raises:
+            CheckpointError: it was deleted or moved.
+        """
+        if not Path(f"{self.prefix}.index").is_file():
+            raise CheckpointError(
+                f"trainer.warm_start: {self.manifest} names the checkpoint {self.prefix}, which is not there any more; "
+                "restore it, or set trainer.warm_start to false (with trainer.fine_tune_checkpoint for another start)"
+            )
+
+
+def find_serving_checkpoint(home: Path) -> ServingCheckpoint | None:
+    """Return the checkpoint behind the bundle that CURRENT in `home`, <serving>/<model>, names; None where none serves.
+
+    It may be gone: see `check`.
+
+    Raises:
+        BundleError: CURRENT or the manifest is damaged.
+        CheckpointError: the manifest names no checkpoint.
+    """
+    version = read_current(home.parent, home.name)
+    if version is None:
+        return None
+    bundle = locate_bundle(home.parent, home.name, version)
+    prefix = read_manifest(bundle).facts.checkpoint
+    if not prefix:
+        raise CheckpointError(
+            f"trainer.warm_start: {bundle / MANIFEST_FILE} does not say which checkpoint the model was exported from; "
+            "set trainer.warm_start to false"
+        )
+    return ServingCheckpoint(prefix, bundle / MANIFEST_FILE)

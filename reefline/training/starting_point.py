@@ -1,0 +1,143 @@
+"""Where training starts: a path, an archive or a URL becomes the prefix of a checkpoint on disk."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tarfile
+import tempfile
+import urllib.parse
+import urllib.request
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from reefline.errors import CheckpointError, DownloadError
+from reefline.settings import CheckpointType, FineTuneCheckpoint, TrainerSettings
+from reefline.system.files import hash_file
+from reefline.system.http_download import download
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """What training starts from: a checkpoint's prefix, None for new weights; `note`, if any, is for the user."""
+
+    prefix: str | None
+    type: CheckpointType = CheckpointType.DETECTION
+    note: str = ""
+
+
+def choose_start(settings: TrainerSettings, warm_start_checkpoint: str, cache_dir: Path) -> StartingPoint:
+    """Return what a training run starts from; a model that serves comes before trainer.fine_tune_checkpoint.
+
+    `warm_start_checkpoint` is the prefix of the checkpoint behind the model that serves, "" where there is none.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be had.
+    """
+    if settings.warm_start and warm_start_checkpoint:
+        if not Path(f"{warm_start_checkpoint}.index").is_file():
+            raise CheckpointError(
+                f"trainer.warm_start: {warm_start_checkpoint}, the checkpoint behind the model that serves, is not "
+                "there any more; restore it, or start without it with trainer.warm_start=false"
+            )
+        return StartingPoint(warm_start_checkpoint, note="warm start from the model that serves")
+    checkpoint = settings.fine_tune_checkpoint
+    prefix = resolve_checkpoint(checkpoint, cache_dir) if checkpoint is not None else None
+    kind = checkpoint.type if checkpoint is not None else CheckpointType.DETECTION
+    note = ""
+    if settings.warm_start:
+        instead = "trainer.fine_tune_checkpoint" if prefix is not None else "new weights"
+        note = f"trainer.warm_start: there is no earlier model to start from, so training starts from {instead}"
+    return StartingPoint(prefix, kind, note)
+
+
+def resolve_checkpoint(checkpoint: FineTuneCheckpoint, cache_dir: Path) -> str:
+    """Return the checkpoint prefix (".../ckpt-0") that `checkpoint` means, downloading and unpacking where needed.
+
+    A source is a prefix, a folder (the OD API zoo's, with checkpoint/ckpt-0 in it, or one that holds a checkpoint), a
+    .tar.gz of such a folder, or the URL of one: file:// means the path, http(s):// a download into `cache_dir`, where
+    archives are also unpacked, once.
+
+    Raises:
+        CheckpointError: it is missing, cannot be downloaded, has another sha256, or holds no checkpoint.
+    """
+    source = checkpoint.source
+    parts = urllib.parse.urlsplit(source)
+    if parts.scheme in ("http", "https"):
+        return _find_prefix(_unpack(_download(checkpoint, cache_dir), cache_dir), source)
+    path = Path(urllib.request.url2pathname(parts.path) if parts.scheme == "file" else source).expanduser()
+    if Path(f"{path}.index").is_file():
+        return str(path)
+    if path.is_dir():
+        return _find_prefix(path, source)
+    if path.is_file():
+        _check_hash(path, checkpoint.sha256, source)
+        return _find_prefix(_unpack(path, cache_dir), source)
+    raise CheckpointError(
+        f"trainer.fine_tune_checkpoint: {source} does not exist; expected a checkpoint prefix, a folder or a .tar.gz"
+    )
+
+
+def _find_prefix(directory: Path, source: str) -> str:
+    """Find the one checkpoint in a folder; the zoo's archives hold checkpoint/ckpt-0.index below a folder."""
+    indexes = sorted(directory.rglob("*.index"), key=lambda path: (len(path.parts), path))
+    if not indexes:
+        raise CheckpointError(f"trainer.fine_tune_checkpoint: {source} holds no checkpoint (no *.index file)")
+    shallowest = [path for path in indexes if len(path.parts) == len(indexes[0].parts)]
+    if len(shallowest) > 1:
+        names = ", ".join(str(path.relative_to(directory).with_suffix("")) for path in shallowest)
+        raise CheckpointError(f"trainer.fine_tune_checkpoint: {source} holds several checkpoints; name one: {names}")
+    return str(shallowest[0].with_suffix(""))
+
+
+def _check_hash(path: Path, expected: str | None, source: str) -> None:
+    if expected is None:
+        return
+    found = hash_file(path)
+    if found != expected:
+        raise CheckpointError(
+            f"trainer.fine_tune_checkpoint: {source} has sha256 {found}, expected {expected}; it is another file"
+        )
+
+
+def _download(checkpoint: FineTuneCheckpoint, cache_dir: Path) -> Path:
+    """Download to the cache under a name that holds the hash, which is how settings tell one file from another."""
+    if checkpoint.sha256 is None:
+        raise CheckpointError(f"trainer.fine_tune_checkpoint: {checkpoint.source} needs its sha256; add it")
+    name = Path(urllib.parse.urlsplit(checkpoint.source).path).name or "checkpoint.tar.gz"
+    target = cache_dir / f"{checkpoint.sha256[:16]}-{name}"
+    try:
+        download(checkpoint.source, target, sha256=checkpoint.sha256)
+    except DownloadError as error:
+        raise CheckpointError(*(f"trainer.fine_tune_checkpoint: {text}" for text in error.problems)) from error
+    return target
+
+
+def _unpack(archive: Path, cache_dir: Path) -> Path:
+    """Unpack beside and rename, so that a folder that is there is whole; its name is the archive's content."""
+    target = cache_dir / f"unpacked-{hash_file(archive)[:16]}"
+    if target.is_dir():
+        return target
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=cache_dir))
+    try:
+        with tarfile.open(archive) as file:
+            file.extractall(partial, filter="data")
+        if not target.is_dir():
+            partial.rename(target)
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        # Another process may have been faster by a moment.
+        if not target.is_dir():
+            raise CheckpointError(_explain_unpacking(archive, cache_dir, error)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def _explain_unpacking(archive: Path, cache_dir: Path, error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return f"trainer.fine_tune_checkpoint: {archive.name} cannot be unpacked ({error.strerror}); free {cache_dir}"
+    return f"trainer.fine_tune_checkpoint: {archive.name} is not a readable tar archive: {error}"

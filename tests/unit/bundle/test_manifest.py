@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from reefline.bundle.manifest import FileRecord, Manifest, read_manifest, record_files, verify_bundle
+from reefline.bundle.store import push_bundle
+from reefline.errors import BundleError
+from reefline.system.files import hash_file
+from tests.factories_evaluation import make_facts, write_candidate
+
+
+@pytest.fixture
+def bundle(tmp_path) -> Path:
+    return Path(push_bundle(write_candidate(tmp_path / "candidate"), make_facts(), tmp_path / "serving").path)
+
+
+def test_manifest_holds_the_contract(bundle):
+    record = json.loads((bundle / "manifest.json").read_text())
+
+    assert (record["schema_version"], record["model"], record["version"]) == (1, "detector", 1)
+    assert (record["run_id"], record["replaces"], record["checkpoint"]) == ("run-1", None, "runs/1/best/ckpt-7")
+    assert record["files"]["model_int8.tflite"] == {"sha256": hashlib.sha256(b"model").hexdigest(), "bytes": 5}
+    assert set(record["files"]) == {"model_int8.tflite", "labels.txt"}
+    assert (record["input_size"], record["classes"]) == ([8, 16], ["cat", "dog"])
+    assert set(record["metrics"]) >= {"float", "int8", "baseline"}
+    assert record["metrics"]["int8"]["mAP"] == 0.5
+    assert record["gate"]["verdict"] == "BLESSED"
+    assert record["gate"]["rules"][0]["rule"] == "min_map"
+    assert record["edgetpu"]["compiled"] is False
+    assert record["data_fingerprint"] == "f" * 64
+    assert record["created"].endswith("+00:00")
+
+
+def test_manifest_round_trip(bundle):
+    manifest = read_manifest(bundle)
+
+    assert manifest.facts == make_facts()
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert manifest.shipped_file.name == "model_int8.tflite"
+
+
+def test_verify_whole_bundle(bundle):
+    assert verify_bundle(bundle).version == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(
+            lambda b: (b / "model_int8.tflite").write_bytes(b"MODEL"), "model_int8.tflite: sha256", id="changed"
+        ),
+        pytest.param(lambda b: (b / "model_int8.tflite").write_bytes(b"mo"), "2 bytes found, 5 expected", id="cut-off"),
+        pytest.param(lambda b: (b / "labels.txt").unlink(), "labels.txt: missing", id="gone"),
+        pytest.param(lambda b: (b / "manifest.json").unlink(), "manifest.json: missing or damaged", id="no-manifest"),
+        pytest.param(lambda b: (b / "manifest.json").write_text("{"), "missing or damaged", id="manifest-cut-off"),
+        pytest.param(lambda b: (b / "manifest.json").write_text("[]"), "missing or damaged", id="manifest-a-list"),
+        pytest.param(
+            lambda b: (b / "manifest.json").write_text('{"schema_version": 99}'), "99 found, 1 expected", id="newer"
+        ),
+    ],
+)
+def test_verify_damaged_bundle(bundle, damage, message):
+    damage(bundle)
+
+    with pytest.raises(BundleError, match=message):
+        verify_bundle(bundle)
+
+
+def test_every_damaged_file_is_one_problem(bundle):
+    (bundle / "labels.txt").unlink()
+    (bundle / "model_int8.tflite").unlink()
+
+    with pytest.raises(BundleError, match="missing") as caught:
+        verify_bundle(bundle)
+
+    assert len(caught.value.problems) == 2
+
+
+def test_manifest_without_a_model(bundle):
+    record = json.loads((bundle / "manifest.json").read_text())
+    del record["files"]["model_int8.tflite"]
+    (bundle / "manifest.json").write_text(json.dumps(record))
+
+    with pytest.raises(BundleError, match="lists no TFLite model"):
+        read_manifest(bundle)
+
+
+def test_files_of_a_candidate(tmp_path):
+    candidate = write_candidate(tmp_path, b"abc")
+    (candidate / "model_int8_edgetpu.tflite").write_bytes(b"tpu")
+
+    files = {file.name: file for file in record_files(candidate)}
+
+    assert set(files) == {"model_int8.tflite", "model_int8_edgetpu.tflite", "labels.txt"}
+    assert files["model_int8.tflite"] == FileRecord("model_int8.tflite", hashlib.sha256(b"abc").hexdigest(), 3)
+
+
+def test_hash_of_a_file_larger_than_a_chunk(tmp_path):
+    content = bytes(range(256)) * 10_000
+    (tmp_path / "big").write_bytes(content)
+
+    assert hash_file(tmp_path / "big") == hashlib.sha256(content).hexdigest()

@@ -1,0 +1,280 @@
+"""reefline/config/config.py: every mistake is one message with its dotted name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reefline.config.config import (
+    PipelineConfig,
+    choose_config_file,
+    examine_config,
+    load_config,
+    parse_config,
+    parse_override,
+)
+from reefline.errors import ConfigError
+from reefline.settings import EdgeTpuTarget, Severity
+
+REPO_DIR = Path(__file__).resolve().parents[3]
+
+MINIMAL = """\
+model_name: cells
+trainer: {model: ssd_mobilenet_v2_tiny}
+gate: {min_map: 0.3}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def _write(text: str) -> Path:
+        path = tmp_path / "c.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return _write
+
+
+def _load(path: Path, *overrides: str) -> PipelineConfig:
+    return load_config(path, [parse_override(text) for text in overrides])
+
+
+@pytest.mark.parametrize("name", ["default", "demo", "bccd"])
+def test_configs_that_come_along_are_valid(name: str) -> None:
+    config = _load(REPO_DIR / "configs" / f"{name}.yaml")
+    assert (config.demo is not None) == (name == "demo")
+    assert config.gate.min_map is not None or config.gate.min_map_50 is not None
+
+
+def test_sections_left_out_take_their_defaults(write) -> None:
+    config = _load(write(MINIMAL))
+    assert config.edgetpu is EdgeTpuTarget.REQUIRED
+    assert config.data.max_rejected_fraction == 0.02
+    assert config.demo is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param("trainer.num_steps=50", 50, id="integer"),
+        pytest.param("trainer.learning_rate=1e-2", 0.01, id="exponent-without-point"),
+        pytest.param("trainer.learning_rate=1", 1, id="integer-for-a-float"),
+        pytest.param("gate.min_map=null", None, id="null"),
+        pytest.param("trainer.augmentations=[vertical_flip]", ["vertical_flip"], id="list"),
+        pytest.param("validation.severities.box_tiny=off", "off", id="off-is-a-word"),
+        pytest.param("model_name=a=b", "a=b", id="second-equals-sign"),
+    ],
+)
+def test_override_values_are_yaml(text: str, value: object) -> None:
+    assert parse_override(text).value == value
+    assert parse_override(text).name == text.partition("=")[0]
+
+
+def test_overrides_replace_and_make_sections(write) -> None:
+    config = _load(
+        write(MINIMAL), "trainer.num_steps=50", "data.eval_fraction=0.5", "validation.severities.box_tiny=off"
+    )
+    assert config.trainer.num_steps == 50
+    assert config.trainer.model == "ssd_mobilenet_v2_tiny"
+    assert config.data.eval_fraction == 0.5
+    assert config.validation.severities == {"box_tiny": Severity.OFF}
+
+
+def test_the_last_override_wins(write) -> None:
+    assert _load(write(MINIMAL), "gate.min_map=0.1", "gate.min_map=0.2").gate.min_map == 0.2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("trainer.num_steps", id="no-equals-sign"),
+        pytest.param("=5", id="no-name"),
+        pytest.param("trainer..num_steps=5", id="empty-part"),
+    ],
+)
+def test_malformed_override(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"expected KEY=VALUE"):
+        parse_override(text)
+
+
+def test_override_that_is_no_yaml() -> None:
+    with pytest.raises(ConfigError, match=r"--set gate\.min_map: '\[' is not a YAML value"):
+        parse_override("gate.min_map=[")
+
+
+def test_override_below_a_single_value(write) -> None:
+    with pytest.raises(ConfigError, match=r"--set model_name\.x: model_name is a single value \('cells'\)"):
+        _load(write(MINIMAL), "model_name.x=1")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        pytest.param(
+            ["trainer.num_stepz=5"],
+            r"trainer\.num_stepz: unknown key; did you mean trainer\.num_steps\? expected one of model,",
+            id="unknown-key",
+        ),
+        pytest.param(["trainr={}"], r"trainr: unknown key; did you mean trainer\?", id="unknown-section"),
+        pytest.param(["trainer.num_steps=many"], r"trainer\.num_steps: found 'many'; expected a valid int", id="type"),
+        pytest.param(["trainer.num_steps='50'"], r"trainer\.num_steps: found '50'; expected a valid int", id="text"),
+        pytest.param(["trainer.num_steps=true"], r"trainer\.num_steps: found True; expected a valid int", id="bool"),
+        pytest.param(["trainer.num_steps=0"], r"trainer\.num_steps: found 0; expected greater than 0", id="range"),
+        pytest.param(["gate.min_map=.nan"], r"gate\.min_map: found nan; expected", id="nan"),
+        pytest.param(["gate=7"], r"gate: found 7; expected a section with keys of its own", id="section-is-a-number"),
+        pytest.param(["trainer=null"], r"trainer: found None; expected a section", id="section-is-empty"),
+        pytest.param(["edgetpu=always"], r"edgetpu: found 'always'; expected 'required' or 'never'", id="enum"),
+        pytest.param(["model_name=../x"], r"model_name: found '\.\./x'; .*pattern", id="name-is-a-path"),
+        pytest.param(
+            ["trainer.fine_tune_checkpoint.source=https://host/a.tar.gz"],
+            r"trainer\.fine_tune_checkpoint: .*needs its sha256",
+            id="url-without-hash",
+        ),
+        pytest.param(
+            ["validation.severities.box_tinny=off"],
+            r"validation\.severities: there is no rule 'box_tinny': did you mean 'box_tiny'",
+            id="unknown-rule",
+        ),
+        pytest.param(
+            ["trainer.model=ssd_mobilenet_v2_tinny"],
+            r"trainer\.model: no template named .*did you mean 'ssd_mobilenet_v2_tiny'",
+            id="unknown-model",
+        ),
+        pytest.param(
+            ["trainer.model=efficientdet_d0"], r"trainer\.model: efficientdet_d0 does not map to the Edge TPU", id="tpu"
+        ),
+    ],
+)
+def test_mistakes_are_named(write, overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        _load(write(MINIMAL), *overrides)
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("section", ["model_name", "trainer", "gate"])
+def test_missing_section(write, section: str) -> None:
+    text = "\n".join(line for line in MINIMAL.splitlines() if not line.startswith(section))
+    with pytest.raises(ConfigError, match=rf"{section}: this section or value is missing; add it"):
+        _load(write(text))
+
+
+def test_every_mistake_has_a_message_of_its_own(write) -> None:
+    with pytest.raises(ConfigError, match="min_map") as caught:
+        _load(write(MINIMAL), "gate.min_map=2", "data.eval_fraction=x", "foo=1")
+    assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize("rule", ["max_quantization_drop=0.1", "min_edgetpu_ops=0.9", "edgetpu_compiled=true"])
+def test_rules_about_a_tpu_that_never_is(write, rule: str) -> None:
+    with pytest.raises(ConfigError, match=rf"gate\.{rule.partition('=')[0]}: set, but edgetpu is never"):
+        _load(write(MINIMAL), "edgetpu=never", f"gate.{rule}")
+
+
+def test_never_for_the_tpu_allows_any_model(write) -> None:
+    config = _load(write(MINIMAL), "edgetpu=never", "trainer.model=efficientdet_d0")
+    assert config.trainer.model == "efficientdet_d0"
+
+
+def test_nothing_left_to_train_on(write) -> None:
+    with pytest.raises(ConfigError, match=r"data\.eval_fraction \+ data\.test_fraction: 1; expected less than 1"):
+        _load(write(MINIMAL), "data.eval_fraction=0.5", "data.test_fraction=0.5")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("", r"holds nothing; expected sections", id="empty"),
+        pytest.param("- a\n", r"holds a list; expected sections", id="list"),
+        pytest.param("a: [1\n", r"not valid YAML: line \d+, column \d+", id="syntax"),
+        pytest.param("a: 1\na: 2\n", r"the key 'a' is there twice; keep one", id="repeated-key"),
+    ],
+)
+def test_files_that_are_no_config(write, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        _load(write(text))
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: no such config file; name one with --config"):
+        _load(tmp_path / "none.yaml")
+
+
+def test_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_bytes(b"model_name: \xff\n")
+    with pytest.raises(ConfigError, match="expected a YAML file in UTF-8"):
+        _load(path)
+
+
+def test_paths_are_relative_to_where_they_are_written(write, tmp_path: Path, monkeypatch) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    path = write(MINIMAL + "data: {label_map: labels.pbtxt, image_dir: pictures}\n")
+    assert _load(path).data.label_map == str(tmp_path / "labels.pbtxt")
+    assert _load(path).data.image_dir == "pictures"
+    assert _load(path, "data.label_map=mine.pbtxt").data.label_map == str(elsewhere / "mine.pbtxt")
+
+
+def test_checkpoint_urls_stay_urls(write) -> None:
+    source = "https://host/model.tar.gz"
+    config = _load(
+        write(MINIMAL), f"trainer.fine_tune_checkpoint={{source: '{source}', sha256: '{'0' * 64}', type: detection}}"
+    )
+    assert config.trainer.fine_tune_checkpoint is not None
+    assert config.trainer.fine_tune_checkpoint.source == source
+
+
+def test_messages_name_the_file() -> None:
+    with pytest.raises(ConfigError, match=re.escape("somewhere.yaml: gate")):
+        parse_config({"model_name": "x", "trainer": {"model": "ssd_mobilenet_v2_tiny"}}, source="somewhere.yaml")
+
+
+def test_examining_goes_on_after_a_problem(write) -> None:
+    overrides = ["trainer.batch_size=0", "trainer.augmentations=[no]", "data.eval_fraction=0.7", "data.test_fraction=1"]
+    path = write(MINIMAL)
+    examined = examine_config(path, [parse_override(text) for text in overrides])
+    assert examined.replaced == ("trainer.batch_size", "trainer.augmentations.0")
+    assert [re.sub(r"^.*c\.yaml: ", "", problem).partition(":")[0] for problem in examined.problems] == [
+        "trainer.batch_size",
+        "trainer.augmentations.0",
+        "data.eval_fraction + data.test_fraction",
+    ]
+    assert examined.config is not None
+    assert examined.config.trainer.batch_size == 16
+    assert examined.config.data.test_fraction == 1.0
+
+
+def test_examining_does_not_draw_conclusions_from_defaults(write) -> None:
+    """That the Edge TPU is required is the default, not what the config says."""
+    overrides = ["edgetpu=nevr", "trainer.model=efficientdet_d0"]
+    examined = examine_config(write(MINIMAL), [parse_override(text) for text in overrides])
+    assert len(examined.problems) == 1
+    assert "edgetpu: found 'nevr'" in examined.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param("[", "not valid YAML", id="no-yaml"),
+        pytest.param("model_name: cells\ngate: {}\n", "trainer: this section or value is missing", id="no-trainer"),
+    ],
+)
+def test_too_little_to_examine(write, text: str, problem: str) -> None:
+    examined = examine_config(write(text))
+    assert examined.config is None
+    assert problem in examined.problems[0]
+
+
+def test_a_good_config_has_nothing_to_tell(write) -> None:
+    examined = examine_config(write(MINIMAL))
+    assert examined.problems == examined.replaced == ()
+    assert examined.config == load_config(write(MINIMAL))
+
+
+def test_the_config_that_a_command_line_means() -> None:
+    assert choose_config_file(Path("x.yaml"), Path("d")) == Path("x.yaml")
+    assert choose_config_file(None, Path("d")).name == "default.yaml"
+    assert choose_config_file(None, None).name == "demo.yaml"

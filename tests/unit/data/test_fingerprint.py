@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from reefline.data.fingerprint import fingerprint_files
+from reefline.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    (folder / "sub").mkdir(parents=True)
+    for name in FILES:
+        (folder / name).write_text(f"content of {name}")
+    return folder
+
+
+FILES = ("a.jpg", "sub/b.xml")
+
+
+def _fingerprint(folder: Path, *, extra: tuple[bytes, ...] = ()) -> str:
+    return fingerprint_files(folder, FILES, folder.parent / "memory.db", extra=extra)
+
+
+def test_names_and_contents_count_and_nothing_else(folder: Path, tmp_path: Path) -> None:
+    before = _fingerprint(folder)
+    os.utime(folder / "a.jpg", (0, 0))
+    assert _fingerprint(folder) == before
+    assert fingerprint_files(folder, reversed(FILES), tmp_path / "other.db") == before
+    assert _fingerprint(Path(shutil.copytree(folder, tmp_path / "copy"))) == before
+    assert _fingerprint(folder, extra=(b"label map",)) != before
+    assert fingerprint_files(folder, FILES[:1], tmp_path / "memory.db") != before
+    (folder / "a.jpg").write_text("something else")
+    assert _fingerprint(folder) != before
+
+
+def test_two_files_that_change_places_count(folder: Path) -> None:
+    before = _fingerprint(folder)
+    first, second = ((folder / name).read_text() for name in FILES)
+    (folder / FILES[0]).write_text(second)
+    (folder / FILES[1]).write_text(first)
+    assert _fingerprint(folder) != before
+
+
+def test_an_unchanged_file_is_not_read_again(folder: Path) -> None:
+    path = folder / "a.jpg"
+    before, status = _fingerprint(folder), path.stat()
+    path.write_text("X" * status.st_size)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert _fingerprint(folder) == before
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert _fingerprint(folder) != before
+
+
+def test_memory_goes_by_the_real_path_behind_a_link(folder: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    status = (folder / "a.jpg").stat()
+    (other / "a.jpg").write_text("Y" * status.st_size)
+    os.utime(other / "a.jpg", ns=(status.st_atime_ns, status.st_mtime_ns))
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    first = _fingerprint(link)
+    link.unlink()
+    link.symlink_to(other)
+    assert _fingerprint(link) != first
+
+
+def test_a_damaged_memory_is_made_anew(folder: Path) -> None:
+    before = _fingerprint(folder)
+    memory = folder.parent / "memory.db"
+    memory.write_bytes(b"no database" * 100)
+    assert _fingerprint(folder) == before
+    with sqlite3.connect(memory) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM file_hash").fetchone() == (2,)
+
+
+def test_a_file_that_cannot_be_read_is_told(folder: Path) -> None:
+    (folder / "a.jpg").unlink()
+    with pytest.raises(DataError, match=r"a\.jpg: cannot be read: No such file"):
+        _fingerprint(folder)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reefline.formats.tf_example import IngestedExample, decode_example, encode_example, read_examples, write_examples
+from reefline.structures.boxes import BoxXyxyPx
+from tests.factories import make_jpeg
+
+EXAMPLE = IngestedExample(
+    source_id="été/a.jpg",
+    filename="été/a.jpg",
+    encoded_jpeg=make_jpeg(width_px=333, height_px=77),
+    width_px=333,
+    height_px=77,
+    boxes_xyxy_px=(BoxXyxyPx(0, 0, 333, 77), BoxXyxyPx(1.25, 2, 100, 76.5)),
+    class_ids=(1, 2),
+    class_names=("cat", "<b>"),
+    difficult=(False, True),
+    truncated=(True, False),
+    poses=("Left", "Unspecified"),
+    sha256="ab" * 32,
+)
+NEGATIVE = replace(
+    EXAMPLE, boxes_xyxy_px=(), class_ids=(), class_names=(), difficult=(), truncated=(), poses=(), source_id="b.jpg"
+)
+
+
+@pytest.mark.parametrize("example", [pytest.param(EXAMPLE, id="boxes"), pytest.param(NEGATIVE, id="negative")])
+def test_an_example_comes_back(example: IngestedExample) -> None:
+    assert decode_example(encode_example(example)) == example
+
+
+def test_examples_stream_through_gzip_records_in_order(tmp_path: Path) -> None:
+    paths = [tmp_path / "1.gz", tmp_path / "0.gz"]
+    assert write_examples(paths[0], iter([EXAMPLE, NEGATIVE])) == 2
+    assert write_examples(paths[1], [EXAMPLE]) == 1
+    assert list(read_examples(paths)) == [EXAMPLE, NEGATIVE, EXAMPLE]
+    assert EXAMPLE.encoded_jpeg in gzip.decompress(paths[0].read_bytes())
+
+
+def test_no_files_hold_no_examples() -> None:
+    assert list(read_examples([])) == []
+
+
+def test_the_od_api_decodes_the_same() -> None:
+    from reefline.od_api import compat
+
+    compat.apply()
+    import numpy as np
+    import tensorflow as tf
+    from object_detection.data_decoders.tf_example_decoder import TfExampleDecoder
+
+    tensors = TfExampleDecoder().decode(tf.constant(encode_example(EXAMPLE)))
+    fractions = [[b.y_min / 77, b.x_min / 333, b.y_max / 77, b.x_max / 333] for b in EXAMPLE.boxes_xyxy_px]
+    np.testing.assert_allclose(tensors["groundtruth_boxes"].numpy(), fractions, rtol=1e-6)
+    assert tensors["groundtruth_classes"].numpy().tolist() == [1, 2]
+    assert tensors["groundtruth_difficult"].numpy().tolist() == [0, 1]
+    assert tensors["image"].shape == (77, 333, 3)
+    assert tensors["source_id"].numpy().decode() == "été/a.jpg"
+    assert tensors["key"].numpy().decode() == "ab" * 32

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reefline.formats.voc import (
+    AnnotationSyntaxError,
+    ForbiddenXmlError,
+    describe_voc_box,
+    format_voc_annotation,
+    parse_voc_annotation,
+)
+from reefline.structures.annotation import AnnotatedObject, Annotation
+from reefline.structures.boxes import BoxXyxyPx
+from tests.factories import make_object
+
+LABELIMG = """<annotation><folder>x</folder><filename>dog.jpg</filename><path>C:\\Users\\me\\dog.jpg</path>
+<size><width>500</width><height>375</height><depth>3</depth></size>
+<object><name> dog </name><pose>Left</pose><truncated>1</truncated><difficult>1</difficult>
+<bndbox><xmin>48</xmin><ymin>240.5</ymin><xmax>195</xmax><ymax>371</ymax></bndbox></object></annotation>"""
+
+
+def _bndbox(xmin: str, xmax: str) -> bytes:
+    coordinates = f"<xmin>{xmin}</xmin><ymin>2</ymin><xmax>{xmax}</xmax><ymax>9</ymax>"
+    return f"<annotation><object><name>a</name><bndbox>{coordinates}</bndbox></object></annotation>".encode()
+
+
+def test_labelimg_is_read_with_pixels_counted_from_0() -> None:
+    item = AnnotatedObject("dog", BoxXyxyPx(47, 239.5, 195, 371), difficult=True, truncated=True, pose="Left")
+    assert parse_voc_annotation(LABELIMG.encode()) == Annotation("dog.jpg", 500, 375, (item,))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1", "windows-1252"])
+def test_any_declared_encoding_is_read(encoding: str) -> None:
+    text = f'<?xml version="1.0" encoding="{encoding}"?>' + LABELIMG.replace(" dog ", "été")
+    assert parse_voc_annotation(text.encode(encoding)).objects[0].label == "été"
+
+
+def test_optional_tags_may_be_missing() -> None:
+    annotation = parse_voc_annotation(_bndbox("3", "8"))
+    assert annotation == Annotation("", None, None, (AnnotatedObject("a", BoxXyxyPx(2, 1, 8, 9)),))
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [pytest.param("0", 0, id="zero"), pytest.param("wide", 0, id="a-word"), pytest.param("12.0", 12, id="a-float")],
+)
+def test_a_nonsensical_size_is_told_from_a_missing_one(width: str, expected: int) -> None:
+    xml = f"<annotation><size><width>{width}</width></size></annotation>"
+    annotation = parse_voc_annotation(xml.encode())
+    assert (annotation.width_px, annotation.height_px) == (expected, None)
+
+
+@pytest.mark.parametrize(
+    ("xmin", "xmax", "expected"),
+    [
+        pytest.param("1", "8", (0, 8), id="counted-from-1"),
+        pytest.param("0", "8", (0, 8), id="counted-from-0"),
+        pytest.param("-3", "8", (-3, 8), id="outside"),
+        pytest.param("8", "8", (8, 8), id="a-click"),
+        pytest.param("9", "8", (9, 8), id="reversed"),
+        pytest.param("1e1", "12.5", (9, 12.5), id="floats"),
+    ],
+)
+def test_an_extent_is_read(xmin: str, xmax: str, expected: tuple[float, float]) -> None:
+    box = parse_voc_annotation(_bndbox(xmin, xmax)).objects[0].box_xyxy_px
+    assert (box.x_min, box.x_max) == expected
+
+
+@pytest.mark.parametrize("text", ["", "nan", "abc", "1,5"])
+def test_what_is_no_number_becomes_nan(text: str) -> None:
+    assert math.isnan(parse_voc_annotation(_bndbox(text, "8")).objects[0].box_xyxy_px.x_min)
+
+
+@pytest.mark.parametrize(
+    "doctype",
+    [
+        pytest.param('<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">]>', id="bomb"),
+        pytest.param('<!DOCTYPE a [<!ENTITY c SYSTEM "file:///etc/passwd">]>', id="external-entity"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "iso-8859-15", "cp037"])
+def test_entities_are_refused_in_every_encoding(doctype: str, encoding: str) -> None:
+    declared = encoding.removesuffix("-sig")
+    xml = f'<?xml version="1.0" encoding="{declared}"?>{doctype}<annotation><filename>&c;</filename></annotation>'
+    with pytest.raises(AnnotationSyntaxError, match=r"declares an entity|cannot be read") as caught:
+        parse_voc_annotation(xml.encode(encoding))
+    # expat reads no EBCDIC, so that it never comes to the entities.
+    assert isinstance(caught.value, ForbiddenXmlError) == (encoding != "cp037")
+
+
+def test_a_dtd_without_entities_is_harmless() -> None:
+    assert parse_voc_annotation(b"<!DOCTYPE annotation>" + _bndbox("3", "8")) == parse_voc_annotation(_bndbox("3", "8"))
+
+
+@pytest.mark.parametrize(
+    ("xml", "message"),
+    [
+        pytest.param(b"", "cannot be read", id="empty"),
+        pytest.param(b"<annotation><object>", "cannot be read", id="cut-off"),
+        pytest.param(b"<html/>", "root element is <html>, expected <annotation>", id="another-format"),
+        pytest.param(b'<?xml version="1.0" encoding="x-none"?><annotation/>', "cannot be read", id="unknown-encoding"),
+    ],
+)
+def test_what_is_no_annotation_is_refused(xml: bytes, message: str) -> None:
+    with pytest.raises(AnnotationSyntaxError, match=message):
+        parse_voc_annotation(xml)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=100).map(lambda t: f"<annotation>{t}</annotation>".encode()))
+def test_the_parser_raises_nothing_but_its_own_error(xml: bytes) -> None:
+    try:
+        assert isinstance(parse_voc_annotation(xml), Annotation)
+    except AnnotationSyntaxError as error:
+        assert str(error)
+
+
+NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="￾￿"), min_size=1).map(str.strip)
+EXTENTS = st.tuples(st.integers(0, 5000), st.integers(2, 5000)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+OBJECTS = st.builds(
+    lambda label, x, y, difficult, truncated: make_object(
+        label, (x[0], y[0], x[1], y[1]), difficult=difficult, truncated=truncated
+    ),
+    NAMES.filter(bool),
+    EXTENTS,
+    EXTENTS,
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@given(st.builds(Annotation, NAMES, st.integers(1, 9999), st.integers(1, 9999), st.lists(OBJECTS).map(tuple)))
+def test_what_is_written_is_read_back(annotation: Annotation) -> None:
+    assert parse_voc_annotation(format_voc_annotation(annotation)) == annotation
+
+
+@pytest.mark.parametrize("xmin", ["-3", "1", "48", "195", "200"])
+def test_a_box_is_described_in_the_words_of_its_file(xmin: str) -> None:
+    box = parse_voc_annotation(_bndbox(xmin, "195")).objects[0].box_xyxy_px
+    assert describe_voc_box(box) == f"xmin {xmin}, ymin 2, xmax 195, ymax 9"

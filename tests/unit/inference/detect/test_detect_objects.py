@@ -1,0 +1,213 @@
+"""`reefline detect`, and the library's `detect_objects`, on a bundle of two anchors that was really pushed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from reefline.bundle.manifest import MANIFEST_FILE
+from reefline.cli import app
+from reefline.errors import UsageError
+from reefline.inference.detect.detect_objects import detect_objects
+from reefline.inference.detect.records import DetectRequest
+from tests.factories import encode_image
+from tests.factories_detect import push_small_bundle
+from tests.factories_evaluation import make_image
+
+LABELS = ("кошка", "dog 🐕")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    return push_small_bundle(tmp_path_factory.mktemp("pushed"), LABELS)
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(encode_image(make_image("red", "green"), "PNG"))
+    (folder / "b.jpeg").write_bytes(encode_image(make_image("black", "green")))
+    (folder / "notes.txt").write_text("no image, and not called one")
+    return folder
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, ["detect", *map(str, arguments)])
+
+
+def test_folder_gives_pictures_json_and_lines(bundle, images, tmp_path):
+    out = tmp_path / "made" / "here"
+    result = run("--bundle", bundle, images, "--out", out)
+
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "model_int8.tflite on the CPU, XNNPACK, 2 threads: the bundle holds no compiled model"
+    assert lines[1].startswith(f"{images / 'a.png'}: 1 кошка, 1 dog 🐕 in ")
+    assert lines[2].startswith(f"{images / 'b.jpeg'}: 1 dog 🐕 in ")
+    assert lines[3].startswith("median latency ")
+    assert {path.name for path in out.iterdir()} == {"a.png", "b.jpg", "detections.json"}
+
+
+def test_detections_json_is_the_documented_record(bundle, images, tmp_path):
+    run("--bundle", bundle, images, "--out", tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "detections.json").read_text(encoding="utf-8"))
+
+    first, second = record.pop("images")
+    assert record.pop("median_latency_ms") == pytest.approx((first["latency_ms"] + second["latency_ms"]) / 2, abs=0.01)
+    assert record == {
+        "schema_version": 1,
+        "model": "detector",
+        "version": 1,
+        "device": "cpu",
+        "model_file": "model_int8.tflite",
+        "reason": "the bundle holds no compiled model",
+        "min_score": 0.3,
+        "problems": [],
+    }
+    assert (first["image"], first["size"], first["picture"]) == (str(images / "a.png"), [48, 24], "a.png")
+    assert first["latency_ms"] > 0
+    by_label = {seen["label"]: seen for seen in first["detections"]}
+    assert by_label["кошка"]["box_xyxy_px"] == pytest.approx([0, 0, 24, 24], abs=0.5)
+    assert by_label["dog 🐕"]["box_xyxy_px"] == pytest.approx([24, 0, 48, 24], abs=0.5)
+    assert all(0.9 < seen["score"] <= 1 for seen in first["detections"])
+
+
+def test_json_option_prints_the_file_and_nothing_else(bundle, images, tmp_path):
+    result = run("--bundle", bundle, images, "--out", tmp_path / "out", "--json")
+
+    assert result.stdout == (tmp_path / "out" / "detections.json").read_text(encoding="utf-8")
+
+
+def test_picture_shows_the_boxes(bundle, images, tmp_path):
+    detect_objects(DetectRequest(bundle, (images / "a.png",), tmp_path / "out"))
+
+    with Image.open(tmp_path / "out" / "a.png") as picture:
+        drawn = np.asarray(picture)
+    assert drawn.shape == (24, 48, 3)
+    assert (drawn[-1] != make_image("red", "green")[-1]).any(axis=1).all()
+
+
+def test_low_scores_are_left_out(bundle, tmp_path):
+    # Both halves are seen: one as surely as can be, one at half the brightness.
+    pixels = make_image("red", "green")
+    pixels[:, 24:] //= 2
+    (tmp_path / "a.png").write_bytes(encode_image(pixels, "PNG"))
+    counts = [
+        len(detect_objects(DetectRequest(bundle, (tmp_path / "a.png",), tmp_path / "out", score)).images[0].objects)
+        for score in (0.3, 0.7)
+    ]
+
+    assert counts == [2, 1]
+
+
+def test_exif_orientation_is_applied(bundle, tmp_path):
+    # Stored upside down: the red half is at the right until the orientation is applied.
+    (tmp_path / "a.jpg").write_bytes(encode_image(make_image("green", "red"), orientation=3))
+    (result,) = detect_objects(DetectRequest(bundle, (tmp_path / "a.jpg",), tmp_path / "out")).images
+
+    by_label = {seen.label: seen.box_xyxy_px for seen in result.objects}
+    assert by_label["кошка"].x_min == pytest.approx(0, abs=0.5)
+    with Image.open(tmp_path / "out" / "a.jpg") as picture:
+        assert picture.getexif().get(0x0112) is None
+
+
+def test_what_is_no_image_does_not_stop_the_others(bundle, images, tmp_path):
+    (images / "b0.jpg").write_text("no image")
+    (images / "empty.png").touch()
+    (tmp_path / "no images").mkdir()
+    result = run(
+        "--bundle", bundle, images, tmp_path / "gone.jpg", tmp_path / "no images", "--out", tmp_path / "out"
+    )  # fmt: skip
+
+    assert result.exit_code == 2
+    problems = [
+        f"{tmp_path / 'gone.jpg'}: no such file or folder",
+        f"{tmp_path / 'no images'}: no image found in this folder",
+        f"{images / 'b0.jpg'}: not a readable JPEG",
+        f"{images / 'empty.png'}: the file is empty",
+    ]
+    for problem in problems:
+        assert f"error: {problem}" in result.stderr
+    record = json.loads((tmp_path / "out" / "detections.json").read_text(encoding="utf-8"))
+    assert [Path(image["image"]).name for image in record["images"]] == ["a.png", "b.jpeg"]
+    assert len(record["problems"]) == 4
+
+
+def test_no_image_at_all(bundle, tmp_path):
+    result = run("--bundle", bundle, tmp_path / "gone.jpg", "--out", tmp_path / "out")
+
+    assert result.exit_code == 2
+    assert "no image was seen" in result.stdout
+    assert json.loads((tmp_path / "out" / "detections.json").read_text())["median_latency_ms"] is None
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(
+            lambda b: (b / "labels.txt").unlink(), "labels.txt: missing, the manifest lists it", id="no-labels"
+        ),
+        pytest.param(lambda b: (b / "model_int8.tflite").write_bytes(b"x"), "1 bytes found", id="damaged-model"),
+        pytest.param(lambda b: (b / MANIFEST_FILE).unlink(), "manifest.json: missing or damaged", id="no-bundle"),
+    ],
+)
+def test_damaged_bundle(tmp_path, images, damage, message):
+    bundle = push_small_bundle(tmp_path)
+    damage(bundle)
+    result = run("--bundle", bundle, images, "--out", tmp_path / "out")
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_that_are_not_the_models(tmp_path, images):
+    bundle = push_small_bundle(tmp_path, ("cat", "dog", "fish"))
+    result = run("--bundle", bundle, images, "--out", tmp_path / "out")
+
+    assert result.exit_code == 2
+    assert "2 classes in model_int8.tflite, 3 lines in labels.txt" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["--min-score", "1.5"], "--min-score 1.5: a number from 0 to 1 expected", id="score"),
+        pytest.param(["--min-score", "nan"], "--min-score nan: a number from 0 to 1 expected", id="score-nan"),
+        pytest.param(["--device", "gpu"], "--device gpu: one of auto, cpu, edgetpu expected", id="device"),
+        pytest.param(
+            ["--device", "edgetpu"], "--device edgetpu: the bundle holds no compiled model", id="not-compiled"
+        ),
+    ],
+)
+def test_what_cannot_be_asked_for(bundle, images, tmp_path, arguments, message):
+    result = run("--bundle", bundle, images, "--out", tmp_path / "out", *arguments)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_out_is_a_file(bundle, images, tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(UsageError, match="out: cannot be written to"):
+        detect_objects(DetectRequest(bundle, (images,), tmp_path / "out"))
+
+
+def test_picture_never_replaces_its_image(bundle, images):
+    before = (images / "a.png").read_bytes()
+    with pytest.raises(UsageError, match=r"a\.png would replace the image itself"):
+        detect_objects(DetectRequest(bundle, (images / "a.png",), images))
+    assert (images / "a.png").read_bytes() == before
+
+
+def test_float_bundle(tmp_path, images):
+    report = detect_objects(DetectRequest(push_small_bundle(tmp_path, quantized=False), (images,), tmp_path / "out"))
+
+    assert report.runtime.model_file == "model_float.tflite"
+    assert [len(image.objects) for image in report.images] == [2, 1]

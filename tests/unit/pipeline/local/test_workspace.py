@@ -1,0 +1,122 @@
+"""pipeline/local/workspace.py: places, lock, symlinks and run folders."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.local.workspace import (
+    Workspace,
+    hold_lock,
+    is_out_of_space,
+    make_run_folder,
+    open_workspace,
+    place_by_content,
+    point_latest_at,
+    point_source_at,
+)
+from reefline.errors import WorkspaceError
+
+NOON = datetime.datetime(2026, 1, 2, 12, 0, 0)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return open_workspace(tmp_path / "a" / "workspace")
+
+
+def test_a_workspace_is_made_with_its_parents_and_is_absolute(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    workspace = open_workspace(Path("deep/er"))
+    assert workspace.root == tmp_path / "deep" / "er"
+    assert workspace.reports.is_dir()
+
+
+def test_a_file_is_no_workspace(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorkspaceError, match=r"no workspace can be made here \(.*name another with --workspace"):
+        open_workspace(tmp_path / "file")
+
+
+def test_a_second_holder_is_told_the_first_ones_process(workspace: Workspace) -> None:
+    code = (
+        "import sys; from pathlib import Path; from pipeline.local.workspace import *\n"
+        "with hold_lock(Workspace(Path(sys.argv[1]))): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(workspace.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with (
+            pytest.raises(WorkspaceError, match=rf"in use by another run \(process {holder.pid}\)"),
+            hold_lock(workspace),
+        ):
+            pass
+        holder.communicate()
+    with hold_lock(workspace):
+        assert (workspace.root / ".lock").read_text() == str(os.getpid())
+
+
+def test_source_leads_to_the_data_and_can_be_moved(workspace: Workspace, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        point_source_at(workspace, tmp_path / name)
+        assert workspace.source.resolve() == (tmp_path / name).resolve()
+    assert sorted(p.name for p in workspace.root.iterdir()) == ["reports", "source"]
+
+
+def test_latest_is_relative_so_that_a_workspace_can_be_moved(workspace: Workspace) -> None:
+    folder = make_run_folder(workspace, NOON)
+    point_latest_at(workspace, folder)
+    assert (workspace.reports / "latest").readlink() == Path(folder.name)
+
+
+def test_two_runs_of_one_second_have_two_folders(workspace: Workspace) -> None:
+    names = [make_run_folder(workspace, NOON).name for _ in range(3)]
+    assert names == ["20260102T120000", "20260102T120000-2", "20260102T120000-3"]
+
+
+def test_run_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("")
+    with pytest.raises(WorkspaceError, match=r"20260102T120000: cannot be made"):
+        make_run_folder(Workspace(tmp_path), NOON)
+
+
+def test_a_file_is_placed_by_its_content(workspace: Workspace, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.pbtxt"
+    schema.write_text("one")
+    first = place_by_content(workspace, schema)
+    assert place_by_content(workspace, schema) == first
+    schema.write_text("two")
+    second = place_by_content(workspace, schema)
+    assert (first.read_text(), second.read_text()) == ("one", "two")
+    assert first.suffix == ".pbtxt"
+
+
+def _chained(cause: Exception) -> Exception:
+    error = RuntimeError("outer")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(OSError(errno.ENOSPC, "No space left on device"), True, id="errno"),
+        pytest.param(OSError(errno.EDQUOT, "quota"), True, id="quota"),
+        pytest.param(_chained(OSError(errno.ENOSPC, "x")), True, id="cause"),
+        pytest.param(RuntimeError("database or disk is full"), True, id="sqlite"),
+        pytest.param(RuntimeError("Traceback ...\nOSError: [Errno 28] No space left on device"), True, id="beam"),
+        pytest.param(OSError(errno.EACCES, "Permission denied"), False, id="permission"),
+        pytest.param(ValueError("space"), False, id="other"),
+    ],
+)
+def test_out_of_space_in_errno_and_in_words(error: Exception, expected: bool) -> None:
+    assert is_out_of_space(error) is expected

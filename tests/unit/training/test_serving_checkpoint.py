@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reefline.bundle.store import push_bundle, rollback
+from reefline.errors import BundleError, CheckpointError
+from reefline.evaluation.gate import EvaluationReport
+from reefline.training.serving_checkpoint import ServingCheckpoint, find_serving_checkpoint
+from tests.factories_evaluation import make_facts, make_scores, write_candidate
+
+
+def push(tmp_path: Path, content: bytes, checkpoint: str, *, judged: int = 0) -> Path:
+    """Push a bundle and return the folder of the model's bundles."""
+    report = EvaluationReport(make_scores(baseline_version=judged), ())
+    facts = make_facts(checkpoint=checkpoint, evaluation=report)
+    push_bundle(write_candidate(tmp_path / "candidate", content), facts, tmp_path / "serving")
+    return tmp_path / "serving" / "detector"
+
+
+def test_nothing_serves_before_the_first_push(tmp_path: Path) -> None:
+    assert find_serving_checkpoint(tmp_path / "serving" / "detector") is None
+
+
+def test_the_manifest_of_what_serves_names_the_checkpoint(tmp_path: Path) -> None:
+    push(tmp_path, b"one", "/runs/3/best/ckpt-10")
+    home = push(tmp_path, b"two", "/runs/9/best/ckpt-20", judged=1)
+    found = find_serving_checkpoint(home)
+    assert found == ServingCheckpoint("/runs/9/best/ckpt-20", home / "2" / "manifest.json")
+    assert found.model_run == Path("/runs/9")
+
+
+def test_after_a_rollback_the_older_checkpoint_is_meant(tmp_path: Path) -> None:
+    push(tmp_path, b"one", "/runs/3/best/ckpt-10")
+    home = push(tmp_path, b"two", "/runs/9/best/ckpt-20", judged=1)
+    rollback(tmp_path / "serving", "detector")
+    found = find_serving_checkpoint(home)
+    assert found is not None
+    assert found.prefix == "/runs/3/best/ckpt-10"
+
+
+def test_a_manifest_without_a_checkpoint(tmp_path: Path) -> None:
+    home = push(tmp_path, b"one", "")
+    with pytest.raises(CheckpointError, match=r"1/manifest.json does not say which checkpoint .*warm_start to false"):
+        find_serving_checkpoint(home)
+
+
+def test_a_damaged_current(tmp_path: Path) -> None:
+    home = push(tmp_path, b"one", "/runs/3/best/ckpt-10")
+    (home / "CURRENT").write_text("the newest")
+    with pytest.raises(BundleError, match="'the newest' found, a version expected"):
+        find_serving_checkpoint(home)
+
+
+def test_a_checkpoint_that_is_gone_says_so(tmp_path: Path) -> None:
+    gone = ServingCheckpoint(str(tmp_path / "best" / "ckpt-3"), tmp_path / "1" / "manifest.json")
+    with pytest.raises(CheckpointError, match=r"1/manifest.json names the checkpoint .*ckpt-3, which is not there any"):
+        gone.check()
+
+
+def test_a_checkpoint_that_is_there_passes(tmp_path: Path) -> None:
+    (tmp_path / "ckpt-3.index").write_bytes(b"index")
+    ServingCheckpoint(str(tmp_path / "ckpt-3"), tmp_path / "manifest.json").check()

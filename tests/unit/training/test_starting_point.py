@@ -1,0 +1,218 @@
+"""Checkpoints to start from: paths, folders, archives, and a real server on the loopback."""
+
+import hashlib
+import resource
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reefline.errors import CheckpointError
+from reefline.settings import CheckpointType, FineTuneCheckpoint, TrainerSettings
+from reefline.training.starting_point import StartingPoint, choose_start, resolve_checkpoint
+from tests.web_server import Site, serve
+
+
+@pytest.fixture
+def zoo_folder(tmp_path: Path) -> Path:
+    checkpoint = tmp_path / "zoo" / "ssd_something" / "checkpoint"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "ckpt-0.index").write_bytes(b"index")
+    (checkpoint / "ckpt-0.data-00000-of-00001").write_bytes(b"data")
+    return tmp_path / "zoo"
+
+
+@pytest.fixture
+def archive(zoo_folder: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "served" / "ssd_something.tar.gz"
+    path.parent.mkdir()
+    with tarfile.open(path, "w:gz") as file:
+        file.add(zoo_folder / "ssd_something", "ssd_something")
+    return path
+
+
+@pytest.fixture
+def site(archive: Path) -> Iterator[Site]:
+    with serve(Site(archive.read_bytes(), etag='"v1"')) as served:
+        yield served
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def resolve(source: object, tmp_path: Path, digest: str | None = None) -> str:
+    return resolve_checkpoint(FineTuneCheckpoint(source=str(source), sha256=digest), tmp_path / "cache")
+
+
+def test_prefix_is_taken_as_it_is(zoo_folder: Path, tmp_path: Path) -> None:
+    prefix = zoo_folder / "ssd_something" / "checkpoint" / "ckpt-0"
+    assert resolve(prefix, tmp_path) == str(prefix)
+
+
+def test_folder_of_the_zoo_holds_its_checkpoint(zoo_folder: Path, tmp_path: Path) -> None:
+    assert resolve(zoo_folder, tmp_path).endswith("checkpoint/ckpt-0")
+
+
+def test_archive_is_unpacked_once(archive: Path, tmp_path: Path) -> None:
+    prefix = resolve(archive, tmp_path, sha256(archive))
+    assert Path(f"{prefix}.index").read_bytes() == b"index"
+    stamp = Path(f"{prefix}.index").stat().st_mtime_ns
+    assert resolve(archive, tmp_path) == prefix
+    assert Path(f"{prefix}.index").stat().st_mtime_ns == stamp
+
+
+def test_url_is_downloaded_and_kept(site: Site, archive: Path, tmp_path: Path) -> None:
+    prefix = resolve(site.url, tmp_path, sha256(archive))
+    assert Path(f"{prefix}.data-00000-of-00001").read_bytes() == b"data"
+    assert resolve(site.url, tmp_path, sha256(archive)) == prefix
+    assert len(site.requests) == 1
+
+
+def test_a_cut_download_goes_on(site: Site, archive: Path, tmp_path: Path) -> None:
+    site.cuts = [50]
+    assert resolve(site.url, tmp_path, sha256(archive)).endswith("ckpt-0")
+    assert site.asked_ranges == [None, "bytes=50-"]
+
+
+def test_wrong_hash_leaves_nothing_behind(site: Site, archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        CheckpointError, match=rf"^trainer\.fine_tune_checkpoint: .* has sha256 {sha256(archive)}, expected"
+    ):
+        resolve(site.url, tmp_path, "0" * 64)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_missing_url_leaves_nothing_behind(site: Site, tmp_path: Path) -> None:
+    site.statuses = [404]
+    with pytest.raises(CheckpointError, match=r"cannot be downloaded: .*404"):
+        resolve(site.url, tmp_path, "0" * 64)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_file_url_needs_no_hash(archive: Path, tmp_path: Path) -> None:
+    assert resolve(archive.as_uri(), tmp_path).endswith("ckpt-0")
+
+
+def test_file_url_is_checked_where_it_has_a_hash(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=f"has sha256 {sha256(archive)}, expected 0000"):
+        resolve(archive.as_uri(), tmp_path, "0" * 64)
+
+
+def test_file_url_means_a_path(zoo_folder: Path, tmp_path: Path) -> None:
+    spaced = tmp_path / "with space"
+    zoo_folder.rename(spaced)
+    assert "%20" in spaced.as_uri()
+    assert resolve(spaced.as_uri(), tmp_path).endswith("with space/ssd_something/checkpoint/ckpt-0")
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        pytest.param("s3://bucket/a.tar.gz", "s3:// cannot be read; give a path or a file://", id="scheme"),
+        pytest.param("http://host/a.tar.gz", "a checkpoint from a URL needs its sha256", id="no-hash"),
+    ],
+)
+def test_settings_refuse_what_cannot_be_fetched_safely(source: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        FineTuneCheckpoint(source=source)
+
+
+def test_missing_path(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nothing.tar.gz does not exist; expected"):
+        resolve(tmp_path / "nothing.tar.gz", tmp_path)
+
+
+def test_archive_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "notes.tar.gz").write_text("not an archive")
+    with pytest.raises(CheckpointError, match=r"notes.tar.gz is not a readable tar archive"):
+        resolve(tmp_path / "notes.tar.gz", tmp_path)
+    assert not any((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.parametrize("cut", [pytest.param(-20, id="end-missing"), pytest.param(30, id="start-only")])
+def test_archive_that_is_cut(archive: Path, tmp_path: Path, cut: int) -> None:
+    archive.write_bytes(archive.read_bytes()[:cut])
+    with pytest.raises(CheckpointError, match=r"ssd_something.tar.gz is not a readable tar archive"):
+        resolve(archive, tmp_path)
+    assert not any((tmp_path / "cache").iterdir())
+
+
+def test_a_full_disk_is_not_taken_for_a_bad_archive(zoo_folder: Path, tmp_path: Path) -> None:
+    (zoo_folder / "ssd_something" / "checkpoint" / "ckpt-0.data-00000-of-00001").write_bytes(bytes(1_000_000))
+    path = tmp_path / "large.tar.gz"
+    with tarfile.open(path, "w:gz") as file:
+        file.add(zoo_folder / "ssd_something", "ssd_something")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"large.tar.gz cannot be unpacked \(File too large\); free .*cache"):
+            resolve(path, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not any((tmp_path / "cache").iterdir())
+
+
+def test_folder_without_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        resolve(tmp_path / "empty", tmp_path)
+
+
+def test_folder_with_several_checkpoints_asks_which(tmp_path: Path) -> None:
+    (tmp_path / "two").mkdir()
+    for name in ("ckpt-1", "ckpt-2"):
+        (tmp_path / "two" / f"{name}.index").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="name one: ckpt-1, ckpt-2"):
+        resolve(tmp_path / "two", tmp_path)
+
+
+def test_archive_that_reaches_outside_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "evil.txt").write_text("x")
+    path = tmp_path / "evil.tar.gz"
+    with tarfile.open(path, "w:gz") as file:
+        file.add(tmp_path / "evil.txt", "../../outside.txt")
+    with pytest.raises(CheckpointError, match="outside"):
+        resolve(path, tmp_path)
+    assert not (tmp_path.parent / "outside.txt").exists()
+
+
+def settings(**changes: object) -> TrainerSettings:
+    return TrainerSettings.model_validate({"model": "ssd_mobilenet_v2_tiny", **changes})
+
+
+def test_without_wishes_training_starts_anew(tmp_path: Path) -> None:
+    assert choose_start(settings(), "", tmp_path) == StartingPoint(None)
+
+
+def test_a_fine_tune_checkpoint_keeps_its_type(zoo_folder: Path, tmp_path: Path) -> None:
+    wish = {"source": str(zoo_folder), "type": "classification"}
+    start = choose_start(settings(fine_tune_checkpoint=wish), "", tmp_path)
+    assert start.prefix is not None
+    assert start.prefix.endswith("checkpoint/ckpt-0")
+    assert (start.type, start.note) == (CheckpointType.CLASSIFICATION, "")
+
+
+def test_the_model_that_serves_comes_first(zoo_folder: Path, tmp_path: Path) -> None:
+    prefix = str(zoo_folder / "ssd_something" / "checkpoint" / "ckpt-0")
+    wish = {"source": str(tmp_path / "nowhere"), "type": "classification"}
+    start = choose_start(settings(warm_start=True, fine_tune_checkpoint=wish), prefix, tmp_path)
+    assert start == StartingPoint(prefix, CheckpointType.DETECTION, "warm start from the model that serves")
+
+
+def test_a_first_warm_start_says_that_it_has_new_weights(tmp_path: Path) -> None:
+    start = choose_start(settings(warm_start=True), "", tmp_path)
+    assert start.prefix is None
+    assert start.note.endswith("no earlier model to start from, so training starts from new weights")
+
+
+def test_a_first_warm_start_takes_the_fine_tune_checkpoint(zoo_folder: Path, tmp_path: Path) -> None:
+    start = choose_start(settings(warm_start=True, fine_tune_checkpoint={"source": str(zoo_folder)}), "", tmp_path)
+    assert start.prefix is not None
+    assert start.note.endswith("so training starts from trainer.fine_tune_checkpoint")
+
+
+def test_a_serving_model_without_its_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"/gone/ckpt-3, the checkpoint .* is not there any more; restore it, or"):
+        choose_start(settings(warm_start=True), "/gone/ckpt-3", tmp_path)
