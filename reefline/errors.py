@@ -11,7 +11,8 @@ ReeflineError                 exit code 1
     ├── TrainingDivergedError a loss that is NaN or infinite
     ├── OutOfMemoryError      a batch or an input that the device has no room for
     ├── WorkspaceError        a workspace that is in use or cannot be written
-    └── BundleError           a bundle that is missing, damaged or incomplete
+    ├── BundleError           a bundle that is missing, damaged or incomplete
+    └── RecordError           a JSON file of Reefline's own that is missing or damaged
 """
 
 from __future__ import annotations
@@ -77,3 +78,7 @@ class WorkspaceError(UserError):
 
 class BundleError(UserError):
     """A bundle that is missing, damaged or incomplete."""
+
+
+class RecordError(UserError):
+    """A JSON file of Reefline's own that is missing or damaged."""

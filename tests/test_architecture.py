@@ -23,7 +23,8 @@ LONG_ON_PURPOSE = {"create_pipeline"}
 # The rooms of the library: a room imports from floors below its own, the lowest comes first.
 FLOORS = (
     ("errors", "findings", "settings"),
-    ("system", "structures", "images", "tflite"),
+    ("system", "images"),
+    ("structures", "tflite"),
     ("formats", "edgetpu", "evaluation"),
     ("od_api", "data", "bundle"),
     ("config", "training", "inference"),

@@ -47,7 +47,8 @@ def test_a_given_label_map_and_limits_reach_the_worker(tmp_path: Path) -> None:
 
 
 def test_a_worker_imports_nothing_heavy() -> None:
-    code = "import sys, reefline.data.parallel_inspection; print(sorted({'tensorflow', 'apache_beam', 'pydantic'} & set(sys.modules)))"
+    heavy = "{'tensorflow', 'apache_beam', 'pydantic'}"
+    code = f"import sys, reefline.data.parallel_inspection; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], cwd=REPO_DIR, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

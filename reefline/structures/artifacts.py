@@ -1,0 +1,159 @@
+"""The folders that components hand to each other: one class per artifact, which names every file in it.
+
+A component gets an artifact's URI and wraps it here; nobody else spells a file's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ArtifactFolder:
+    """An artifact's folder."""
+
+    root: Path
+
+
+class ExamplesFolder(ArtifactFolder):
+    """VocExampleGen's examples: one folder of gzip TFRecords per split."""
+
+    def split(self, name: str) -> Path:
+        """Return the folder of a split, as TFX names it."""
+        return self.root / f"Split-{name}"
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """Return the TFRecord files of a split, sorted."""
+        return tuple(sorted(self.split(split).iterdir()))
+
+
+class LabelMapFolder(ArtifactFolder):
+    """VocExampleGen's label map."""
+
+    @property
+    def label_map(self) -> Path:
+        """A StringIntLabelMap text file."""
+        return self.root / "label_map.pbtxt"
+
+
+class IngestionFolder(ArtifactFolder):
+    """VocExampleGen's report."""
+
+    @property
+    def report(self) -> Path:
+        """An IngestionReport."""
+        return self.root / "report.json"
+
+    @property
+    def records(self) -> Path:
+        """One ImageRecord per line."""
+        return self.root / "records.jsonl"
+
+
+class FindingsFolder(ArtifactFolder):
+    """AnnotationValidator's findings."""
+
+    @property
+    def validation(self) -> Path:
+        """A ValidationReport."""
+        return self.root / "validation.json"
+
+
+class PreflightFolder(ArtifactFolder):
+    """EdgeTpuPreflight's answer."""
+
+    @property
+    def preflight(self) -> Path:
+        """A Preflight."""
+        return self.root / "preflight.json"
+
+
+class ModelRunFolder(ArtifactFolder):
+    """Trainer's run; several workers share it."""
+
+    @property
+    def pipeline_config(self) -> Path:
+        """The OD API's pipeline.config of this training."""
+        return self.root / "pipeline.config"
+
+    @property
+    def job(self) -> Path:
+        """A TrainingJob."""
+        return self.root / "job.json"
+
+    @property
+    def state(self) -> Path:
+        """A TrainingState: what an interrupted training resumes from."""
+        return self.root / "state.json"
+
+    @property
+    def report(self) -> Path:
+        """A TrainingReport; it is written last, so where it exists the training is finished."""
+        return self.root / "training.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The newest checkpoints."""
+        return self.root / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the highest COCO mAP."""
+        return self.root / "best"
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard's event files."""
+        return self.root / "logs"
+
+
+class ModelFolder(ArtifactFolder):
+    """EdgeTpuExporter's model."""
+
+    @property
+    def saved_model(self) -> Path:
+        """The OD API's SavedModel in "image_tensor" form."""
+        return self.root / "saved_model"
+
+    @property
+    def bundle(self) -> Path:
+        """The files of a bundle before it is pushed; `reefline.bundle.layout` names them."""
+        return self.root / "bundle"
+
+    @property
+    def placement(self) -> Path:
+        """Where each operator of the shipped model runs, and why."""
+        return self.root / "placement.json"
+
+    @property
+    def fine_tuned(self) -> Path:
+        """The checkpoint of quantization-aware fine-tuning, where there was any."""
+        return self.root / "fine_tuned"
+
+
+class BaselineFolder(ArtifactFolder):
+    """ServingBundle's copy of what serves; empty where nothing does."""
+
+    @property
+    def bundle(self) -> Path:
+        """The serving bundle."""
+        return self.root / "bundle"
+
+
+class ScoresFolder(ArtifactFolder):
+    """ModelScorer's scores."""
+
+    @property
+    def scores(self) -> Path:
+        """A Scores record."""
+        return self.root / "scores.json"
+
+
+class EvaluationFolder(ArtifactFolder):
+    """Evaluator's answer."""
+
+    @property
+    def evaluation(self) -> Path:
+        """An EvaluationReport."""
+        return self.root / "evaluation.json"
