@@ -194,6 +194,8 @@ def test_nothing_is_left_for_later() -> None:
         pytest.param(["-m", "reefline", "analyze", "--help"], id="analyze"),
         pytest.param(["-m", "reefline", "parse-log", "--help"], id="parse-log"),
         pytest.param(["-m", "reefline", "compile", "--help"], id="compile"),
+        pytest.param(["-m", "reefline", "train-worker", "--help"], id="train-worker"),
+        pytest.param(["-m", "reefline", "rollback", "--help"], id="rollback"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:

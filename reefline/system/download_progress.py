@@ -30,7 +30,7 @@ class DownloadProgress(ProgressBar):
             self.say(f"done, {format_bytes(self._bytes)}")
 
     def begin(self, start_bytes: int, total_bytes: int | None) -> None:
-        """Report a response that starts at byte `start_bytes`; `total_bytes` is None where it does not state its size."""
+        """Report a response that starts at `start_bytes`; `total_bytes` is None if it does not state its size."""
         self._bytes = self._first_bytes = start_bytes
         self._total_bytes = total_bytes
         self._started_s = time.monotonic()

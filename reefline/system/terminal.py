@@ -1,4 +1,4 @@
-"""Everything that is printed: lines, errors, JSON, progress bars. Text from data, files or configs cannot move the cursor.
+"""Everything that is printed: lines, errors, JSON, progress bars. No text from data or configs moves the cursor.
 
 Nothing else in Reefline writes to standard output or standard error.
 """
@@ -66,7 +66,7 @@ def format_duration(seconds: float) -> str:
 
 
 class ProgressBar:
-    """A progress bar with a text on a terminal, a plain line from time to time elsewhere; use it as a context manager."""
+    """A progress bar with a text on a terminal, plain lines elsewhere; use it as a context manager."""
 
     def __init__(
         self, stream: TextIO | None = None, *, plain_line_every_s: float, waiting: str = "", quiet: bool = False
