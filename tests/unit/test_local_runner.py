@@ -11,6 +11,7 @@ import pytest
 
 import local_runner
 from pipeline.local import run
+from pipeline.local.stop import Terminated
 from pipeline.local.workspace import Workspace, hold_lock, open_workspace
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
@@ -88,8 +89,16 @@ def test_a_workspace_that_is_a_file(tmp_path: Path, capsys) -> None:
 
 
 def test_unknown_option() -> None:
-    with pytest.raises(SystemExit, match="2"):
-        local_runner.main(["--dta", "x"])
+    assert local_runner.main(["--dta", "x"]) == 2
+
+
+def test_options_are_not_abbreviated() -> None:
+    assert local_runner.main(["--dat", "x"]) == 2
+
+
+def test_help_tells_the_exit_codes(capsys) -> None:
+    assert local_runner.main(["--help"]) == 0
+    assert "3 refused by the gate" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(
@@ -97,8 +106,8 @@ def test_unknown_option() -> None:
     [
         pytest.param(OSError(errno.ENOSPC, "x"), 2, "ws: no space left on the device; free some", id="no-space"),
         pytest.param(KeyboardInterrupt(), 130, "stopped by Ctrl-C", id="ctrl-c"),
-        pytest.param(run.Terminated(), 143, "stopped by SIGTERM", id="sigterm"),
-        pytest.param(ValueError("odd\nmore"), 1, "unexpected ValueError: odd (the traceback is in", id="unexpected"),
+        pytest.param(Terminated(), 143, "stopped by SIGTERM", id="sigterm"),
+        pytest.param(ValueError("odd\nmore"), 1, "unexpected ValueError: odd (traceback: ", id="unexpected"),
         pytest.param(DataError("one", "two"), 2, "error: one\nerror: two", id="one-line-for-each-problem"),
     ],
 )
