@@ -155,6 +155,15 @@ def test_no_catch_all_module_and_no_stop_in_the_library(path: Path) -> None:
         assert not {"sys.exit", "exit", "quit", "os._exit"} & set(calls)
 
 
+@pytest.mark.parametrize("path", _library(), ids=_name)
+def test_only_the_terminal_prints(path: Path) -> None:
+    """It escapes control characters, so that no text from data or configs moves the cursor."""
+    if path == REPO_DIR / "reefline" / "system" / "terminal.py":
+        return
+    calls = {ast.unparse(n.func) for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)}
+    assert not calls & {"print", "typer.echo", "click.echo", "sys.stdout.write", "sys.stderr.write"}
+
+
 @pytest.mark.parametrize("path", _sources("components"), ids=_name)
 def test_component_functions_keep_their_annotations(path: Path) -> None:
     """TFX's @component reads annotations; as strings (PEP 563) it cannot."""

@@ -77,5 +77,5 @@ def _explain(error: BaseException, run_folder: Path) -> tuple[int, tuple[str, ..
 def _show_paths(problem: str, shown_as: Mapping[Path, str]) -> str:
     """Replace paths in a message: components see the data folder under a name that is the same for all data."""
     for path, shown in shown_as.items():
-        problem = re.sub(rf"{re.escape(str(path))}(?![\w-])", lambda _, shown=shown: shown, problem)
+        problem = shown.join(re.split(rf"{re.escape(str(path))}(?![\w-])", problem))
     return problem
