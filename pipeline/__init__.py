@@ -1,1 +1,1 @@
-"""Wiring: configuration and the TFX pipeline."""
+"""The TFX pipeline and what runs it."""

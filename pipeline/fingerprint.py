@@ -1,4 +1,4 @@
-"""What a component's code is, as one hash: its sources and all it imports from this repository."""
+"""A hash of a component's code: its sources and everything they import from this repository."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 REPO_DIR = Path(__file__).resolve().parents[1]
 _PACKAGES = ("components", "pipeline", "reefline")
 
-# Where a library's behaviour is part of a component's result, its version is part of the component's code.
+# Libraries that affect a component's result: their versions are part of its code.
 _DISTRIBUTIONS = {
     "PIL": ("pillow",),
     "ai_edge_litert": ("ai-edge-litert",),
@@ -27,11 +27,11 @@ _DISTRIBUTIONS = {
 def code_fingerprint(
     module: str, *, files: Sequence[Path] = (), tools: Sequence[str] = (), repo_dir: Path = REPO_DIR
 ) -> str:
-    """Return the sha256 over the sources that `module` reaches by import, imports inside functions included.
+    """Return the sha256 over the sources that `module` reaches by import, including imports inside functions.
 
-    `module` is a dotted name; a package stands for all of its modules. `files` are data that belong to the code, such
-    as a model's template; `tools` stand for programs that it runs. Sources are read, nothing is imported. The result
-    depends on names and contents, not on where the repository lies, nor on times.
+    `module` is a dotted name; a package stands for all its modules. `files` are data that belong to the code, such as a
+    model's template; `tools` identify the programs that it runs. Sources are read, not imported. The result depends on
+    names and contents, not on the repository's path or on times.
 
     Raises:
         ModuleNotFoundError: `module` is not in the repository.
@@ -49,13 +49,8 @@ def code_fingerprint(
     return digest.hexdigest()
 
 
-def reachable_modules(module: str, repo_dir: Path = REPO_DIR) -> tuple[str, ...]:
-    """Return the dotted names of the repository's modules that `module` reaches by import, itself included, sorted."""
-    return tuple(sorted(_collect(module, repo_dir)[0]))
-
-
 def _collect(module: str, repo_dir: Path) -> tuple[dict[str, bytes], set[str]]:
-    """Return source by module name, and the top-level names of everything else that is imported."""
+    """Return the sources by module name, and the top-level names of all other imports."""
     sources: dict[str, bytes] = {}
     libraries: set[str] = set()
     waiting = [*_with_packages(module), *_submodules(module, repo_dir)]
@@ -75,18 +70,18 @@ def _collect(module: str, repo_dir: Path) -> tuple[dict[str, bytes], set[str]]:
 
 
 def _is_driver(module: str) -> bool:
-    """A component's driver only resolves exec properties, and what it resolves is in the cache key by itself."""
+    """Return whether a module is a driver: it resolves exec properties, which are in the cache key anyway."""
     return module.startswith("components.") and module.endswith(".driver")
 
 
 def _with_packages(module: str) -> list[str]:
-    """Return a, a.b and a.b.c for a.b.c: importing the last runs them all."""
+    """Return a, a.b and a.b.c for a.b.c: importing the last one runs them all."""
     parts = module.split(".")
     return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
 
 
 def _locate(module: str, repo_dir: Path) -> Path | None:
-    """Return the file of a module of the repository; None where it is none (a function, or another package's)."""
+    """Return the file of a module of the repository; None for anything else, such as a function."""
     if module.partition(".")[0] not in _PACKAGES:
         return None
     base = repo_dir.joinpath(*module.split("."))

@@ -1,4 +1,4 @@
-"""The pipeline: which component gets what from which."""
+"""The pipeline: which component gets which inputs."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from reefline.edgetpu.compiler.identity import identify_compiler
 from reefline.od_api.model_config import TEMPLATE_DIR
 from reefline.settings import EdgeTpuTarget, GateSettings
 
-# One name for all configs: it is part of every cache key, and two models of a workspace share their data.
+# One name for all configs: it is part of every cache key, and the models in a workspace share their data.
 PIPELINE_NAME = "reefline"
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a run reads and writes: local paths here, or whatever URIs another orchestrator uses."""
+    """Where a run reads and writes: local paths, or the URIs of another orchestrator."""
 
     data_dir: str
     hash_memory: str
@@ -45,7 +45,7 @@ class Places:
 
 
 def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
-    """Return the pipeline of a config; each component gets its own section, so that only what changed is redone."""
+    """Return the pipeline of a config; each component gets only its own section, so that a change redoes little."""
     example_gen = VocExampleGen(
         data_dir=places.data_dir,
         settings=config.data.to_json(),
@@ -55,7 +55,7 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
     examples, label_map = example_gen.outputs["examples"], example_gen.outputs["label_map"]
     statistics_gen = StatisticsGen(examples=examples)
     schema_gen = ImportSchemaGen(schema_file=places.schema_file)
-    # Order alone: TFX runs what is independent in no particular order, and runs should read alike.
+    # Only for the order: TFX runs independent nodes in any order, and the output of runs should look alike.
     schema_gen.add_upstream_node(statistics_gen)
     example_validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
@@ -76,9 +76,9 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
         code=code_fingerprint("components.trainer", files=[template]),
         warm_start_from=str(Path(places.serving) / config.model_name) if config.trainer.warm_start else "",
     )
-    # Order alone: training waits for the verdicts on the data and the model, yet a changed threshold retrains nothing.
+    # Only for the order: training waits for the checks of data and model, but a changed threshold retrains nothing.
     trainer.add_upstream_node(annotation_validator)
-    # Another compiler, or the first, has to redo what it has a say in.
+    # A new compiler redoes what depends on it.
     compiler = identify_compiler(config.exporter.compiler)
     preflights = _create_preflights(config, label_map, template, compiler)
     for preflight in preflights:
@@ -147,7 +147,7 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
 
 
 def _create_preflights(config: PipelineConfig, label_map: BaseChannel, template: Path, compiler: str) -> list[BaseNode]:
-    """Return the preflight of a model that has to fit the Edge TPU, and nothing for one that never has to."""
+    """Return the preflight, or nothing for a model that is never compiled for the Edge TPU."""
     if config.edgetpu is EdgeTpuTarget.NEVER:
         return []
     gate = GateSettings(min_edgetpu_ops=config.gate.min_edgetpu_ops, edgetpu_compiled=config.gate.edgetpu_compiled)

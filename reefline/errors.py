@@ -1,18 +1,18 @@
 """Every error that Reefline raises on purpose.
 
 ReeflineError                 exit code 1
-└── UserError                 exit code 2: something the user can mend; one message per problem
+└── UserError                 exit code 2: something the user can fix; one message per problem
     ├── UsageError            the command line
     ├── ConfigError           the YAML, a --set, a pipeline.config, a label map
     ├── DataError             images, annotations, splits; carries the findings
-    ├── PreflightError        a model that does not map to the Edge TPU as it has to (edgetpu/record.py)
-    ├── CheckpointError       a fine-tune checkpoint that cannot be had or does not fit
-    ├── DownloadError         a URL that cannot be had, or holds another file
+    ├── PreflightError        a model that the gate would refuse for its Edge TPU placement (edgetpu/record.py)
+    ├── CheckpointError       a fine-tune checkpoint that is unavailable or does not fit
+    ├── DownloadError         a failed download, or a file with another hash
     ├── TrainingDivergedError a loss that is NaN or infinite
-    ├── OutOfMemoryError      a batch or an input that the device has no room for
-    ├── WorkspaceError        a workspace that is in use or cannot be written
+    ├── OutOfMemoryError      a batch or an input that is too large for the device
+    ├── WorkspaceError        a workspace that is in use or not writable
     ├── BundleError           a bundle that is missing, damaged or incomplete
-    └── RecordError           a JSON file of Reefline's own that is missing or damaged
+    └── RecordError           a missing or damaged JSON file that Reefline wrote
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ReeflineError(Exception):
 
 
 class UserError(ReeflineError):
-    """Something the user can mend: each problem says where, what was found, what was expected and what to do."""
+    """Something the user can fix: each problem names the place, what was found, what was expected and what to do."""
 
     exit_code = 2
 
@@ -41,7 +41,7 @@ class UserError(ReeflineError):
 
 
 class UsageError(UserError):
-    """A command line that cannot be carried out."""
+    """A command line that makes no sense."""
 
 
 class ConfigError(UserError):
@@ -57,11 +57,11 @@ class DataError(UserError):
 
 
 class CheckpointError(UserError):
-    """A fine-tune checkpoint that cannot be had or does not fit the model."""
+    """A fine-tune checkpoint that is unavailable or does not fit the model."""
 
 
 class DownloadError(UserError):
-    """A URL that cannot be had, or holds another file than was expected."""
+    """A failed download, or a downloaded file with another hash."""
 
 
 class TrainingDivergedError(UserError):
@@ -69,11 +69,11 @@ class TrainingDivergedError(UserError):
 
 
 class OutOfMemoryError(UserError):
-    """A batch or an input that the device has no room for."""
+    """A batch or an input that is too large for the device."""
 
 
 class WorkspaceError(UserError):
-    """A workspace that is in use by another run or cannot be written."""
+    """A workspace that is in use by another run or not writable."""
 
 
 class BundleError(UserError):
@@ -81,4 +81,4 @@ class BundleError(UserError):
 
 
 class RecordError(UserError):
-    """A JSON file of Reefline's own that is missing or damaged."""
+    """A missing or damaged JSON file that Reefline wrote."""

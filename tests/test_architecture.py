@@ -155,6 +155,15 @@ def test_no_catch_all_module_and_no_stop_in_the_library(path: Path) -> None:
         assert not {"sys.exit", "exit", "quit", "os._exit"} & set(calls)
 
 
+@pytest.mark.parametrize("path", _library(), ids=_name)
+def test_only_the_terminal_prints(path: Path) -> None:
+    """It escapes control characters, so that no text from data or configs moves the cursor."""
+    if path == REPO_DIR / "reefline" / "system" / "terminal.py":
+        return
+    calls = {ast.unparse(n.func) for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)}
+    assert not calls & {"print", "typer.echo", "click.echo", "sys.stdout.write", "sys.stderr.write"}
+
+
 @pytest.mark.parametrize("path", _sources("components"), ids=_name)
 def test_component_functions_keep_their_annotations(path: Path) -> None:
     """TFX's @component reads annotations; as strings (PEP 563) it cannot."""
@@ -194,6 +203,8 @@ def test_nothing_is_left_for_later() -> None:
         pytest.param(["-m", "reefline", "analyze", "--help"], id="analyze"),
         pytest.param(["-m", "reefline", "parse-log", "--help"], id="parse-log"),
         pytest.param(["-m", "reefline", "compile", "--help"], id="compile"),
+        pytest.param(["-m", "reefline", "train-worker", "--help"], id="train-worker"),
+        pytest.param(["-m", "reefline", "rollback", "--help"], id="rollback"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:

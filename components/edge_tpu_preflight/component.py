@@ -1,7 +1,6 @@
 """The EdgeTpuPreflight component."""
 
 import json
-import sys
 from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -13,6 +12,7 @@ from reefline.errors import ConfigError
 from reefline.od_api.label_map_file import read_label_map
 from reefline.settings import ExporterSettings, GateSettings
 from reefline.system.files import cache_directory
+from reefline.system.terminal import say
 
 # The parameter is an int: 0 leaves the input size to the template.
 TEMPLATE_INPUT_SIZE = 0
@@ -48,8 +48,7 @@ def EdgeTpuPreflight(
     found = preflight_model(config, ExporterSettings.from_json(settings), cache_directory() / "preflight", code)
     if refused := find_preflight_problems(found, GateSettings.from_json(gate), model_config.list_edge_tpu_templates()):
         raise PreflightError(*refused, edgetpu=found.edgetpu)
-    sys.stdout.write(f"  {describe_placement(found.edgetpu)}\n")
-    sys.stdout.flush()
+    say(f"  {describe_placement(found.edgetpu)}")
     (Path(preflight.uri) / PREFLIGHT_FILE).write_text(json.dumps(found.to_json(), indent=1), encoding="utf-8")
     preflight.set_int_custom_property("ops_on_tpu", found.edgetpu.ops_on_tpu)
     preflight.set_int_custom_property("ops_total", found.edgetpu.ops_total)

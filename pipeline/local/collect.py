@@ -1,35 +1,50 @@
-"""From what a run left in ML Metadata and its artifacts to the records that its summary is made of."""
+"""Reads what a run left in ML Metadata and its artifacts into the records of its summary."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
-import ml_metadata
-from ml_metadata.proto import metadata_store_pb2
-
-from pipeline.local.dag_runner import NodeRun
+from pipeline.local.stop import Stop
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
 from reefline.data.reports import IngestionReport, ValidationReport
+from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.evaluation.gate import EvaluationReport
-from reefline.export.preflight import PREFLIGHT_FILE, Preflight
+from reefline.export.preflight import Preflight
+from reefline.findings import Finding
 from reefline.report.summary import Pushed, RunRecords
+from reefline.structures.artifacts import (
+    EvaluationFolder,
+    FindingsFolder,
+    IngestionFolder,
+    ModelFolder,
+    ModelRunFolder,
+    PreflightFolder,
+)
 from reefline.training.report import TrainingReport
+
+if TYPE_CHECKING:
+    from pipeline.local.dag_runner import NodeRun
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class OutputFacts:
-    """An output artifact: where it lies and its custom properties."""
+    """An output artifact: its folder and its custom properties."""
 
     folder: Path
     properties: Mapping[str, Any]
 
 
 def read_outputs(metadata_db: Path, node_runs: Sequence[NodeRun]) -> dict[str, OutputFacts]:
-    """Return the outputs of a run's nodes by "Component.key", those that came from the cache included."""
+    """Return the outputs of a run's nodes by "Component.key", cached ones included."""
+    import ml_metadata
+    from ml_metadata.proto import metadata_store_pb2
+
     config = metadata_store_pb2.ConnectionConfig()
     config.sqlite.filename_uri = str(metadata_db)
     config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
@@ -47,29 +62,45 @@ def read_outputs(metadata_db: Path, node_runs: Sequence[NodeRun]) -> dict[str, O
     }
 
 
-def collect(records: RunRecords, outputs: Mapping[str, OutputFacts]) -> RunRecords:
-    """Return `records` with all that the outputs tell; what is not there stays as it is."""
-    if found := outputs.get("VocExampleGen.report"):
-        ingestion = IngestionReport.from_json(_read_json(found.folder / "report.json"))
-        records = replace(records, splits=ingestion.splits, findings=ingestion.findings)
-    if found := outputs.get("AnnotationValidator.findings"):
-        validation = ValidationReport.from_json(_read_json(found.folder / "validation.json"))
-        records = replace(records, findings=validation.findings, anomalies=validation.anomalies)
-    if found := outputs.get("Trainer.model_run"):
-        records = replace(records, training=TrainingReport.read(found.folder / "training.json"))
-    if found := outputs.get("EdgeTpuPreflight.preflight"):
-        records = replace(records, edgetpu=Preflight.from_json(_read_json(found.folder / PREFLIGHT_FILE)).edgetpu)
-    if found := outputs.get("EdgeTpuExporter.model"):
-        exported = ExportRecord.read(found.folder / "bundle" / EXPORT_FILE)
-        records = replace(records, edgetpu=exported.edgetpu)
-    if found := outputs.get("Evaluator.evaluation"):
-        evaluation = EvaluationReport.from_json(_read_json(found.folder / "evaluation.json"))
-        records = replace(records, evaluation=evaluation)
-    if found := outputs.get("Evaluator.blessing"):
-        records = replace(records, blessed=found.properties.get("blessed") == 1)
-    if found := outputs.get("Pusher.pushed_model"):
-        records = replace(records, pushed=_pushed(found.properties))
-    return records
+def collect(
+    run_id: str, model: str, seconds: Mapping[str, float], outputs: Mapping[str, OutputFacts], stop: Stop | None
+) -> RunRecords:
+    """Return the records of a run: what its outputs contain and why it stopped; what is missing is None or empty."""
+
+    def read(output: str, reader: Callable[[Path], _T]) -> _T | None:
+        return reader(outputs[output].folder) if output in outputs else None
+
+    ingestion = read("VocExampleGen.report", lambda f: _read(IngestionReport, IngestionFolder(f).report))
+    validation = read("AnnotationValidator.findings", lambda f: _read(ValidationReport, FindingsFolder(f).validation))
+    preflight = read("EdgeTpuPreflight.preflight", lambda f: _read(Preflight, PreflightFolder(f).preflight))
+    exported = read("EdgeTpuExporter.model", lambda f: ExportRecord.read(ModelFolder(f).bundle / EXPORT_FILE))
+    blessing, pushed_model = outputs.get("Evaluator.blessing"), outputs.get("Pusher.pushed_model")
+    return RunRecords(
+        run_id=run_id,
+        model=model,
+        failure=stop.failure if stop else None,
+        splits=ingestion.splits if ingestion else {},
+        findings=_join_findings(validation or ingestion, stop),
+        anomalies=validation.anomalies if validation else (),
+        training=read("Trainer.model_run", lambda f: TrainingReport.read(ModelRunFolder(f).report)),
+        evaluation=read("Evaluator.evaluation", lambda f: _read(EvaluationReport, EvaluationFolder(f).evaluation)),
+        blessed=blessing.properties.get("blessed") == 1 if blessing else None,
+        edgetpu=_choose_edgetpu(exported, preflight, stop),
+        pushed=_pushed(pushed_model.properties) if pushed_model else None,
+        seconds=seconds,
+    )
+
+
+def _join_findings(report: IngestionReport | ValidationReport | None, stop: Stop | None) -> tuple[Finding, ...]:
+    """Return the findings of a report, then those that only the error carried."""
+    reported = report.findings if report else ()
+    known = set(reported)
+    return (*reported, *(finding for finding in (stop.findings if stop else ()) if finding not in known))
+
+
+def _choose_edgetpu(*sources: ExportRecord | Preflight | Stop | None) -> Optional[EdgeTpuRecord]:
+    """Return the record of the first source that has one."""
+    return next((source.edgetpu for source in sources if source and source.edgetpu), None)
 
 
 def _pushed(properties: Mapping[str, Any]) -> Optional[Pushed]:
@@ -78,8 +109,8 @@ def _pushed(properties: Mapping[str, Any]) -> Optional[Pushed]:
     return Pushed(version=int(properties["version"]), path=str(properties["path"]))
 
 
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _read(kind: Any, path: Path) -> Any:
+    return kind.from_json(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _facts(artifact: Any) -> OutputFacts:

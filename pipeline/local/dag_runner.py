@@ -1,4 +1,4 @@
-"""Runs a compiled pipeline in this process, node by node, and keeps what happened to each."""
+"""Runs a compiled pipeline in this process, node by node, and records what happened to each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reefline.errors import ReeflineError
 
 
 class NodeState(str, enum.Enum):
-    """What became of a node in this run."""
+    """What happened to a node in this run."""
 
     STARTED = "started"
     DONE = "done"
@@ -31,7 +31,7 @@ class NodeState(str, enum.Enum):
 
 @dataclass(frozen=True)
 class NodeRun:
-    """One node of this run; `seconds` is wall-clock time, hashing of inputs and looking into the cache included."""
+    """One node of this run; `seconds` is wall-clock time, with the hashing of inputs and the cache lookup."""
 
     component: str
     state: NodeState
@@ -40,7 +40,7 @@ class NodeRun:
 
 
 class DagRunner(tfx_runner.IrBasedRunner):
-    """TFX's local runner, with a run id of our choice, a word about each node, and a clean end where one fails."""
+    """TFX's local runner with our run id, a report on each node, and a clean-up when one fails."""
 
     def __init__(self, run_id: str, report: Callable[[NodeRun], None]) -> None:
         """`report` is called when a node starts to execute and when it has ended."""
@@ -50,7 +50,7 @@ class DagRunner(tfx_runner.IrBasedRunner):
 
     @property
     def broken_off_component(self) -> Optional[str]:
-        """The node that failed or was stopped; None where all were done."""
+        """The node that failed or was stopped; None if there is none."""
         ends = (NodeState.FAILED, NodeState.STOPPED)
         return next((run.component for run in self.node_runs if run.state in ends), None)
 
@@ -58,7 +58,7 @@ class DagRunner(tfx_runner.IrBasedRunner):
         """Run all nodes in order; `pipeline` is TFX's intermediate representation.
 
         Raises:
-            Exception: what a component raised, as it is; nothing of its outputs stays.
+            Exception: what a component raised, unchanged; its outputs are deleted.
         """
         runtime_parameter_utils.substitute_runtime_parameter(
             pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: self._run_id}
@@ -72,7 +72,7 @@ class DagRunner(tfx_runner.IrBasedRunner):
             try:
                 run = self._run_node(pipeline, node.pipeline_node, deployment, connection)
             except BaseException as error:
-                # A KeyboardInterrupt too: TFX cleans up after an Exception only.
+                # TFX itself does not clean up after a KeyboardInterrupt.
                 abandon_unfinished(connection, pipeline_root)
                 state = NodeState.STOPPED if isinstance(error, KeyboardInterrupt) else NodeState.FAILED
                 self._keep(NodeRun(component, state, time.monotonic() - started_s))
@@ -103,12 +103,12 @@ class DagRunner(tfx_runner.IrBasedRunner):
         execution_id = execution.execution_id if execution is not None else None
         state = _read_state(connection, execution_id)
         if state not in (NodeState.DONE, NodeState.CACHED):
-            raise ReeflineError(f"{component}: its inputs are not there; the run's log says why")
+            raise ReeflineError(f"{component}: its inputs are missing; see run.log next to the report")
         return NodeRun(component, state, time.monotonic() - started_s, execution_id)
 
 
 def _announcing(operator_class: type, announce: Callable[[], None]) -> type:
-    """Return an executor operator that says when the executor starts: a cached node never comes here."""
+    """Return an executor operator that calls `announce` when the executor starts; a cached node has no executor run."""
 
     class AnnouncingOperator(operator_class):
         def run_executor(self, execution_info: Any) -> Any:
@@ -131,9 +131,9 @@ def _read_state(connection: Any, execution_id: Optional[int]) -> NodeState:
 
 
 def abandon_unfinished(connection: Any, pipeline_root: Path) -> None:
-    """Mark executions that never ended as failed and remove their files.
+    """Mark unfinished executions as failed and delete their files.
 
-    The workspace's lock is held, so whatever is unfinished belongs to this run or to one that was killed.
+    The workspace is locked, so an unfinished execution belongs to this run or to one that was killed.
     """
     unfinished = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
     with metadata.Metadata(connection) as handle:

@@ -1,4 +1,4 @@
-"""One run on this machine: from the command line's wishes to a report, whatever happens on the way."""
+"""One run on this machine: from the command line's options to a report, whatever happens."""
 
 from __future__ import annotations
 
@@ -6,28 +6,22 @@ import contextlib
 import json
 import signal
 import threading
-import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
-from pipeline.local.workspace import (
-    Workspace,
-    hold_lock,
-    is_out_of_space,
-    place_by_content,
-    point_latest_at,
-    point_source_at,
-)
+from pipeline.local.collect import collect, read_outputs
+from pipeline.local.stop import Stop, Terminated
+from pipeline.local.workspace import Workspace, hold_lock, place_by_content, point_latest_at, point_source_at
+from reefline.bundle.store import read_current
 from reefline.config.config import CONFIG_DIR, PipelineConfig, choose_config_file, load_config, parse_override
+from reefline.config.run_request import RunRequest
 from reefline.data.source import provide_data
-from reefline.edgetpu.record import EdgeTpuRecord, PreflightError
-from reefline.errors import DataError, UserError
-from reefline.findings import Finding
-from reefline.report.summary import Failure, RunRecords, Verdict, decide_verdict, summarize
+from reefline.errors import UserError
+from reefline.report.summary import RunRecords, Verdict, decide_verdict, summarize
 from reefline.system.files import write_whole
-from reefline.system.terminal import escape_control, send_noise_to
+from reefline.system.terminal import say, send_noise_to
 
 if TYPE_CHECKING:
     from pipeline.local.dag_runner import NodeRun
@@ -35,15 +29,6 @@ if TYPE_CHECKING:
 SCHEMA_FILE = CONFIG_DIR / "schema.pbtxt"
 
 EXIT_CODES = {Verdict.BLESSED: 0, Verdict.NOT_BLESSED: 3, Verdict.FAILED: 1}
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What the command line asks for; None where it does not say."""
-
-    config_file: Optional[Path]
-    data_dir: Optional[Path]
-    overrides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,91 +42,54 @@ class RunOutcome:
     problems: tuple[str, ...] = ()
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: ends a run as Ctrl-C does, with a report."""
-
-
 @dataclass
 class _Progress:
-    """How far a run has come, kept for the report of one that stops early."""
+    """How far a run has come, for the report of one that stops early.
+
+    `shown_as` maps <workspace>/source, which is what the pipeline sees of the data, to what the user calls it.
+    """
 
     stage: str = "config"
     model: str = ""
-    # What the user calls <workspace>/source, which is all that the pipeline sees of it.
-    data_dir: str = ""
+    shown_as: dict[Path, str] = field(default_factory=dict)
     node_runs: list[NodeRun] = field(default_factory=list)
 
 
-def run_pipeline(request: RunRequest, workspace: Workspace, run_folder: Path, say: Callable[[str], None]) -> RunOutcome:
-    """Run the pipeline; never raises, and always leaves <run_folder>/summary.json where the disk lets it.
+def run_pipeline(request: RunRequest, workspace: Workspace, run_folder: Path) -> RunOutcome:
+    """Run the pipeline; never raises, and always leaves <run_folder>/summary.json if the disk allows it.
 
-    The folder's name is the run's id; `say` takes one line for the terminal.
+    The name of the folder is the run's id.
     """
-    progress = _Progress()
-    exit_code: Optional[int] = None
-    failure: Optional[Failure] = None
-    problems: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    edgetpu: Optional[EdgeTpuRecord] = None
+    progress, stop = _Progress(), None
     try:
         with _terminable():
-            _run_stages(request, workspace, run_folder, progress, say)
+            _run_stages(request, workspace, run_folder, progress)
     except BaseException as error:
-        exit_code, problems = explain_error(error, run_folder)
-        problems = tuple(problem.replace(str(workspace.source), progress.data_dir) for problem in problems)
-        failure = Failure(progress.stage, "\n".join(problems))
-        findings = error.findings if isinstance(error, DataError) else ()
-        edgetpu = error.edgetpu if isinstance(error, PreflightError) else None
-    records = RunRecords(run_id=run_folder.name, model=progress.model, failure=failure)
-    records = replace(records, seconds={run.component: run.seconds for run in progress.node_runs})
-    records = _collect(records, workspace, progress, run_folder)
-    known = set(records.findings)
-    records = replace(records, findings=(*records.findings, *(f for f in findings if f not in known)))
-    records = replace(records, edgetpu=records.edgetpu or edgetpu)
+        stop = Stop.from_error(error, progress.stage, run_folder, progress.shown_as)
+    records, stop = _make_records(workspace, run_folder, progress, stop)
     verdict = decide_verdict(records)
-    problems += _write_report(records, workspace, run_folder)
-    return RunOutcome(EXIT_CODES[verdict] if exit_code is None else exit_code, verdict, records, run_folder, problems)
+    problems = (*(stop.problems if stop else ()), *_write_report(records, workspace, run_folder))
+    return RunOutcome(stop.exit_code if stop else EXIT_CODES[verdict], verdict, records, run_folder, problems)
 
 
-def explain_error(error: BaseException, run_folder: Path) -> tuple[int, tuple[str, ...]]:
-    """Return the exit code and the messages of an error; the traceback of an unexpected one goes to error.log."""
-    if isinstance(error, UserError):
-        return error.exit_code, error.problems
-    if is_out_of_space(error):
-        place = run_folder.parents[1]
-        return 2, (f"{place}: no space left on the device; free some, or name another folder with --workspace DIR",)
-    if isinstance(error, KeyboardInterrupt):
-        terminated = isinstance(error, Terminated)
-        return (143, ("stopped by SIGTERM",)) if terminated else (130, ("stopped by Ctrl-C",))
-    log_file = run_folder / "error.log"
-    with contextlib.suppress(OSError):
-        log_file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    first_line = next(iter(str(error).splitlines()), "")
-    return 1, (f"unexpected {type(error).__name__}: {first_line} (the traceback is in {log_file})",)
-
-
-def _run_stages(
-    request: RunRequest, workspace: Workspace, run_folder: Path, progress: _Progress, say: Callable[[str], None]
-) -> None:
+def _run_stages(request: RunRequest, workspace: Workspace, run_folder: Path, progress: _Progress) -> None:
     overrides = [parse_override(text) for text in request.overrides]
     config = load_config(choose_config_file(request.config_file, request.data_dir), overrides)
     progress.model, progress.stage = config.model_name, "workspace"
     with hold_lock(workspace):
         progress.stage = "data"
         data_dir = provide_data(request.data_dir, config.demo, workspace.demo_data, say)
-        progress.data_dir = str(data_dir)
+        progress.shown_as = {workspace.source: str(data_dir)}
         point_source_at(workspace, data_dir)
         progress.stage = "pipeline"
         with send_noise_to(run_folder / "run.log"):
-            _run_dag(config, workspace, run_folder.name, progress, say)
+            _run_dag(config, workspace, run_folder.name, progress)
 
 
-def _run_dag(
-    config: PipelineConfig, workspace: Workspace, run_id: str, progress: _Progress, say: Callable[[str], None]
-) -> None:
+def _run_dag(config: PipelineConfig, workspace: Workspace, run_id: str, progress: _Progress) -> None:
     from reefline.od_api import compat
 
-    # Before anything imports TensorFlow: legacy Keras is chosen by then or never.
+    # Before anything imports TensorFlow, which decides then whether Keras is the legacy one.
     compat.apply()
     from pipeline.local.light_imports import defer_package
 
@@ -154,8 +102,8 @@ def _run_dag(
             progress.stage = run.component
         else:
             progress.node_runs.append(run)
-        took = "" if run.state in (NodeState.STARTED, NodeState.CACHED) else f" in {run.seconds:.1f} s"
-        say(f"{run.component}: {run.state.value}{took}")
+        duration = "" if run.state in (NodeState.STARTED, NodeState.CACHED) else f" in {run.seconds:.1f} s"
+        say(f"{run.component}: {run.state.value}{duration}")
 
     places = Places(
         data_dir=str(workspace.source),
@@ -172,39 +120,40 @@ def _run_dag(
         progress.stage = runner.broken_off_component or progress.stage
 
 
-def _collect(records: RunRecords, workspace: Workspace, progress: _Progress, run_folder: Path) -> RunRecords:
-    """Add what the artifacts tell; artifacts that cannot be read are one more failure, not the end of the report."""
-    if not progress.node_runs:
-        return records
-    from pipeline.local.collect import collect, read_outputs
-
+def _make_records(
+    workspace: Workspace, run_folder: Path, progress: _Progress, stop: Stop | None
+) -> tuple[RunRecords, Stop | None]:
+    """Return the run's records and why it stopped: unreadable artifacts stop a run that reached its end."""
+    run_id, model = run_folder.name, progress.model
+    seconds = {run.component: run.seconds for run in progress.node_runs}
     try:
-        return collect(records, read_outputs(workspace.metadata_db, progress.node_runs))
+        outputs = read_outputs(workspace.metadata_db, progress.node_runs) if progress.node_runs else {}
+        return collect(run_id, model, seconds, outputs, stop), stop
     except Exception as error:
-        _, problems = explain_error(error, run_folder)
-        return replace(records, failure=records.failure or Failure("report", "\n".join(problems)))
+        stop = stop or Stop.from_error(error, "report", run_folder, progress.shown_as)
+        return collect(run_id, model, seconds, {}, stop), stop
 
 
 def _write_report(records: RunRecords, workspace: Workspace, run_folder: Path) -> tuple[str, ...]:
-    """Write summary.json, whole or not at all; return a message where that fails."""
+    """Write summary.json, completely or not at all; return a message if that fails."""
     target = run_folder / "summary.json"
     try:
         write_whole(target, json.dumps(summarize(records), indent=2, ensure_ascii=False) + "\n")
         point_latest_at(workspace, run_folder)
     except OSError as error:
-        return (f"{target}: the report could not be written ({error.strerror})",)
+        return (f"{target}: cannot write the report ({error.strerror})",)
     return ()
 
 
 def describe_outcome(outcome: RunOutcome, workspace: Workspace) -> list[str]:
     """Return the last lines of a run: problems, verdict, failed rules, the bundle's path, the report's path."""
     records = outcome.records
-    lines = [f"error: {escape_control(problem)}" for problem in outcome.problems]
+    lines = [f"error: {problem}" for problem in outcome.problems]
     if outcome.problems and records.failure and records.failure.component:
         lines = [f"stopped at {records.failure.component}:", *lines]
     lines.append(f"verdict: {outcome.verdict.value}")
     if records.evaluation:
-        lines += [f"failed: {r.rule}: {escape_control(r.reason)}" for r in records.evaluation.gate if not r.passed]
+        lines += [f"failed: {result.rule}: {result.reason}" for result in records.evaluation.gate if not result.passed]
     lines.append(f"bundle: {records.pushed.path if records.pushed else 'none (nothing was pushed)'}")
     if records.pushed:
         lines += _describe_serving(workspace, records.model, records.pushed.version)
@@ -213,19 +162,21 @@ def describe_outcome(outcome: RunOutcome, workspace: Workspace) -> list[str]:
 
 
 def _describe_serving(workspace: Workspace, model: str, version: int) -> list[str]:
-    """Say so where another version than this run's serves, as after a rollback."""
+    """Return a note if another version than this run's is serving, as after a rollback."""
     try:
-        current = (workspace.serving / model / "CURRENT").read_text().strip()
-    except OSError:
-        return ["note: no version serves (CURRENT is missing)"]
-    if current == str(version):
+        current = read_current(workspace.serving, model)
+    except UserError as error:
+        return [f"note: {problem}" for problem in error.problems]
+    if current is None:
+        return ["note: no version is serving (CURRENT is missing)"]
+    if current == version:
         return []
-    return [f"note: version {current} serves, not this run's {version}"]
+    return [f"note: version {current} is serving, not version {version} of this run"]
 
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the run as Ctrl-C does; only the main thread may listen for signals."""
+    """Make SIGTERM end the run like Ctrl-C; only the main thread can handle signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The workspace on disk: its places, its lock, the data it points at and the folders of its run reports."""
+"""The workspace on disk: its paths, its lock, its link to the data, and the folders of run reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reefline.system.files import write_whole
 
 @dataclass(frozen=True)
 class Workspace:
-    """The places below a workspace's root, which is an absolute path."""
+    """The paths in a workspace; `root` is absolute."""
 
     root: Path
 
@@ -33,54 +33,54 @@ class Workspace:
 
     @property
     def serving(self) -> Path:
-        """Where bundles are pushed to."""
+        """The push destination of bundles."""
         return self.root / "serving"
 
     @property
     def reports(self) -> Path:
-        """One folder for each run, and `latest`."""
+        """One folder per run, and `latest`."""
         return self.root / "reports"
 
     @property
     def source(self) -> Path:
-        """The symlink to the data set of the run; the pipeline sees this name only."""
+        """The symlink to the data set of the run; the pipeline only sees this path."""
         return self.root / "source"
 
     @property
     def hash_memory(self) -> Path:
-        """The SQLite file that remembers file hashes by path, size and time."""
+        """The SQLite file of file hashes by path, size and time."""
         return self.root / "file_hashes.db"
 
     @property
     def demo_data(self) -> Path:
-        """Where the demo data set is generated."""
+        """The generated demo data set."""
         return self.root / "demo_data"
 
 
 def open_workspace(path: Path) -> Workspace:
-    """Make the workspace where it is not there yet.
+    """Open a workspace, and create it if it does not exist.
 
     Raises:
-        WorkspaceError: `path` is a file, or cannot be written.
+        WorkspaceError: `path` is a file, or is not writable.
     """
     root = Path(os.path.abspath(path))  # noqa: PTH100 (resolve() would follow a symlink that the user chose)
     try:
         (root / "reports").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WorkspaceError(
-            f"{path}: no workspace can be made here ({error.strerror}); name another with --workspace DIR"
+            f"{path}: cannot create a workspace here ({error.strerror}); pass another --workspace DIR"
         ) from None
     if not os.access(root, os.W_OK | os.X_OK):
-        raise WorkspaceError(f"{path}: cannot be written; name a folder you may write with --workspace DIR")
+        raise WorkspaceError(f"{path}: not writable; pass a writable folder with --workspace DIR")
     return Workspace(root)
 
 
 @contextlib.contextmanager
 def hold_lock(workspace: Workspace) -> Iterator[None]:
-    """Hold the workspace for one run; the lock goes with the process, however that ends.
+    """Hold the workspace for one run; the lock ends with the process, however it ends.
 
     Raises:
-        WorkspaceError: another process holds it; the message names its process id.
+        WorkspaceError: another process holds it; the message has its process id.
     """
     with (workspace.root / ".lock").open("a+") as file:
         try:
@@ -90,7 +90,7 @@ def hold_lock(workspace: Workspace) -> Iterator[None]:
             holder = file.read().strip() or "unknown"
             raise WorkspaceError(
                 f"{workspace.root}: in use by another run (process {holder}); "
-                "wait until it ends, or name another folder with --workspace DIR"
+                "wait until it ends, or pass another --workspace DIR"
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -99,14 +99,14 @@ def hold_lock(workspace: Workspace) -> Iterator[None]:
 
 
 def point_source_at(workspace: Workspace, data_dir: Path) -> None:
-    """Let `<workspace>/source` lead to the data set, so that no cache key depends on where that lies."""
+    """Point `<workspace>/source` at the data set, so that no cache key depends on its path."""
     _replace_symlink(workspace.source, data_dir.resolve())
 
 
 def place_by_content(workspace: Workspace, file: Path) -> Path:
-    """Copy a file to a name made of its hash, so that a path that says the same holds the same.
+    """Copy a file to a path that has its hash, and return that path.
 
-    TFX's cache sees the path of a schema, not what is in it.
+    TFX's cache key has the path of a schema, not its content.
     """
     content = file.read_bytes()
     folder = workspace.root / "schema"
@@ -118,10 +118,10 @@ def place_by_content(workspace: Workspace, file: Path) -> Path:
 
 
 def make_run_folder(workspace: Workspace, now: datetime.datetime) -> Path:
-    """Make and return reports/<run_id>; the name is the time, made unique.
+    """Create and return reports/<run_id>; the id is the time, made unique.
 
     Raises:
-        WorkspaceError: the folder cannot be made.
+        WorkspaceError: the folder cannot be created.
     """
     stamp = now.strftime("%Y%m%dT%H%M%S")
     for attempt in range(1, 1000):
@@ -131,27 +131,29 @@ def make_run_folder(workspace: Workspace, now: datetime.datetime) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise WorkspaceError(f"{folder}: cannot be made ({error.strerror}); name another --workspace") from None
+            raise WorkspaceError(
+                f"{folder}: cannot create it ({error.strerror}); pass another --workspace DIR"
+            ) from None
         return folder
-    raise WorkspaceError(f"{workspace.reports}: holds 1,000 reports of the second {stamp}; remove some")
+    raise WorkspaceError(f"{workspace.reports}: has 1,000 reports of the second {stamp}; delete some")
 
 
 def point_latest_at(workspace: Workspace, run_folder: Path) -> None:
-    """Let reports/latest lead to a run's folder."""
+    """Point reports/latest at a run's folder."""
     _replace_symlink(workspace.reports / "latest", Path(run_folder.name))
 
 
 def _replace_symlink(link: Path, target: Path) -> None:
-    beside = link.with_name(f".{link.name}.{os.getpid()}.part")
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(target)
-    beside.replace(link)
+    part = link.with_name(f".{link.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    part.symlink_to(target)
+    part.replace(link)
 
 
 def is_out_of_space(error: BaseException) -> bool:
-    """Return whether an error, or one that led to it, says that the device is full.
+    """Return whether an error, or one that caused it, is about a full device.
 
-    Python says so by errno; SQLite, TensorFlow and Beam only in words.
+    Python uses errno; SQLite, TensorFlow and Beam only have messages.
     """
     words = ("no space left on device", "database or disk is full", "disk quota exceeded")
     seen: BaseException | None = error

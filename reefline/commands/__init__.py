@@ -1,1 +1,1 @@
-"""One file per command of the CLI."""
+"""One file per command of the CLI, and the options that commands share."""

@@ -1,67 +1,93 @@
-"""`reefline detect` on the terminal: one line for an image, the median latency, the exit code."""
+"""`reefline detect`."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reefline.errors import UsageError, UserError
-from reefline.inference.detect.detect_objects import RESULT_FILE, Listener, detect_objects
-from reefline.inference.detect.records import DetectionReport, DetectRequest, Device, ImageResult, Runtime
-from reefline.system.terminal import escape_control
+from reefline.system.terminal import say, say_error, say_json
 
-_DEVICE_NAMES = {Device.CPU: "CPU, XNNPACK, 2 threads", Device.EDGETPU: "Edge TPU"}
-
-
-class _Terminal(Listener):
-    """Tells of each image on standard output and of each problem on standard error."""
-
-    def __init__(self, *, is_quiet: bool) -> None:
-        self._is_quiet = is_quiet
-
-    def started(self, runtime: Runtime) -> None:
-        self._say(f"{runtime.model_file} on the {_DEVICE_NAMES[runtime.device]}: {runtime.reason}")
-
-    def seen(self, result: ImageResult) -> None:
-        counts = Counter(seen.label for seen in result.objects)
-        found = ", ".join(f"{count} {label}" for label, count in counts.items()) or "nothing"
-        self._say(f"{result.image}: {found} in {result.latency_ms:.1f} ms")
-
-    def failed(self, problem: str) -> None:
-        typer.echo(f"error: {escape_control(problem)}", err=True)
-
-    def _say(self, line: str) -> None:
-        if not self._is_quiet:
-            typer.echo(escape_control(line))
+if TYPE_CHECKING:
+    from reefline.inference.detect.detect_objects import Listener
+    from reefline.inference.detect.records import DetectionReport, Device
 
 
-def run_detect(
-    *, bundle: Path, images: tuple[Path, ...], out: Path, min_score: float, device_name: str, as_json: bool
-) -> int:
-    """Detect, print what was seen, and return the exit code: 0, or 2 where an image could not be used.
+def detect(
+    bundle: Annotated[
+        Path, typer.Option(metavar="DIR", help="a pushed bundle, such as <workspace>/serving/<model>/<version>")
+    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="images, or folders of images")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="the folder for pictures and detections.json")] = Path(
+        "detections"
+    ),
+    min_score: Annotated[float, typer.Option(metavar="FRACTION", help="the lowest score to report, 0 to 1")] = 0.3,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|edgetpu", help="auto uses the Edge TPU if one is connected")
+    ] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print the contents of detections.json and nothing else")
+    ] = False,
+) -> None:
+    """Detect objects in images. Draws boxes, writes JSON and measures the model's latency; needs no TensorFlow."""
+    from reefline.inference.detect.detect_objects import detect_objects
+    from reefline.inference.detect.records import DetectRequest
 
-    With `as_json` standard output holds the report alone.
+    request = DetectRequest(bundle, tuple(images), out, min_score, _parse_device(device))
+    report = detect_objects(request, _make_listener(is_quiet=as_json))
+    if as_json:
+        say_json(report.to_json())
+    else:
+        say(_summarize(report, out))
+    if report.problems:
+        raise typer.Exit(UserError.exit_code)
 
-    Raises:
-        UserError: nothing could be done at all.
-    """
+
+def _parse_device(name: str) -> Device:
+    from reefline.inference.detect.records import Device
+
     try:
-        device = Device(device_name)
+        return Device(name)
     except ValueError as error:
-        raise UsageError(f"--device {device_name}: one of {', '.join(d.value for d in Device)} expected") from error
-    request = DetectRequest(bundle, images, out, min_score, device)
-    report = detect_objects(request, _Terminal(is_quiet=as_json))
-    typer.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False) if as_json else _summarize(report, out))
-    return UserError.exit_code if report.problems else 0
+        expected = ", ".join(device.value for device in Device)
+        raise UsageError(f"--device {name}: expected one of {expected}") from error
+
+
+def _make_listener(*, is_quiet: bool) -> Listener:
+    """Return a listener that prints images to standard output unless `is_quiet`, and problems to standard error."""
+    from reefline.inference.detect.detect_objects import Listener
+    from reefline.inference.detect.records import Device, ImageResult, Runtime
+
+    device_names = {Device.CPU: "CPU, XNNPACK, 2 threads", Device.EDGETPU: "Edge TPU"}
+
+    class Terminal(Listener):
+        def started(self, runtime: Runtime) -> None:
+            self._say(f"{runtime.model_file} on the {device_names[runtime.device]}: {runtime.reason}")
+
+        def seen(self, result: ImageResult) -> None:
+            counts = Counter(seen.label for seen in result.objects)
+            found = ", ".join(f"{count} {label}" for label, count in counts.items()) or "nothing"
+            self._say(f"{result.image}: {found} in {result.latency_ms:.1f} ms")
+
+        def failed(self, problem: str) -> None:
+            say_error(problem)
+
+        def _say(self, line: str) -> None:
+            if not is_quiet:
+                say(line)
+
+    return Terminal()
 
 
 def _summarize(report: DetectionReport, out: Path) -> str:
+    from reefline.inference.detect.detect_objects import RESULT_FILE
+
     median_ms = report.median_latency_ms
     if median_ms is None:
-        return f"no image was seen; {out / RESULT_FILE} says why"
+        return f"no image could be used; see {out / RESULT_FILE}"
     return (
         f"median latency {median_ms:.1f} ms (the model alone, {len(report.images)} image(s)); "
         f"pictures and {RESULT_FILE} are in {out}"

@@ -1,58 +1,80 @@
-"""`reefline verify` on the terminal: what it says while it works, its report, its exit code."""
+"""`reefline verify`."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import tempfile
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from reefline.system.terminal import escape_control, send_noise_to
-from reefline.verification.records import VerificationReport
-from reefline.verification.text import format_report
-from reefline.verification.verify import VerifyRequest, verify
+from reefline.commands.options import ConfigOption, DataOption, JsonOption, OverridesOption
+from reefline.config.run_request import RunRequest
+from reefline.system.terminal import say, say_error, say_json, send_noise_to
+
+if TYPE_CHECKING:
+    from reefline.verification.records import VerificationReport
 
 
-def run_verification(request: VerifyRequest, *, as_json: bool) -> int:
+def verify(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    overrides: OverridesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a run before starting it. Reports all problems, the model's shapes and memory, and the training time."""
+    request = RunRequest(config_file=config, data_dir=data, overrides=tuple(overrides or ()))
+    raise typer.Exit(_run_verification(request, as_json=as_json))
+
+
+def _run_verification(request: RunRequest, *, as_json: bool) -> int:
     """Verify, print the report, and return the exit code: 0 ready, 2 problems, 1 unexpected, 130 stopped by Ctrl-C.
 
-    With `as_json` standard output holds the report alone, else also a line on each thing that is being done.
+    With `as_json` standard output has the report alone, otherwise also a line for each stage.
     """
-    # TensorFlow reads it when it is imported, which `verify` does.
+    # TensorFlow reads it when it is imported, which verifying does.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with tempfile.TemporaryDirectory(prefix="reefline-verify-") as directory:
             report = _verify_quietly(request, Path(directory), as_json=as_json)
     except KeyboardInterrupt:
-        typer.echo("error: stopped by Ctrl-C", err=True)
+        say_error("stopped by Ctrl-C")
         return 130
     except Exception as error:
-        typer.echo(f"error: {_describe_unexpected(error)}", err=True)
+        say_error(_describe_unexpected(error))
         return 1
-    if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
-    else:
-        typer.echo("\n".join(format_report(report)))
+    _print(report, as_json=as_json)
     return report.exit_code
 
 
-def _verify_quietly(request: VerifyRequest, work_dir: Path, *, as_json: bool) -> VerificationReport:
+def _verify_quietly(request: RunRequest, work_dir: Path, *, as_json: bool) -> VerificationReport:
+    from reefline.verification.verify import verify
+
     with send_noise_to(work_dir / "noise.log"), contextlib.ExitStack() as stack:
         if as_json:
             stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        return verify(request, work_dir, lambda line: typer.echo(escape_control(f"… {line}")))
+        return verify(request, work_dir, lambda line: say(f"… {line}"))
+
+
+def _print(report: VerificationReport, *, as_json: bool) -> None:
+    from reefline.verification.text import format_report
+
+    if as_json:
+        say_json(report.to_json())
+        return
+    for line in format_report(report):
+        say(line)
 
 
 def _describe_unexpected(error: Exception) -> str:
-    """Keep the traceback in a file and return one line that names it."""
+    """Write the traceback to a file and return one line that names it."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="reefline-verify-", suffix=".log", delete=False, encoding="utf-8"
     ) as log:
         log.write("".join(traceback.format_exception(error)))
     first_line = next(iter(str(error).splitlines()), "")
-    return escape_control(f"unexpected {type(error).__name__}: {first_line} (the traceback is in {log.name})")
+    return f"unexpected {type(error).__name__}: {first_line} (traceback: {log.name})"

@@ -1,4 +1,4 @@
-"""summary.json: what a run found, did and decided, from the records of its parts; nothing is read here."""
+"""summary.json: what a run found, did and decided, from the records of its parts. No file is read here."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from reefline.data.reports import Anomaly, SplitCounts
 from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.evaluation.gate import EvaluationReport
 from reefline.findings import Finding
+from reefline.system.record import Record
 from reefline.training.report import TrainingReport
 
 SCHEMA_VERSION = 1
 
 
 class Verdict(str, enum.Enum):
-    """How a run ended: blessed and serving, refused by the gate, or stopped before the gate was asked."""
+    """How a run ended: blessed and pushed, refused by the gate, or stopped before a verdict."""
 
     BLESSED = "BLESSED"
     NOT_BLESSED = "NOT_BLESSED"
@@ -25,7 +26,7 @@ class Verdict(str, enum.Enum):
 
 
 @dataclass(frozen=True)
-class Failure:
+class Failure(Record):
     """Where a run stopped, and why."""
 
     component: str
@@ -33,7 +34,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Pushed:
+class Pushed(Record):
     """The bundle that holds this run's model; `path` is the bundle's folder."""
 
     version: int
@@ -42,7 +43,7 @@ class Pushed:
 
 @dataclass(frozen=True)
 class RunRecords:
-    """What is known of a run; what it did not come to is None or empty.
+    """What is known of a run; what it did not reach is None or empty.
 
     `splits` maps a split's name to its counts, `seconds` a component's name to its wall-clock time in this run.
     """
@@ -62,7 +63,7 @@ class RunRecords:
 
 
 def decide_verdict(records: RunRecords) -> Verdict:
-    """Return the verdict; it fails closed: BLESSED needs a blessing, a bundle and no failure."""
+    """Return the verdict. It fails closed: BLESSED requires a blessing, a bundle and no failure."""
     if records.failure is not None or records.blessed is None:
         return Verdict.FAILED
     if not records.blessed:
@@ -71,13 +72,13 @@ def decide_verdict(records: RunRecords) -> Verdict:
 
 
 def summarize(records: RunRecords) -> dict[str, Any]:
-    """Return what summary.json holds, schema_version 1; parts that a run did not come to are null or empty."""
+    """Return the contents of summary.json, schema_version 1; parts that a run did not reach are null or empty."""
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": records.run_id,
         "model": records.model,
         "verdict": decide_verdict(records).value,
-        "failure": _failure_to_json(records.failure),
+        "failure": records.failure.to_json() if records.failure else None,
         "data": {
             "splits": {name: counts.to_json() for name, counts in records.splits.items()},
             "findings": [finding.to_json() for finding in records.findings],
@@ -87,13 +88,9 @@ def summarize(records: RunRecords) -> dict[str, Any]:
         "metrics": _metrics_to_json(records.evaluation),
         "gate": [result.to_json() for result in records.evaluation.gate] if records.evaluation else [],
         "edgetpu": records.edgetpu.to_json() if records.edgetpu else None,
-        "pushed": {"version": records.pushed.version, "path": records.pushed.path} if records.pushed else None,
+        "pushed": records.pushed.to_json() if records.pushed else None,
         "seconds": {name: round(seconds, 3) for name, seconds in records.seconds.items()},
     }
-
-
-def _failure_to_json(failure: Failure | None) -> dict[str, Any] | None:
-    return {"component": failure.component, "message": failure.message} if failure else None
 
 
 def _training_to_json(training: TrainingReport | None) -> dict[str, Any] | None:

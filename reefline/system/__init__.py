@@ -1,1 +1,1 @@
-"""The machine below: files, processes, signals, the terminal, memory, downloads."""
+"""The machine: files, processes, signals, the terminal, memory, downloads."""

@@ -1,4 +1,4 @@
-"""Work in a Python process of its own: it gives back all it took, and its death is not its parent's."""
+"""Work in a separate Python process: its memory is freed when it ends, and its crash does not crash the parent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from reefline.errors import ReeflineError
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
-# The cluster is the parent's: the child is a process by itself.
+# Only the parent is part of the cluster.
 _CLUSTER_VARIABLE = "TF_CONFIG"
 _GPU_VARIABLE = "CUDA_VISIBLE_DEVICES"
 _NO_GPU = "-1"
@@ -21,12 +21,12 @@ _logger = logging.getLogger(__name__)
 
 
 def run_module(module: str, folder: Path, who: str, *, timeout_s: float | None = None, on_cpu: bool = False) -> None:
-    """Run `python -m module folder` to its end; what goes in and what comes out are files of the folder.
+    """Run `python -m module folder` and wait for it; its input and output are files in the folder.
 
-    `who` is how a message names the process. `on_cpu` hides GPUs, whose memory may be the parent's.
+    `who` names the process in messages. `on_cpu` hides the GPUs, whose memory the parent may have claimed.
 
     Raises:
-        ReeflineError: the process failed, and the message holds its last lines, or it took longer than `timeout_s`.
+        ReeflineError: the process failed (the message has its last lines), or took longer than `timeout_s`.
     """
     environment = {name: value for name, value in os.environ.items() if name != _CLUSTER_VARIABLE}
     paths = [str(_REPOSITORY), environment.get("PYTHONPATH", "")]
@@ -44,15 +44,15 @@ def run_module(module: str, folder: Path, who: str, *, timeout_s: float | None =
             timeout=timeout_s,
         )
     except subprocess.TimeoutExpired as error:
-        raise ReeflineError(f"{who} was ended after {timeout_s:g} s") from error
+        raise ReeflineError(f"{who} timed out after {timeout_s:g} s") from error
     if run.returncode:
-        said = run.stderr.decode("utf-8", "replace").strip()
-        _logger.error("%s wrote:\n%s", who, said)
-        last_lines = said.splitlines()[-_SHOWN_LINES:]
+        output = run.stderr.decode("utf-8", "replace").strip()
+        _logger.error("%s wrote:\n%s", who, output)
+        last_lines = output.splitlines()[-_SHOWN_LINES:]
         raise ReeflineError(f"{who} {_describe_end(run.returncode)}: {' | '.join(last_lines)}")
 
 
 def _describe_end(code: int) -> str:
     if code >= 0:
-        return f"ended with code {code}"
-    return f"was ended by signal {-code}{' (out of memory?)' if code == -signal.SIGKILL else ''}"
+        return f"exited with code {code}"
+    return f"was killed by signal {-code}{' (out of memory?)' if code == -signal.SIGKILL else ''}"

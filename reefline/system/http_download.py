@@ -1,4 +1,4 @@
-"""Files from the web: resumed where they were cut, checked by their hash, whole or not at all under their name."""
+"""Downloads that resume, are checked by their hash, and get their name only when complete."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from reefline.errors import DownloadError
-from reefline.system.download_progress import DownloadProgress, format_bytes
+from reefline.system.download_progress import DownloadProgress
 from reefline.system.files import hash_file
+from reefline.system.terminal import format_bytes
 
 if TYPE_CHECKING:
     import httpx
@@ -25,18 +26,18 @@ FIRST_PAUSE_S = 1.0
 _CONNECT_TIMEOUT_S = 20.0
 _READ_TIMEOUT_S = 60.0
 _HTTP_OK, _HTTP_PARTIAL, _HTTP_RANGE_NOT_SATISFIABLE = 200, 206, 416
-# Request timeout, too many requests: with all of 5xx, what a server says of its state and not of the file.
-_PASSING_STATUSES = frozenset({408, 429})
+# Request timeout, too many requests: like all 5xx, they are about the state of the server, not about the file.
+_TEMPORARY_STATUSES = frozenset({408, 429})
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
 class _CutError(Exception):
-    """A connection or a server that failed in a way that may pass."""
+    """A failure of the connection or the server that may be temporary."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One download; `shown_url` is fit for a terminal: without password and query, which may hold a token."""
+    """One download; `shown_url` has no password and no query, which may hold a token."""
 
     url: str
     target: Path
@@ -49,12 +50,12 @@ class _Job:
 
     @property
     def part(self) -> Path:
-        """What has come so far; the hash in its name keeps it apart from another file's."""
+        """What has arrived so far; the hash in its name keeps it apart from parts of other files."""
         return self.target.with_name(f"{self.target.name}.{self.sha256[:16]}.part")
 
     @property
     def validator(self) -> Path:
-        """The server's mark of the version that `part` is of, for If-Range."""
+        """The server's ETag or date of the file that `part` belongs to, for If-Range."""
         return self.part.with_name(f"{self.part.name}.etag")
 
 
@@ -67,37 +68,37 @@ def download(
     first_pause_s: float = FIRST_PAUSE_S,
     stream: TextIO | None = None,
 ) -> None:
-    """Download an http(s) URL to `target`, going on where an earlier try or run was cut.
+    """Download an http(s) URL to `target`, resuming what an earlier attempt or run left.
 
-    Until it is whole and has the right hash, the file is `<target>.<hash>.part`. A target that has the hash already
-    costs no request. A cut connection is tried again `attempts` times in a row without a new byte, after pauses
-    which double. Ranges are asked for as RFC 9110 says (Range, If-Range); a server that ignores them sends it all
-    again. Progress goes to `stream`, standard output where none is given. Processes that want the same file take turns.
+    Until it is complete and has the right hash, the file is `<target>.<hash>.part`. If the target already has the
+    hash, nothing is requested. After `attempts` failures in a row without a new byte it gives up; the pause between
+    them doubles. Resuming uses Range and If-Range (RFC 9110); a server that ignores them sends the file from its start.
+    Progress goes to `stream`, by default standard output. Processes that download the same file take turns.
 
     Raises:
-        DownloadError: the URL cannot be had, the disk is full, or the content has another hash.
+        DownloadError: the download failed, the disk is full, or the content has another hash.
     """
     job = _Job(url, target, sha256)
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise DownloadError(f"{job.shown_url}: an http or https URL expected")
+        raise DownloadError(f"{job.shown_url}: expected an http or https URL")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _hold(job.part) as file:
             if not (target.is_file() and hash_file(target) == sha256):
                 with DownloadProgress(target.name, stream) as progress:
-                    _fetch_whole(job, file, progress, attempts, first_pause_s)
+                    _fetch_checked(job, file, progress, attempts, first_pause_s)
                 job.part.replace(target)
             _remove_part(job)
     except OSError as error:
         raise DownloadError(
-            f"{target}: cannot be written ({error.strerror}); what has been downloaded of {job.shown_url} is kept: "
-            "mend that and run again, it goes on from there"
+            f"{target}: cannot write it ({error.strerror}); downloaded bytes of {job.shown_url} are kept: "
+            "free space or fix permissions, then run again to resume"
         ) from error
 
 
 @contextlib.contextmanager
 def _hold(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for appending and lock it; where its holder renamed or removed it meanwhile, open the new one."""
+    """Open a file for appending and lock it; if its holder renamed or removed it meanwhile, open the new one."""
     while True:
         with path.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -115,23 +116,23 @@ def _remove_part(job: _Job) -> None:
     job.validator.unlink(missing_ok=True)
 
 
-def _fetch_whole(job: _Job, file: BinaryIO, progress: DownloadProgress, attempts: int, first_pause_s: float) -> None:
-    """Fill `file` until it has the hash. A resumed one that has not may mix two versions: once, it starts over."""
+def _fetch_checked(job: _Job, file: BinaryIO, progress: DownloadProgress, attempts: int, first_pause_s: float) -> None:
+    """Download until `file` has the hash. A resumed file with another hash may mix two versions: restart it once."""
     was_resumed = _size(file) > 0
     if was_resumed and hash_file(job.part) == job.sha256:
         return
     _fetch(job, file, progress, attempts, first_pause_s)
     found = hash_file(job.part)
     if was_resumed and found != job.sha256:
-        progress.say("what was there does not go with the rest; starts over")
+        progress.say("partial download does not match; restarting")
         file.truncate(0)
         _fetch(job, file, progress, attempts, first_pause_s)
         found = hash_file(job.part)
     if found != job.sha256:
         _remove_part(job)
         raise DownloadError(
-            f"{job.shown_url} has sha256 {found}, expected {job.sha256}; it is another file, "
-            "so nothing of it was kept: correct the URL or the sha256"
+            f"{job.shown_url} has sha256 {found}, expected {job.sha256}; correct the URL or the sha256 "
+            "(the downloaded file was deleted)"
         )
 
 
@@ -141,7 +142,7 @@ def _size(file: BinaryIO) -> int:
 
 
 def _fetch(job: _Job, file: BinaryIO, progress: DownloadProgress, attempts: int, first_pause_s: float) -> None:
-    """Request until the end has come; each new byte gives all attempts back."""
+    """Request until the file has ended; each new byte resets the count of attempts."""
     import httpx
 
     timeout = httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
@@ -158,7 +159,7 @@ def _fetch(job: _Job, file: BinaryIO, progress: DownloadProgress, attempts: int,
                 if failures >= attempts:
                     raise DownloadError(_explain_cut(job, error, size)) from error
                 pause_s = first_pause_s * 2 ** (failures - 1)
-                progress.say(f"cut ({error}); tries again in {pause_s:g} s")
+                progress.say(f"connection lost ({error}); retrying in {pause_s:g} s")
                 time.sleep(pause_s)
             except (httpx.InvalidURL, httpx.RequestError) as error:
                 raise DownloadError(f"{job.shown_url} cannot be downloaded: {error}; correct the URL") from error
@@ -167,17 +168,14 @@ def _fetch(job: _Job, file: BinaryIO, progress: DownloadProgress, attempts: int,
 def _explain_cut(job: _Job, error: Exception, size: int) -> str:
     reason = str(error) or type(error).__name__
     if not size:
-        return f"{job.shown_url} cannot be downloaded: {reason}; check the URL and the network, and run again"
-    return (
-        f"{job.shown_url} cannot be downloaded to its end: {reason}; the {format_bytes(size)} that are there are kept, "
-        "and the next run goes on from them"
-    )
+        return f"{job.shown_url} cannot be downloaded: {reason}; check the URL and the network, then run again"
+    return f"{job.shown_url}: download was cut: {reason}; {format_bytes(size)} are kept; run again to resume"
 
 
 def _request_rest(client: httpx.Client, job: _Job, file: BinaryIO, progress: DownloadProgress) -> None:
-    """Ask for what is missing and append it; return once the server has sent the end."""
+    """Request the missing bytes and append them; return when the server has sent the last one."""
     have = _size(file)
-    # A compressed answer would make byte ranges those of the compressed form.
+    # In a compressed response, ranges would count compressed bytes.
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
@@ -187,26 +185,26 @@ def _request_rest(client: httpx.Client, job: _Job, file: BinaryIO, progress: Dow
         start, total = _read_range(response)
         if response.status_code == _HTTP_RANGE_NOT_SATISFIABLE and have:
             file.truncate(0)
-            raise _CutError("the server's file is no longer than what was there, so it is another")
+            raise _CutError("the file on the server is no longer than the partial download, so it has changed")
         _check_status(response, job)
         if start != have:
             file.truncate(0)
         if start not in (0, have):
-            raise _CutError("the server sent another part of the file than was asked for")
+            raise _CutError("the server sent a range that was not requested")
         _keep_validator(response, job)
         progress.begin(_size(file), total)
-        # Raw, as it comes: what httpx gathers into larger chunks is lost when the connection is cut.
+        # Raw bytes: whatever httpx buffers into larger chunks is lost when the connection is cut.
         for chunk in response.iter_raw():
             file.write(chunk)
             progress.advance(len(chunk))
     received = _size(file)
     os.fsync(file.fileno())
     if total is not None and received < total:
-        raise _CutError(f"{format_bytes(received)} of {format_bytes(total)} came")
+        raise _CutError(f"received {format_bytes(received)} of {format_bytes(total)}")
 
 
 def _read_range(response: httpx.Response) -> tuple[int | None, int | None]:
-    """Return where the answer's bytes begin and how many the whole file has, None where it does not say."""
+    """Return the response's first byte and the size of the file, None where it does not state them."""
     if response.status_code == _HTTP_OK:
         length = response.headers.get("Content-Length", "")
         return 0, int(length) if length.isdigit() else None
@@ -219,18 +217,18 @@ def _read_range(response: httpx.Response) -> tuple[int | None, int | None]:
 
 def _check_status(response: httpx.Response, job: _Job) -> None:
     status = response.status_code
-    said = f"the server says {status} {response.reason_phrase}".rstrip()
-    if status in _PASSING_STATUSES or response.is_server_error:
-        raise _CutError(said)
+    answer = f"the server answered {status} {response.reason_phrase}".rstrip()
+    if status in _TEMPORARY_STATUSES or response.is_server_error:
+        raise _CutError(answer)
     if status not in (_HTTP_OK, _HTTP_PARTIAL):
-        raise DownloadError(f"{job.shown_url} cannot be downloaded: {said}; correct the URL")
+        raise DownloadError(f"{job.shown_url} cannot be downloaded: {answer}; correct the URL")
 
 
 def _keep_validator(response: httpx.Response, job: _Job) -> None:
-    """Keep what If-Range takes: a strong ETag, or the date (RFC 9110, section 13.1.5)."""
+    """Keep a validator for If-Range: a strong ETag, or the date (RFC 9110, section 13.1.5)."""
     etag = response.headers.get("ETag", "")
-    mark = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
-    if mark:
-        job.validator.write_text(mark, encoding="utf-8")
+    validator = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
+    if validator:
+        job.validator.write_text(validator, encoding="utf-8")
     else:
         job.validator.unlink(missing_ok=True)

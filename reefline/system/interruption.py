@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, put off until work is safe."""
+"""Ctrl-C and SIGTERM, delayed until work is saved."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Inside of it the first Ctrl-C or SIGTERM only sets `requested`; a second one acts at once.
+    """A context in which the first Ctrl-C or SIGTERM only sets `requested`; a second one acts at once.
 
-    Leaving it hands the signal to whoever listened before, by default as a KeyboardInterrupt. A signal that is ignored
-    stays so, as a shell wants it for what it runs in the background. Only the main thread may listen to signals: in any
-    other one this does nothing.
+    On exit the signal goes to the previous handler, by default as a KeyboardInterrupt. An ignored signal stays ignored:
+    shells start background jobs that way. Only the main thread can handle signals; in other threads this does nothing.
     """
 
     def __init__(self) -> None:
@@ -24,29 +23,29 @@ class Interruption:
 
     @property
     def requested(self) -> bool:
-        """Whether somebody asked to stop."""
+        """Whether a signal arrived."""
         return self._received is not None
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._receive) for number in heard}
+            handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._receive) for number in handled}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stop_listening()
+        self._restore_handlers()
         if self._received is not None and error is None:
             signal.raise_signal(self._received)
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self.requested:
-            self._stop_listening()
+            self._restore_handlers()
             signal.raise_signal(number)
         self._received = number
 
-    def _stop_listening(self) -> None:
+    def _restore_handlers(self) -> None:
         before, self._before = self._before, {}
         for number, handler in before.items():
             signal.signal(number, handler)

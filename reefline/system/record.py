@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class Record:
-    """The base of dataclasses that are kept as JSON.
+    """The base of dataclasses that are stored as JSON.
 
-    A field's annotation is its format: nested records, enums by value, tuples and mappings, `| None` for null. Where
-    JSON has another name for a field, annotate it as `Annotated[float, pydantic.Field(alias="mAP")]`. A subclass whose
+    A field's annotation is its format: nested records, enums by value, tuples and mappings, `| None` for null. If a
+    field has another name in JSON, annotate it as `Annotated[float, pydantic.Field(alias="mAP")]`. A subclass whose
     JSON has another shape overrides `to_json` and `from_json`, and inherits `read` and `write`.
 
-    pydantic is imported at the first use: worker processes import records, and start without it.
+    pydantic is imported at the first use: worker processes import records and start faster without it.
     """
 
     def to_json(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Record:
 
         Raises:
             OSError: the file cannot be written.
-            ValueError: the record holds NaN or infinity, which JSON cannot.
+            ValueError: the record holds NaN or infinity, which JSON does not have.
         """
         write_whole(path, json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 

@@ -15,6 +15,7 @@ from reefline.errors import ConfigError, ReeflineError, UserError
 from reefline.settings import TrainerSettings
 from reefline.system.files import write_whole
 from reefline.system.interruption import Interruption
+from reefline.system.terminal import say
 from reefline.training.report import REPORT_FILE, TrainingReport
 
 JOB_FILE = "job.json"
@@ -82,8 +83,7 @@ def run_job_in_child(directory: Path) -> TrainingReport:
         UserError: what the child found to be wrong.
         ReeflineError: the child failed otherwise; the message holds its last lines.
     """
-    sys.stdout.write(f"  every other worker takes part with: reefline {WORKER_COMMAND} {directory}\n")
-    sys.stdout.flush()
+    say(f"  every other worker takes part with: reefline {WORKER_COMMAND} {directory}")
     command = [sys.executable, "-m", "reefline", WORKER_COMMAND, str(directory)]
     # Ctrl-C reaches the child too, which ends by itself.
     with Interruption(), subprocess.Popen(command, stderr=subprocess.PIPE) as process:

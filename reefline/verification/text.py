@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reefline.export.preflight_verdict import describe_placement
-from reefline.system.terminal import escape_control
+from reefline.system.terminal import escape_control, format_bytes, format_duration
 from reefline.verification.records import (
     AnchorFit,
     DataFacts,
@@ -115,15 +115,3 @@ def _describe_estimate(estimate: RunEstimate) -> Iterator[tuple[str, str]]:
 def format_shape(shape: Sequence[int]) -> str:
     """Return a shape as "16 x 300 x 300 x 3"."""
     return " x ".join(map(str, shape))
-
-
-def format_bytes(count: int) -> str:
-    """Return a size in MB, or in GB from 1 GB on, decimal ones."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
-
-
-def format_duration(seconds: float) -> str:
-    """Return a time as hours:minutes:seconds, such as 1:02:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"

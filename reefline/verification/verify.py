@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reefline.config.config import PipelineConfig, choose_config_file, examine_config, parse_override
+from reefline.config.run_request import RunRequest
 from reefline.data.source import provide_data
 from reefline.export.preflight_verdict import find_preflight_problems
 from reefline.od_api.label_map_file import read_label_map, write_label_map
@@ -33,16 +34,7 @@ if TYPE_CHECKING:
     from reefline.od_api.probe import ModelProbe
 
 
-@dataclass(frozen=True)
-class VerifyRequest:
-    """What the command line asks for; None where it does not say."""
-
-    config_file: Path | None
-    data_dir: Path | None
-    overrides: tuple[str, ...] = ()
-
-
-def verify(request: VerifyRequest, work_dir: Path, say: Callable[[str], None]) -> VerificationReport:
+def verify(request: RunRequest, work_dir: Path, say: Callable[[str], None]) -> VerificationReport:
     """Find every problem of a run that can be found in a minute or two, and measure how long the run will take.
 
     `work_dir` is an empty folder for records and a generated data set; `say` takes one line on what is being done. What

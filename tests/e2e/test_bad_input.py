@@ -200,7 +200,7 @@ def test_no_space_left_on_the_device(data: Path, small_disk: Path) -> None:
     with contextlib.redirect_stdout(out):
         exit_code = local_runner.main(["--data", str(data), "--workspace", str(small_disk / "ws"), *options])
     assert exit_code == 2, out.getvalue()
-    assert "ws: no space left on the device; free some, or name another folder" in out.getvalue()
+    assert "ws: no space left on the device; free some, or pass another --workspace DIR" in out.getvalue()
     assert "Traceback" not in out.getvalue()
     (failed,) = re.findall(r"^(\w+): failed in", out.getvalue(), re.M)
     left = [path for path in (small_disk / "ws" / "artifacts" / failed).rglob("*") if path.is_file()]

@@ -189,7 +189,7 @@ def test_another_export_is_compared_with_what_serves_and_can_be_rolled_back(
     assert run_pipeline(first.workspace, settings=settings).components("started") == []
     result = CliRunner().invoke(app, ["rollback", "--workspace", str(first.workspace)])
     assert result.exit_code == 0, result.output
-    assert "demo: version 1 serves again, 2 is withdrawn" in result.output
+    assert "Rolled back demo to version 1; version 2 is withdrawn." in result.output
     after = run_pipeline(first.workspace, settings=settings)
     assert after.components("started") == []
-    assert "note: version 1 serves, not this run's 2" in after.lines
+    assert "note: version 1 is serving, not version 2 of this run" in after.lines

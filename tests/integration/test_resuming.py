@@ -180,5 +180,5 @@ def test_a_failed_evaluation_says_what_its_process_said(killed: Path, resumed: s
     compat.apply()
     from reefline.od_api.isolated_evaluation import evaluate_in_child
 
-    with pytest.raises(ReeflineError, match=r"the evaluation's process ended with code 1: .*nowhere"):
+    with pytest.raises(ReeflineError, match=r"the evaluation's process exited with code 1: .*nowhere"):
         evaluate_in_child(build_config(data, SETTINGS), str(killed / "nowhere"))

@@ -1,7 +1,8 @@
-"""reefline/cli.py through the command line itself."""
+"""reefline/cli.py: what holds for every command."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,47 +11,74 @@ from typer.testing import CliRunner
 from reefline.cli import app
 from reefline.verification import installation
 from reefline.verification.installation import Check, Health
+from tests.factories import encode_image
+from tests.factories_detect import push_small_bundle
+from tests.factories_evaluation import make_image
+from tests.factories_tflite import OpSpec, TensorSpec, build_model
+
+CLEAR_SCREEN = "\x1b[2J"
+ESCAPED = "\\x1b[2J"
+SMALL_MODEL = build_model([TensorSpec("a"), TensorSpec("b")], [OpSpec("RELU", ("a",), ("b",))], ["a"], ["b"])
 
 
-def _run(*arguments: str):
-    return CliRunner().invoke(app, list(arguments))
-
-
-def _examine_as(monkeypatch, *checks: Check) -> None:
-    monkeypatch.setattr(installation, "examine", lambda _folder: checks)
-
-
-def test_doctor_is_content_with_notes(monkeypatch, tmp_path: Path) -> None:
-    _examine_as(monkeypatch, Check("edgetpu_compiler", Health.NOTE, "not on the PATH", "install it"))
-    result = _run("doctor", "--workspace", str(tmp_path))
-    assert result.exit_code == 0
-    assert "note  edgetpu_compiler: not on the PATH\n         install it" in result.stdout
-    assert "all that is required is there" in result.stdout
-
-
-def test_doctor_fails_for_a_problem(monkeypatch) -> None:
-    _examine_as(monkeypatch, Check("Python", Health.PROBLEM, "3.12.0", "run `make setup`"))
-    result = _run("doctor")
-    assert result.exit_code == 2
-    assert "PROBLEM  Python: 3.12.0" in result.stdout
-    assert "1 problem(s) found" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("models", "message"),
-    [
-        pytest.param([], "no model is served here", id="none"),
-        pytest.param(["a", "b"], "serves 2 models (a, b); name one with --model NAME", id="two"),
-        pytest.param(["a"], "nothing to roll back", id="nothing-serves"),
-    ],
-)
-def test_rollback_says_what_is_wrong(tmp_path: Path, models: list[str], message: str) -> None:
-    for model in models:
-        (tmp_path / "serving" / model).mkdir(parents=True)
-    result = _run("rollback", "--workspace", str(tmp_path))
-    assert result.exit_code == 2
-    assert message in result.output
+def _run(*arguments: object):
+    return CliRunner().invoke(app, list(map(str, arguments)))
 
 
 def test_unknown_command() -> None:
     assert _run("rollbak").exit_code == 2
+
+
+def _detect(folder: Path) -> tuple[object, ...]:
+    bundle = push_small_bundle(folder / "pushed", (f"cat {CLEAR_SCREEN}", "dog"))
+    images = folder / CLEAR_SCREEN
+    images.mkdir()
+    (images / "a.png").write_bytes(encode_image(make_image("red", "green"), "PNG"))
+    return "detect", "--bundle", bundle, images, folder / f"missing{CLEAR_SCREEN}", "--out", folder / "out"
+
+
+def _detect_as_json(folder: Path) -> tuple[object, ...]:
+    return *_detect(folder), "--json"
+
+
+def _analyze(folder: Path) -> tuple[object, ...]:
+    (folder / f"{CLEAR_SCREEN}.tflite").write_bytes(SMALL_MODEL)
+    return "analyze", folder / f"{CLEAR_SCREEN}.tflite"
+
+
+def _parse_log(folder: Path) -> tuple[object, ...]:
+    table = f"Operator  Count  Status\n\nADD  3  Mapped to {CLEAR_SCREEN}\n"
+    (folder / "log").write_text(f"Model compiled successfully in 1 ms.\n{table}")
+    return "parse-log", folder / "log"
+
+
+def _rollback(folder: Path) -> tuple[object, ...]:
+    for model in ("cells", CLEAR_SCREEN):
+        (folder / "serving" / model).mkdir(parents=True)
+    return "rollback", "--workspace", folder
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        pytest.param(_detect, id="detect"),
+        pytest.param(_detect_as_json, id="detect-json"),
+        pytest.param(_analyze, id="analyze"),
+        pytest.param(_parse_log, id="parse-log"),
+        pytest.param(_rollback, id="rollback"),
+        pytest.param(lambda folder: ("compile", folder / CLEAR_SCREEN), id="compile"),
+        pytest.param(lambda _: ("verify", "--config", f"{CLEAR_SCREEN}.yaml"), id="verify"),
+        pytest.param(lambda _: ("doctor",), id="doctor"),
+    ],
+)
+def test_no_command_prints_control_characters(
+    prepare: Callable[[Path], tuple[object, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Classes, file names and logs come from anywhere, and none of them may move the cursor."""
+    check = Check("disk", Health.GOOD, f"1.0 GB free at {CLEAR_SCREEN}")
+    monkeypatch.setattr(installation, "examine", lambda _folder: (check,))
+    result = _run(*prepare(tmp_path))
+    assert isinstance(result.exception, (SystemExit, type(None))), result.exception
+    printed = result.stdout + result.stderr
+    assert ESCAPED in printed or "\\u001b[2J" in printed
+    assert "\x1b" not in printed

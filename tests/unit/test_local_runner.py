@@ -6,14 +6,17 @@ import errno
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import local_runner
 from pipeline.local import run
+from pipeline.local.stop import Terminated
 from pipeline.local.workspace import Workspace, hold_lock, open_workspace
-from reefline.errors import DataError
+from reefline.errors import DataError, RecordError
 from reefline.findings import Action, Finding
+from reefline.report.summary import Pushed, RunRecords, Verdict
 
 CONFIG = """\
 model_name: cells
@@ -84,12 +87,20 @@ def test_a_workspace_in_use(tmp_path: Path, capsys, config_file: Path) -> None:
 def test_a_workspace_that_is_a_file(tmp_path: Path, capsys) -> None:
     (tmp_path / "ws").write_text("")
     assert _main(tmp_path) == 2
-    assert re.match(r"error: .*ws: no workspace can be made here", capsys.readouterr().out)
+    assert re.match(r"error: .*ws: cannot create a workspace here", capsys.readouterr().out)
 
 
 def test_unknown_option() -> None:
-    with pytest.raises(SystemExit, match="2"):
-        local_runner.main(["--dta", "x"])
+    assert local_runner.main(["--dta", "x"]) == 2
+
+
+def test_options_are_not_abbreviated() -> None:
+    assert local_runner.main(["--dat", "x"]) == 2
+
+
+def test_help_tells_the_exit_codes(capsys) -> None:
+    assert local_runner.main(["--help"]) == 0
+    assert "3 refused by the gate" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(
@@ -97,8 +108,8 @@ def test_unknown_option() -> None:
     [
         pytest.param(OSError(errno.ENOSPC, "x"), 2, "ws: no space left on the device; free some", id="no-space"),
         pytest.param(KeyboardInterrupt(), 130, "stopped by Ctrl-C", id="ctrl-c"),
-        pytest.param(run.Terminated(), 143, "stopped by SIGTERM", id="sigterm"),
-        pytest.param(ValueError("odd\nmore"), 1, "unexpected ValueError: odd (the traceback is in", id="unexpected"),
+        pytest.param(Terminated(), 143, "stopped by SIGTERM", id="sigterm"),
+        pytest.param(ValueError("odd\nmore"), 1, "unexpected ValueError: odd (traceback: ", id="unexpected"),
         pytest.param(DataError("one", "two"), 2, "error: one\nerror: two", id="one-line-for-each-problem"),
     ],
 )
@@ -148,3 +159,70 @@ def test_demo_data_is_generated_once(tmp_path: Path, capsys, monkeypatch) -> Non
         assert _main(tmp_path, "--set", "demo.images=4") == 1  # a DAG that does nothing blesses nothing
     assert "data: 4 generated images in" in capsys.readouterr().out
     assert len(list((tmp_path / "ws" / "source" / "JPEGImages").iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "message"),
+    [
+        pytest.param(RecordError("training.json: damaged"), 2, "error: training.json: damaged", id="damaged"),
+        pytest.param(ValueError("odd"), 1, "error: unexpected ValueError: odd", id="unexpected"),
+    ],
+)
+def test_outputs_that_cannot_be_read_are_reported(
+    tmp_path: Path, capsys, monkeypatch, config_file: Path, error: Exception, exit_code: int, message: str
+) -> None:
+    def read_outputs(*_arguments: object) -> None:
+        raise error
+
+    def run_one_node(_config: object, _workspace: object, _run_id: object, progress: run._Progress) -> None:
+        progress.node_runs.append(SimpleNamespace(component="Trainer", seconds=1.5))
+
+    monkeypatch.setattr(run, "_run_dag", run_one_node)
+    monkeypatch.setattr(run, "read_outputs", read_outputs)
+    assert _main(tmp_path, "--config", config_file, "--data", tmp_path) == exit_code
+    assert f"stopped at report:\n{message}" in capsys.readouterr().out
+    assert _summary(tmp_path)["seconds"] == {"Trainer": 1.5}
+
+
+def test_no_line_of_a_run_moves_the_cursor(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(run, "_run_dag", lambda *_arguments: None)
+    workspace = tmp_path / "\x1b[2J"
+    assert local_runner.main(["--workspace", str(workspace), "--set", "demo.images=4"]) == 1
+    assert local_runner.main(["--workspace", str(workspace), "--data", "\x1b[2Jnowhere"]) == 2
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "data: 4 generated images in" in out and "error: \\x1b[2Jnowhere: no such folder" in out
+
+
+BLESSED = RunRecords("1", "cells", pushed=Pushed(2, "ws/serving/cells/2"), blessed=True)
+
+
+@pytest.mark.parametrize(
+    ("current", "note"),
+    [
+        pytest.param("2\n", [], id="this-runs"),
+        pytest.param("1\n", ["note: version 1 is serving, not version 2 of this run"], id="rolled-back"),
+        pytest.param(None, ["note: no version is serving (CURRENT is missing)"], id="missing"),
+    ],
+)
+def test_the_last_lines_tell_what_serves(tmp_path: Path, current: str | None, note: list[str]) -> None:
+    workspace = open_workspace(tmp_path / "ws")
+    if current is not None:
+        home = workspace.serving / "cells"
+        home.mkdir(parents=True)
+        (home / "CURRENT").write_text(current)
+    outcome = run.RunOutcome(0, Verdict.BLESSED, BLESSED, tmp_path)
+    assert run.describe_outcome(outcome, workspace) == [
+        "verdict: BLESSED",
+        "bundle: ws/serving/cells/2",
+        *note,
+        f"report: {tmp_path / 'summary.json'}",
+    ]
+
+
+def test_a_damaged_current_is_a_note(tmp_path: Path) -> None:
+    workspace = open_workspace(tmp_path / "ws")
+    (workspace.serving / "cells").mkdir(parents=True)
+    (workspace.serving / "cells" / "CURRENT").write_text("two")
+    lines = run.describe_outcome(run.RunOutcome(0, Verdict.BLESSED, BLESSED, tmp_path), workspace)
+    assert [line for line in lines if line.startswith("note: ") and "CURRENT: 'two'" in line]

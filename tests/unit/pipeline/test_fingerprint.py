@@ -1,12 +1,13 @@
-"""pipeline/fingerprint.py on a small repository made for the test, and on this one."""
+"""pipeline/fingerprint.py on a small repository written by the test, and on a copy of this one."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from pipeline.fingerprint import code_fingerprint, reachable_modules
+from pipeline.fingerprint import REPO_DIR, code_fingerprint
 
 FILES = {
     "components/__init__.py": "",
@@ -33,23 +34,14 @@ def repo_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_imports_are_followed_into_functions_packages_and_relative_ones(repo_dir: Path) -> None:
-    assert reachable_modules("components.trainer", repo_dir) == (
-        "components",
-        "components.trainer",
-        "components.trainer.component",
-        "reefline",
-        "reefline.boxes",
-        "reefline.errors",
-        "reefline.late",
-    )
-
-
 @pytest.mark.parametrize(
     ("changed", "differs"),
     [
         pytest.param("components/trainer/component.py", True, id="own"),
-        pytest.param("reefline/errors.py", True, id="imported-by-what-it-imports"),
+        pytest.param("reefline/boxes.py", True, id="imported-in-a-function"),
+        pytest.param("reefline/late.py", True, id="imported-as-a-name"),
+        pytest.param("reefline/errors.py", True, id="imported-relatively-by-what-it-imports"),
+        pytest.param("components/__init__.py", True, id="own-package"),
         pytest.param("reefline/__init__.py", True, id="package-of-what-it-imports"),
         pytest.param("reefline/other.py", False, id="another-components"),
         pytest.param("components/pusher/component.py", False, id="another-component"),
@@ -97,6 +89,20 @@ def test_no_such_module(repo_dir: Path) -> None:
         code_fingerprint("components.nothing", repo_dir=repo_dir)
 
 
-def test_a_gate_does_not_reach_the_training_code() -> None:
-    assert "reefline.training.loop" in reachable_modules("components.trainer")
-    assert "reefline.evaluation.gate" not in reachable_modules("components.trainer")
+@pytest.mark.parametrize(
+    ("component", "changed", "differs"),
+    [
+        pytest.param("components.trainer", "reefline/training/loop.py", True, id="training-by-its-loop"),
+        pytest.param("components.trainer", "reefline/evaluation/gate.py", False, id="training-not-by-the-gate"),
+        pytest.param("components.evaluator", "reefline/evaluation/gate.py", True, id="evaluator-by-the-gate"),
+        pytest.param("components.pusher", "reefline/bundle/store.py", True, id="pusher-by-the-store"),
+        pytest.param("components.pusher", "reefline/export/export_model.py", False, id="pusher-not-by-the-export"),
+    ],
+)
+def test_a_changed_file_redoes_its_own_components(tmp_path: Path, component: str, changed: str, differs: bool) -> None:
+    for package in ("components", "pipeline", "reefline"):
+        shutil.copytree(REPO_DIR / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    before = code_fingerprint(component, repo_dir=tmp_path)
+    with (tmp_path / changed).open("a") as file:
+        file.write("\nCHANGED = 1\n")
+    assert (code_fingerprint(component, repo_dir=tmp_path) != before) == differs

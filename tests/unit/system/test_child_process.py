@@ -1,4 +1,4 @@
-"""reefline/system/child_process.py with real processes: modules are written to a folder that is on the path."""
+"""reefline/system/child_process.py with real processes, which run modules written by the test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reefline.system.child_process import run_module
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Return what writes a module of the given source and names it."""
+    """Return a function that writes a module with a given source and returns its name."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
     def write(source: str) -> str:
@@ -24,7 +24,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return write
 
 
-def test_a_module_does_its_work_in_another_process(tmp_path: Path, module) -> None:
+def test_a_module_runs_in_another_process(tmp_path: Path, module) -> None:
     name = module("Path(sys.argv[1], 'done').write_text(f'{os.getpid()} {os.environ.get(\"CUDA_VISIBLE_DEVICES\")}')")
 
     run_module(name, tmp_path, "the work", on_cpu=True)
@@ -34,7 +34,7 @@ def test_a_module_does_its_work_in_another_process(tmp_path: Path, module) -> No
     assert gpus == "-1"
 
 
-def test_the_parents_cluster_is_not_the_childs(tmp_path: Path, module, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_child_is_not_part_of_the_cluster(tmp_path: Path, module, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", "{}")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     name = module(
@@ -49,18 +49,18 @@ def test_the_parents_cluster_is_not_the_childs(tmp_path: Path, module, monkeypat
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        pytest.param("raise ValueError('no such thing')", "the work ended with code 1: .*no such thing", id="error"),
-        pytest.param("os.abort()", "the work was ended by signal 6: ", id="abort"),
-        pytest.param("os.kill(os.getpid(), 9)", r"the work was ended by signal 9 \(out of memory\?\)", id="kill"),
+        pytest.param("raise ValueError('no such thing')", "the work exited with code 1: .*no such thing", id="error"),
+        pytest.param("os.abort()", "the work was killed by signal 6: ", id="abort"),
+        pytest.param("os.kill(os.getpid(), 9)", r"the work was killed by signal 9 \(out of memory\?\)", id="kill"),
     ],
 )
-def test_the_end_of_a_child_is_told(tmp_path: Path, module, source: str, message: str) -> None:
+def test_the_error_says_how_the_child_ended(tmp_path: Path, module, source: str, message: str) -> None:
     with pytest.raises(ReeflineError, match=message):
         run_module(module(source), tmp_path, "the work")
 
 
-def test_a_child_that_takes_too_long_is_ended(tmp_path: Path, module) -> None:
+def test_a_child_that_takes_too_long_is_killed(tmp_path: Path, module) -> None:
     started = time.monotonic()
-    with pytest.raises(ReeflineError, match=r"the work was ended after 0\.5 s"):
+    with pytest.raises(ReeflineError, match=r"the work timed out after 0\.5 s"):
         run_module(module("import time; time.sleep(60)"), tmp_path, "the work", timeout_s=0.5)
     assert time.monotonic() - started < 30

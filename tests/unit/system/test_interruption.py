@@ -11,17 +11,17 @@ from reefline.system.interruption import Interruption
 
 @pytest.fixture(params=[pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGTERM, id="sigterm")])
 def number(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
-    """A signal that somebody listens to already."""
+    """A signal that already has a handler."""
 
-    def listen(*_: object) -> None:
+    def handle(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(request.param, listen)
+    before = signal.signal(request.param, handle)
     yield request.param
     signal.signal(request.param, before)
 
 
-def test_the_first_signal_waits_until_work_is_safe(number: signal.Signals) -> None:
+def test_the_first_signal_waits_until_work_is_saved(number: signal.Signals) -> None:
     safe = False
     with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
         assert not interruption.requested
@@ -40,7 +40,7 @@ def test_a_second_signal_does_not_wait(number: signal.Signals) -> None:
     assert not late
 
 
-def test_whoever_listened_before_listens_again(number: signal.Signals) -> None:
+def test_the_previous_handler_is_restored(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with Interruption():
         assert signal.getsignal(number) != before
@@ -63,7 +63,7 @@ def test_an_error_is_not_hidden_by_a_signal(number: signal.Signals) -> None:
         raise ValueError("broken")
 
 
-def test_another_thread_cannot_listen_and_works_all_the_same() -> None:
+def test_another_thread_works_without_handlers() -> None:
     seen: list[bool] = []
 
     def work() -> None:

@@ -1,14 +1,32 @@
-"""reefline/system/terminal.py: noise goes to the log, standard output stays."""
+"""reefline/system/terminal.py: lines, JSON, progress, and noise that goes to the log."""
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import os
 from pathlib import Path
 
 import pytest
 
-from reefline.system.terminal import escape_control, send_noise_to
+from reefline.system.terminal import (
+    ProgressBar,
+    escape_control,
+    format_bytes,
+    format_duration,
+    say,
+    say_error,
+    say_json,
+    send_noise_to,
+)
+
+CLEAR_SCREEN = "\x1b[2J"
+
+
+class FakeTerminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def test_standard_error_and_logging_go_to_the_file(tmp_path: Path, capfd) -> None:
@@ -43,3 +61,72 @@ def test_everything_is_as_before_after_an_error(tmp_path: Path) -> None:
 )
 def test_text_from_data_cannot_move_the_cursor(text: str, shown: str) -> None:
     assert escape_control(text) == shown
+
+
+def test_lines_and_errors_are_escaped(capsys) -> None:
+    say(f"cells{CLEAR_SCREEN}: 3 images")
+    say_error(f"{CLEAR_SCREEN}: no such folder\nverdict: BLESSED")
+    out, err = capsys.readouterr()
+    assert out == "cells\\x1b[2J: 3 images\n"
+    assert err == "error: \\x1b[2J: no such folder\\nverdict: BLESSED\n"
+
+
+@pytest.mark.parametrize("indent", [pytest.param(2, id="indented"), pytest.param(None, id="one-line")])
+def test_json_is_escaped_and_means_the_same(capsys, indent: int | None) -> None:
+    # U+009B is the one-character form of ESC [, and a file name that is not UTF-8 has lone surrogates.
+    record = {"label": "Ёж \x1b[2J\x9b2J \x7f\u2028 \udcff", "sizes": [1, None]}
+    say_json(record, indent=indent)
+    out = capsys.readouterr().out
+    assert json.loads(out) == record
+    assert "Ёж" in out
+    assert all(c.isprintable() or c == "\n" for c in out)
+    assert len(out.splitlines()) == (1 if indent is None else 7)
+
+
+@pytest.mark.parametrize(
+    "stream", [pytest.param(io.StringIO(), id="plain"), pytest.param(FakeTerminal(), id="terminal")]
+)
+def test_progress_is_escaped(stream: io.StringIO) -> None:
+    with ProgressBar(stream, plain_line_every_s=0.0) as progress:
+        progress.show(1, 2, "file \x1b[31mred")
+        progress.note("note \x1b[31mred")
+    assert "file \\x1b[31mred" in stream.getvalue()
+    assert "note \\x1b[31mred" in stream.getvalue()
+    assert "\x1b[31mred" not in stream.getvalue()
+
+
+def test_plain_progress_lines_are_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
+    stream = io.StringIO()
+    with ProgressBar(stream, plain_line_every_s=5.0) as progress:
+        for step in range(1, 11):
+            progress.show(step, 10, f"step {step}", now=step == 10)
+            now_s[0] += 2.0
+    assert stream.getvalue().split() == ["step", "1", "step", "4", "step", "7", "step", "10"]
+
+
+def test_quiet_progress_prints_nothing() -> None:
+    stream = FakeTerminal()
+    with ProgressBar(stream, plain_line_every_s=0.0, quiet=True) as progress:
+        progress.show(1, 2, "half")
+        progress.note("a note")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        pytest.param(0, "0 bytes", id="none"),
+        pytest.param(999, "999 bytes", id="bytes"),
+        pytest.param(1_000, "1.0 kB", id="kilo"),
+        pytest.param(12_345_678, "12.3 MB", id="mega"),
+        pytest.param(5_600_000_000, "5.6 GB", id="giga"),
+    ],
+)
+def test_bytes_have_a_suitable_unit(count: int, text: str) -> None:
+    assert format_bytes(count) == text
+
+
+def test_durations_are_hours_minutes_and_seconds() -> None:
+    assert format_duration(3723.4) == "1:02:03"

@@ -4,7 +4,6 @@ import io
 
 import pytest
 
-from reefline.training import progress
 from reefline.training.progress import TrainingProgress
 from reefline.training.report import EvaluationPoint
 
@@ -22,7 +21,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr("time.monotonic", clock.monotonic)
     return clock
 
 

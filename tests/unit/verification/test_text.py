@@ -9,7 +9,7 @@ import pytest
 from reefline.findings import Severity
 from reefline.verification.estimate import estimate_run
 from reefline.verification.records import Problem, VerificationReport
-from reefline.verification.text import format_bytes, format_duration, format_report
+from reefline.verification.text import format_report
 from tests.factories_verification import (
     MB,
     make_data_facts,
@@ -100,9 +100,3 @@ def test_json_holds_everything() -> None:
     assert record["estimate"]["total_s"] == pytest.approx(88.5)
     assert record["timings"]["step_s"] == 0.5
     assert VerificationReport("c.yaml", "").to_json()["estimate"] is None
-
-
-def test_units() -> None:
-    assert format_bytes(1_500_000) == "1.5 MB"
-    assert format_bytes(2_340_000_000) == "2.3 GB"
-    assert format_duration(3723.4) == "1:02:03"

@@ -143,7 +143,7 @@ def test_no_image_at_all(bundle, tmp_path):
     result = run("--bundle", bundle, tmp_path / "gone.jpg", "--out", tmp_path / "out")
 
     assert result.exit_code == 2
-    assert "no image was seen" in result.stdout
+    assert "no image could be used" in result.stdout
     assert json.loads((tmp_path / "out" / "detections.json").read_text())["median_latency_ms"] is None
 
 
@@ -180,7 +180,7 @@ def test_labels_that_are_not_the_models(tmp_path, images):
     [
         pytest.param(["--min-score", "1.5"], "--min-score 1.5: a number from 0 to 1 expected", id="score"),
         pytest.param(["--min-score", "nan"], "--min-score nan: a number from 0 to 1 expected", id="score-nan"),
-        pytest.param(["--device", "gpu"], "--device gpu: one of auto, cpu, edgetpu expected", id="device"),
+        pytest.param(["--device", "gpu"], "--device gpu: expected one of auto, cpu, edgetpu", id="device"),
         pytest.param(
             ["--device", "edgetpu"], "--device edgetpu: the bundle holds no compiled model", id="not-compiled"
         ),

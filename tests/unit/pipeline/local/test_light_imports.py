@@ -1,4 +1,4 @@
-"""pipeline/local/light_imports.py on a package made for the test."""
+"""pipeline/local/light_imports.py on a package written by the test."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_name_of_the_package_runs_it_after_all(package: str) -> None:
     assert f"{package}.heavy" in sys.modules
 
 
-def test_a_name_that_is_not_there(package: str) -> None:
+def test_a_missing_name(package: str) -> None:
     defer_package(package)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = importlib.import_module(package).nothing
@@ -52,5 +52,5 @@ def test_an_imported_package_stays_as_it_is(package: str) -> None:
 
 
 def test_no_such_package() -> None:
-    with pytest.raises(ModuleNotFoundError, match="no_such_package_here: no such package; run `make setup`"):
+    with pytest.raises(ModuleNotFoundError, match="no_such_package_here: not installed; run `make setup`"):
         defer_package("no_such_package_here")

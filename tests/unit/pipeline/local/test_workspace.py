@@ -31,20 +31,20 @@ def workspace(tmp_path: Path) -> Workspace:
     return open_workspace(tmp_path / "a" / "workspace")
 
 
-def test_a_workspace_is_made_with_its_parents_and_is_absolute(tmp_path: Path, monkeypatch) -> None:
+def test_a_workspace_is_created_with_its_parents_and_is_absolute(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     workspace = open_workspace(Path("deep/er"))
     assert workspace.root == tmp_path / "deep" / "er"
     assert workspace.reports.is_dir()
 
 
-def test_a_file_is_no_workspace(tmp_path: Path) -> None:
+def test_a_file_is_not_a_workspace(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(WorkspaceError, match=r"no workspace can be made here \(.*name another with --workspace"):
+    with pytest.raises(WorkspaceError, match=r"cannot create a workspace here \(.*pass another --workspace"):
         open_workspace(tmp_path / "file")
 
 
-def test_a_second_holder_is_told_the_first_ones_process(workspace: Workspace) -> None:
+def test_a_second_holder_learns_the_process_of_the_first(workspace: Workspace) -> None:
     code = (
         "import sys; from pathlib import Path; from pipeline.local.workspace import *\n"
         "with hold_lock(Workspace(Path(sys.argv[1]))): print('held', flush=True); sys.stdin.read()"
@@ -64,7 +64,7 @@ def test_a_second_holder_is_told_the_first_ones_process(workspace: Workspace) ->
         assert (workspace.root / ".lock").read_text() == str(os.getpid())
 
 
-def test_source_leads_to_the_data_and_can_be_moved(workspace: Workspace, tmp_path: Path) -> None:
+def test_source_points_at_the_data_and_can_be_moved(workspace: Workspace, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         point_source_at(workspace, tmp_path / name)
@@ -83,9 +83,9 @@ def test_two_runs_of_one_second_have_two_folders(workspace: Workspace) -> None:
     assert names == ["20260102T120000", "20260102T120000-2", "20260102T120000-3"]
 
 
-def test_run_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_run_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "reports").write_text("")
-    with pytest.raises(WorkspaceError, match=r"20260102T120000: cannot be made"):
+    with pytest.raises(WorkspaceError, match=r"20260102T120000: cannot create it"):
         make_run_folder(Workspace(tmp_path), NOON)
 
 
@@ -118,5 +118,5 @@ def _chained(cause: Exception) -> Exception:
         pytest.param(ValueError("space"), False, id="other"),
     ],
 )
-def test_out_of_space_in_errno_and_in_words(error: Exception, expected: bool) -> None:
+def test_out_of_space_by_errno_and_by_message(error: Exception, expected: bool) -> None:
     assert is_out_of_space(error) is expected

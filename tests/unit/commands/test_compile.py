@@ -1,8 +1,7 @@
-"""`reefline parse-log` and `reefline compile` through the command line."""
+"""`reefline compile` through the command line."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,7 +15,6 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from reefline.cli import app
-from tests.compiler_log_cases import LOG_DIR, needs_logs
 from tests.factories_compiler import COMPILED_FILE, STUB, make_compiler
 
 REPO_DIR = Path(__file__).resolve().parents[3]
@@ -36,77 +34,9 @@ def invoke(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def write_log(folder: Path, content: bytes) -> Path:
-    path = folder / "log.txt"
-    path.write_bytes(content)
-    return path
-
-
-@needs_logs
-def test_parse_log_as_json() -> None:
-    result = invoke("parse-log", LOG_DIR / "17_stdout_v16_zero_subgraphs.txt", "--json")
-    assert result.exit_code == 0
-    assert json.loads(result.stdout) == {
-        "outcome": "compiled_nothing_mapped",
-        "failure": None,
-        "compiler_version": "16.0.384591198",
-        "ops_total": 157,
-        "ops_on_tpu": 0,
-        "ops_on_cpu": 157,
-        "subgraphs": 0,
-        "off_chip_bytes": 0,
-        "operators": [
-            {"op": "RESHAPE", "count": 10, "status": "Operation is working on an unsupported data type"},
-        ],
-    }
-
-
-def test_parse_log_for_people(tmp_path: Path) -> None:
-    result = invoke("parse-log", write_log(tmp_path, SUCCESS.encode()))
-    assert result.exit_code == 0
-    assert result.stdout.splitlines() == [
-        "outcome: compiled (compiler 16.0.384591198)",
-        "operators: 3",
-        "on the Edge TPU: 3",
-        "on the CPU: 0",
-        "Edge TPU subgraphs: 1",
-        "on-chip memory used for parameters: 1048576 bytes",
-        "on-chip memory free for parameters: 6291456 bytes",
-        "parameters streamed from off-chip memory: 2048 bytes",
-        "     3  ADD                          Mapped to Edge TPU",
-    ]
-
-
-def test_parse_log_of_a_failure_says_what_to_do(tmp_path: Path) -> None:
-    result = invoke("parse-log", write_log(tmp_path, FAILURE.encode()))
-    assert result.exit_code == 0
-    assert "failure: not_quantized: the model is not quantized to integers" in result.stdout
-    assert "convert it with calibration images" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("content", "failure"),
-    [
-        pytest.param(bytes(range(256)), "unknown", id="binary"),
-        pytest.param(b"", "unknown", id="empty"),
-        pytest.param(FAILURE.encode("utf-16"), "not_quantized", id="utf-16"),
-    ],
-)
-def test_parse_log_reads_any_bytes(content: bytes, failure: str, tmp_path: Path) -> None:
-    result = invoke("parse-log", write_log(tmp_path, content), "--json")
-    assert result.exit_code == 0
-    assert json.loads(result.stdout)["failure"] == failure
-
-
-def test_parse_log_without_a_file(tmp_path: Path) -> None:
-    result = invoke("parse-log", tmp_path / "none.log")
-    assert result.exit_code == 2
-    assert "none.log: cannot be read (No such file or directory)" in result.output
-
-
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A TFLite file with three operators; the PATH holds the stand-ins alone."""
+    """A TFLite file with three operators; only stand-ins are on the PATH."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     subgraph = schema.SubGraphT()
     subgraph.operators = [schema.OperatorT() for _ in range(3)]
@@ -120,7 +50,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_compile_writes_beside_the_model(model: Path, tmp_path: Path) -> None:
+def test_compile_writes_next_to_the_model(model: Path, tmp_path: Path) -> None:
     make_compiler(tmp_path / "bin", SUCCESS, output=COMPILED_FILE)
     result = invoke("compile", model)
     assert result.exit_code == 0, result.output
@@ -128,7 +58,7 @@ def test_compile_writes_beside_the_model(model: Path, tmp_path: Path) -> None:
     assert (model.parent / "model_edgetpu.tflite").read_bytes() == COMPILED_FILE
 
 
-def test_compile_gives_its_options_to_the_compiler(model: Path, tmp_path: Path) -> None:
+def test_compile_passes_its_options_to_the_compiler(model: Path, tmp_path: Path) -> None:
     stand_in = make_compiler(tmp_path / "bin", SUCCESS, output=COMPILED_FILE, engines=("podman",))
     options = ("--min-runtime-version", "13", "--search-delegate", "--delegate-search-step", "4", "--timeout", "30")
     result = invoke("compile", model, "--out", tmp_path / "a" / "b", "--image", "coral", *options)
@@ -149,7 +79,7 @@ def test_compile_without_a_compiler_says_what_to_do(model: Path) -> None:
     assert "edgetpu_compiler is not on the PATH" in result.output and "--image" in result.output
 
 
-def test_compile_that_fails_leaves_what_was_there(model: Path, tmp_path: Path) -> None:
+def test_compile_that_fails_leaves_the_earlier_file(model: Path, tmp_path: Path) -> None:
     make_compiler(tmp_path / "bin", FAILURE, exit_code=1, output=STUB)
     earlier = model.parent / "model_edgetpu.tflite"
     earlier.write_bytes(b"compiled earlier")
@@ -199,10 +129,10 @@ def test_a_signal_ends_the_compiler_with_its_children(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(("--image", "--rm"), "image: '--rm' found", id="image"),
-        pytest.param(("--timeout", "inf"), "timeout_s: inf found", id="endless"),
+        pytest.param(("--image", "--rm"), "image: found '--rm'", id="image"),
+        pytest.param(("--timeout", "inf"), "timeout_s: found inf", id="endless"),
         pytest.param(("--min-runtime-version", "9"), "Invalid value for '--min-runtime-version'", id="runtime"),
-        pytest.param(("--out", "FILE"), "cannot be written", id="out-is-a-file"),
+        pytest.param(("--out", "FILE"), "cannot write it", id="out-is-a-file"),
     ],
 )
 def test_compile_with_an_option_that_makes_no_sense(

@@ -1,0 +1,81 @@
+"""Why a run stopped early: an error, as the terminal, the exit code and the report need it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+from pipeline.local.workspace import is_out_of_space
+from reefline.edgetpu.record import EdgeTpuRecord, PreflightError
+from reefline.errors import DataError, UserError
+from reefline.findings import Finding
+from reefline.report.summary import Failure
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: ends a run like Ctrl-C, with a report."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where and why a run stopped; `problems` are one message each, `findings` and `edgetpu` what the error carried."""
+
+    component: str
+    exit_code: int
+    problems: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    edgetpu: Optional[EdgeTpuRecord] = None
+
+    @classmethod
+    def from_error(
+        cls, error: BaseException, component: str, run_folder: Path, shown_as: Mapping[Path, str] | None = None
+    ) -> Self:
+        """Return the stop for an error in `component`; the traceback of an unexpected error goes to error.log.
+
+        `shown_as` maps a path in the workspace to the path that the user knows. Messages name the latter.
+        """
+        exit_code, problems = _explain(error, run_folder)
+        return cls(
+            component,
+            exit_code,
+            tuple(_show_paths(problem, shown_as or {}) for problem in problems),
+            error.findings if isinstance(error, DataError) else (),
+            error.edgetpu if isinstance(error, PreflightError) else None,
+        )
+
+    @property
+    def failure(self) -> Failure:
+        """The stop as summary.json shows it."""
+        return Failure(self.component, "\n".join(self.problems))
+
+
+def _explain(error: BaseException, run_folder: Path) -> tuple[int, tuple[str, ...]]:
+    """Return the exit code and the messages of an error."""
+    if isinstance(error, UserError):
+        return error.exit_code, error.problems
+    if is_out_of_space(error):
+        workspace = run_folder.parents[1]
+        return 2, (f"{workspace}: no space left on the device; free some, or pass another --workspace DIR",)
+    if isinstance(error, KeyboardInterrupt):
+        terminated = isinstance(error, Terminated)
+        return (143, ("stopped by SIGTERM",)) if terminated else (130, ("stopped by Ctrl-C",))
+    log_file = run_folder / "error.log"
+    with contextlib.suppress(OSError):
+        log_file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    first_line = next(iter(str(error).splitlines()), "")
+    return 1, (f"unexpected {type(error).__name__}: {first_line} (traceback: {log_file})",)
+
+
+def _show_paths(problem: str, shown_as: Mapping[Path, str]) -> str:
+    """Replace paths in a message: components see the data folder under a name that is the same for all data."""
+    for path, shown in shown_as.items():
+        problem = shown.join(re.split(rf"{re.escape(str(path))}(?![\w-])", problem))
+    return problem

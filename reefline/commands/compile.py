@@ -1,0 +1,88 @@
+"""`reefline compile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from reefline.errors import UsageError
+from reefline.system.terminal import say
+
+if TYPE_CHECKING:
+    from reefline.settings import CompilerSettings
+
+
+def compile_model(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="an int8 TFLite model")],
+    out: Annotated[
+        Optional[Path], typer.Option(metavar="DIR", help="the folder of the compiled file [default: the model's]")
+    ] = None,
+    image: Annotated[
+        Optional[str], typer.Option(metavar="IMAGE", help="run the compiler from this image, with docker or podman")
+    ] = None,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", metavar="S", help="give up after S seconds", min=1.0)
+    ] = 600.0,
+    min_runtime_version: Annotated[
+        Optional[int], typer.Option(metavar="N", help="the oldest Edge TPU runtime to support", min=10, max=14)
+    ] = None,
+    search_delegate: Annotated[
+        bool, typer.Option("--search-delegate", help="on failure, retry with fewer operators")
+    ] = False,
+    delegate_search_step: Annotated[
+        int, typer.Option(metavar="N", help="operators to leave out with each retry", min=1)
+    ] = 1,
+) -> None:
+    """Compile a model for the Edge TPU. Uses edgetpu_compiler or a container image of it."""
+    settings = _make_settings(
+        image=image,
+        min_runtime_version=min_runtime_version,
+        search_delegate=search_delegate,
+        delegate_search_step=delegate_search_step,
+        timeout_s=timeout_s,
+    )
+    _compile(model, out or model.parent, settings)
+
+
+def _make_settings(**options: str | float | None) -> CompilerSettings:
+    """Return the settings for the options.
+
+    Raises:
+        UsageError: an option makes no sense; one problem each.
+    """
+    import pydantic
+
+    from reefline.settings import CompilerSettings
+
+    try:
+        return CompilerSettings.model_validate(options)
+    except pydantic.ValidationError as error:
+        problems = (f"{'.'.join(map(str, p['loc']))}: found {p['input']!r}; {p['msg']}" for p in error.errors())
+        raise UsageError(*problems) from error
+
+
+def _compile(model: Path, out_dir: Path, settings: CompilerSettings) -> None:
+    """Compile a model to <out_dir>/<its name>_edgetpu.tflite and print the outcome.
+
+    Raises:
+        UsageError: it does not compile, or the file or the folder cannot be used.
+        BundleError: the file is not a TFLite model.
+    """
+    from reefline.edgetpu.compiled import COMPILED_SUFFIX
+    from reefline.edgetpu.compiler.adapter import compile_for_edge_tpu
+    from reefline.tflite.reader import count_operators
+
+    if not model.is_file():
+        raise UsageError(f"{model}: {'a folder' if model.is_dir() else 'no such file'}; name an int8 TFLite model")
+    target = out_dir / f"{model.stem}{COMPILED_SUFFIX}.tflite"
+    ops_total = count_operators(model)
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        record = compile_for_edge_tpu(model, target, ops_total=ops_total, settings=settings)
+    except OSError as error:
+        raise UsageError(f"{target}: cannot write it ({error}); name another folder with --out DIR") from error
+    if not record.compiled:
+        raise UsageError(f"{model}: not compiled: {record.reason}")
+    say(f"{target}: {record.reason}")

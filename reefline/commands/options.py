@@ -1,0 +1,27 @@
+"""Options that several commands share, local_runner.py included: their names, metavars and help texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+DEFAULT_WORKSPACE = Path("workspace")
+
+ConfigOption = Annotated[Optional[Path], typer.Option("--config", metavar="FILE", help="a YAML config; see configs/")]
+DataOption = Annotated[
+    Optional[Path], typer.Option("--data", metavar="DIR", help="a folder of images with Pascal VOC annotations")
+]
+WorkspaceOption = Annotated[
+    Path, typer.Option("--workspace", metavar="DIR", help="the folder of runs, artifacts and bundles")
+]
+OverridesOption = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="override a config value by its dotted name, such as trainer.num_steps=50; may be repeated",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON")]

@@ -1,0 +1,17 @@
+"""`reefline train-worker`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train_worker(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="the folder that the first worker prints")],
+) -> None:
+    """Join a training with several workers. For trainer.strategy: multi_worker; TF_CONFIG names this worker."""
+    from reefline.training.job import run_job
+
+    run_job(folder)

@@ -1,0 +1,41 @@
+"""`reefline rollback` through the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from reefline.bundle.store import push_bundle, read_current
+from reefline.cli import app
+from reefline.evaluation.gate import EvaluationReport
+from tests.factories_evaluation import make_facts, make_scores, write_candidate
+
+
+def test_the_previous_version_serves(tmp_path: Path) -> None:
+    serving = tmp_path / "serving"
+    for version in (1, 2):
+        candidate = write_candidate(tmp_path / str(version), content=str(version).encode())
+        facts = make_facts(evaluation=EvaluationReport(make_scores(baseline_version=version - 1), ()))
+        assert push_bundle(candidate, facts, serving).version == version
+    result = CliRunner().invoke(app, ["rollback", "--workspace", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "Rolled back detector to version 1; version 2 is withdrawn.\n"
+    assert read_current(serving, "detector") == 1
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        pytest.param([], "no model is served here; pass --workspace DIR", id="none"),
+        pytest.param(["a", "b"], "2 models are served (a, b); pass --model NAME", id="two"),
+        pytest.param(["a"], "nothing to roll back", id="nothing-serves"),
+    ],
+)
+def test_errors_say_what_to_do(tmp_path: Path, models: list[str], message: str) -> None:
+    for model in models:
+        (tmp_path / "serving" / model).mkdir(parents=True)
+    result = CliRunner().invoke(app, ["rollback", "--workspace", str(tmp_path)])
+    assert result.exit_code == 2
+    assert message in result.output

@@ -1,0 +1,65 @@
+"""pipeline/local/collect.py: artifacts and a stop as the records of a summary."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.local.collect import OutputFacts, collect
+from pipeline.local.stop import Stop
+from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
+from reefline.data.reports import Anomaly, ValidationReport
+from reefline.findings import Action, Finding
+from reefline.report.summary import Failure, Pushed
+from reefline.structures.artifacts import FindingsFolder, ModelFolder
+from tests.factories_evaluation import make_edgetpu_record
+
+FIRST, SECOND = (Finding(name, 0, "box_degenerate", "xmin 5, xmax 5", Action.DROPPED_BOX) for name in ("a", "b"))
+ANOMALY = Anomaly("eval", "image/width", "out of range")
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> dict[str, OutputFacts]:
+    """What a run left whose gate blessed and whose bundle was pushed."""
+    findings, model = FindingsFolder(tmp_path / "findings"), ModelFolder(tmp_path / "model")
+    findings.root.mkdir()
+    model.bundle.mkdir(parents=True)
+    findings.validation.write_text(json.dumps(ValidationReport((FIRST,), (ANOMALY,)).to_json()))
+    ExportRecord(8, 16, ("cat",), make_edgetpu_record(), 0).write(model.bundle / EXPORT_FILE)
+    return {
+        "AnnotationValidator.findings": OutputFacts(findings.root, {}),
+        "EdgeTpuExporter.model": OutputFacts(model.root, {}),
+        "Evaluator.blessing": OutputFacts(tmp_path, {"blessed": 1}),
+        "Pusher.pushed_model": OutputFacts(tmp_path, {"pushed": 1, "version": 3, "path": "serving/m/3"}),
+    }
+
+
+def test_the_outputs_of_a_complete_run(outputs: dict[str, OutputFacts]) -> None:
+    records = collect("1", "cells", {"Trainer": 2.0}, outputs, None)
+    assert (records.run_id, records.model, records.failure, records.seconds) == ("1", "cells", None, {"Trainer": 2.0})
+    assert (records.findings, records.anomalies) == ((FIRST,), (ANOMALY,))
+    assert records.edgetpu == make_edgetpu_record()
+    assert (records.blessed, records.pushed) == (True, Pushed(3, "serving/m/3"))
+    assert (records.training, records.evaluation, records.splits) == (None, None, {})
+
+
+def test_a_run_that_pushed_nothing(outputs: dict[str, OutputFacts]) -> None:
+    refused = {
+        "Evaluator.blessing": OutputFacts(Path(), {"blessed": 0}),
+        "Pusher.pushed_model": OutputFacts(Path(), {"pushed": 0}),
+    }
+    records = collect("1", "cells", {}, {**outputs, **refused}, None)
+    assert (records.blessed, records.pushed) == (False, None)
+
+
+def test_what_an_error_carried_is_added_once(outputs: dict[str, OutputFacts]) -> None:
+    seen_earlier = dataclasses.replace(make_edgetpu_record(), reason="from the preflight")
+    stop = Stop("Trainer", 2, ("a", "b"), findings=(FIRST, SECOND), edgetpu=seen_earlier)
+    records = collect("1", "cells", {}, outputs, stop)
+    assert records.failure == Failure("Trainer", "a\nb")
+    assert records.findings == (FIRST, SECOND)
+    assert records.edgetpu == make_edgetpu_record()
+    assert collect("1", "cells", {}, {}, stop).edgetpu == seen_earlier
