@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Optional, get_args
@@ -13,6 +13,7 @@ from typing import Annotated, Any, Optional, get_args
 import pydantic
 import yaml
 
+from reefline.config.keys import any_within
 from reefline.data.rules.severity import resolve_severities
 from reefline.errors import ConfigError
 from reefline.od_api.model_config import check_edge_tpu, load_template
@@ -142,7 +143,7 @@ def examine_config(path: Path, overrides: Sequence[Override] = ()) -> ExaminedCo
         except pydantic.ValidationError:
             return ExaminedConfig(None, problems, replaced)
     contradictions = _find_contradictions(config, str(path))
-    problems += tuple(text for text in contradictions if not any(name in text for name in replaced))
+    problems += tuple(found.message for found in contradictions if not any_within(found.keys, replaced))
     return ExaminedConfig(config, problems, replaced)
 
 
@@ -173,7 +174,7 @@ def parse_config(record: Mapping[str, Any], *, source: str) -> PipelineConfig:
     config = _validate(record, source)
     problems = _find_contradictions(config, source)
     if problems:
-        raise ConfigError(*problems)
+        raise ConfigError(*(problem.message for problem in problems))
     return config
 
 
@@ -286,28 +287,60 @@ def _keys_at(path: Sequence[str]) -> list[str]:
     return list(model.model_fields)
 
 
-def _find_contradictions(config: PipelineConfig, source: str) -> tuple[str, ...]:
-    """Return what each section allows by itself and the whole does not."""
-    problems = []
-    if config.edgetpu is EdgeTpuTarget.NEVER:
-        problems += [
-            f"{source}: gate.{rule}: set, but edgetpu is never, so there is no int8 model to judge; "
-            f"set gate.{rule} to null"
-            for rule in _EDGE_TPU_RULES
-            if getattr(config.gate, rule) is not None
-        ]
+@dataclass(frozen=True)
+class _Contradiction:
+    """A combination of values that cannot work; `keys` are the values that it follows from."""
+
+    message: str
+    keys: tuple[str, ...]
+
+
+def _find_contradictions(config: PipelineConfig, source: str) -> tuple[_Contradiction, ...]:
+    """Return what each section allows but the config as a whole does not."""
+    return (
+        *_check_edge_tpu_rules(config, source),
+        *_check_fractions(config, source),
+        *_collect(("validation.severities",), lambda: resolve_severities(config.validation.severities)),
+        *_check_model(config),
+    )
+
+
+def _check_edge_tpu_rules(config: PipelineConfig, source: str) -> Iterator[_Contradiction]:
+    if config.edgetpu is not EdgeTpuTarget.NEVER:
+        return
+    for rule in _EDGE_TPU_RULES:
+        if getattr(config.gate, rule) is not None:
+            message = (
+                f"{source}: gate.{rule}: set, but edgetpu is never, so there is no int8 model to judge; "
+                f"set gate.{rule} to null"
+            )
+            yield _Contradiction(message, (f"gate.{rule}", "edgetpu"))
+
+
+def _check_fractions(config: PipelineConfig, source: str) -> Iterator[_Contradiction]:
     held_out = config.data.eval_fraction + config.data.test_fraction
     if held_out >= 1.0:
-        problems.append(
+        message = (
             f"{source}: data.eval_fraction + data.test_fraction: {held_out:g}; expected less than 1: "
             "some images have to be left to train on"
         )
+        yield _Contradiction(message, ("data.eval_fraction", "data.test_fraction"))
+
+
+def _check_model(config: PipelineConfig) -> tuple[_Contradiction, ...]:
+    unknown = _collect(("trainer.model",), lambda: load_template(config.trainer.model))
+    if unknown:
+        return unknown
+    template = load_template(config.trainer.model)
+    # A model that not even a float bundle can hold is refused whatever `edgetpu` is.
+    refused = _collect(("trainer.model",), lambda: check_edge_tpu(template, EdgeTpuTarget.NEVER))
+    return refused or _collect(("trainer.model", "edgetpu"), lambda: check_edge_tpu(template, config.edgetpu))
+
+
+def _collect(keys: tuple[str, ...], check: Callable[[], object]) -> tuple[_Contradiction, ...]:
+    """Return the problems of the ConfigError that `check` raises, none where it passes."""
     try:
-        resolve_severities(config.validation.severities)
+        check()
     except ConfigError as error:
-        problems += error.problems
-    try:
-        check_edge_tpu(load_template(config.trainer.model), config.edgetpu)
-    except ConfigError as error:
-        problems += error.problems
-    return tuple(problems)
+        return tuple(_Contradiction(message, keys) for message in error.problems)
+    return ()

@@ -14,10 +14,14 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing to mend or to look at: an error makes the run fail or worthless, a warning is doubtful."""
+    """One problem: an error makes the run fail or worthless, a warning may be fine.
+
+    `keys` are the dotted names of the config values that it follows from, none where it follows from no value.
+    """
 
     severity: Severity
     message: str
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from reefline.config.config import (
     parse_override,
 )
 from reefline.errors import ConfigError
+from reefline.od_api.model_config import ModelTemplate
 from reefline.settings import EdgeTpuTarget, Severity
 
 REPO_DIR = Path(__file__).resolve().parents[3]
@@ -253,6 +254,26 @@ def test_examining_does_not_draw_conclusions_from_defaults(write) -> None:
     examined = examine_config(write(MINIMAL), [parse_override(text) for text in overrides])
     assert len(examined.problems) == 1
     assert "edgetpu: found 'nevr'" in examined.problems[0]
+
+
+def test_a_folder_named_like_a_replaced_value_hides_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "edgetpu" / "c.yaml"
+    path.parent.mkdir()
+    path.write_text(MINIMAL)
+    overrides = ["edgetpu=nevr", "data.eval_fraction=0.7", "data.test_fraction=0.5"]
+    examined = examine_config(path, [parse_override(text) for text in overrides])
+    assert [re.sub(r"^.*c\.yaml: ", "", problem).partition(":")[0] for problem in examined.problems] == [
+        "edgetpu",
+        "data.eval_fraction + data.test_fraction",
+    ]
+
+
+def test_a_kind_of_model_that_is_never_exported_is_told_whatever_edgetpu_is(write, monkeypatch) -> None:
+    template = ModelTemplate("centernet", "model { center_net {} }", edge_tpu=True)
+    monkeypatch.setattr("reefline.config.config.load_template", lambda _: template)
+    examined = examine_config(write(MINIMAL), [parse_override("edgetpu=nevr"), parse_override("gate.min_map=0.1")])
+    assert len(examined.problems) == 2
+    assert "trainer.model: centernet is of the kind center_net" in examined.problems[1]
 
 
 @pytest.mark.parametrize(
