@@ -20,7 +20,8 @@ from pipeline.local.workspace import (
     point_latest_at,
     point_source_at,
 )
-from reefline.config.config import CONFIG_DIR, PipelineConfig, choose_config_file, load_config, parse_override
+from reefline.config.overrides import parse_override
+from reefline.config.run_config import CONFIG_DIR, RunConfig, choose_config_file, load_config
 from reefline.data.source import provide_data
 from reefline.edgetpu.record import EdgeTpuRecord, PreflightError
 from reefline.errors import DataError, UserError
@@ -137,7 +138,7 @@ def _run_stages(
 
 
 def _run_dag(
-    config: PipelineConfig, workspace: Workspace, run_id: str, progress: _Progress, say: Callable[[str], None]
+    config: RunConfig, workspace: Workspace, run_id: str, progress: _Progress, say: Callable[[str], None]
 ) -> None:
     from reefline.od_api import compat
 

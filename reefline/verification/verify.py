@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reefline.config.config import PipelineConfig, choose_config_file, examine_config, parse_override
+from reefline.config.overrides import parse_override
+from reefline.config.run_config import RunConfig, choose_config_file, examine_config
 from reefline.data.source import provide_data
 from reefline.export.preflight_verdict import find_preflight_problems
 from reefline.od_api.label_map_file import read_label_map, write_label_map
@@ -64,7 +65,7 @@ def verify(request: VerifyRequest, work_dir: Path, say: Callable[[str], None]) -
 
 def _read_config(
     config_file: Path, overrides: Sequence[str], gatherer: ProblemGatherer
-) -> tuple[PipelineConfig | None, bool]:
+) -> tuple[RunConfig | None, bool]:
     """Return the config, or None if too little of it is valid, and whether all of it is valid."""
     parsed = []
     for text in overrides:
@@ -81,7 +82,7 @@ class _Examination:
 
     def __init__(
         self,
-        config: PipelineConfig,
+        config: RunConfig,
         gatherer: ProblemGatherer,
         report: VerificationReport,
         work_dir: Path,
