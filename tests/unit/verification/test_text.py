@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from reefline.findings import Severity
 from reefline.verification.estimate import estimate_run
 from reefline.verification.records import Problem, VerificationReport
 from reefline.verification.text import format_bytes, format_duration, format_report
+from tests.factories_evaluation import make_edgetpu_record
 from tests.factories_verification import (
     MB,
     make_data_facts,
@@ -92,7 +94,23 @@ def test_exit_code(problems: tuple[Problem, ...], exit_code: int) -> None:
 
 
 def test_json_holds_everything() -> None:
-    record = json.loads(json.dumps(make_report(problems=PROBLEMS).to_json()))
+    edgetpu = make_edgetpu_record()
+    record = json.loads(json.dumps(make_report(problems=PROBLEMS, edgetpu=edgetpu).to_json()))
+    assert list(record) == [
+        "schema_version",
+        "config",
+        "model_name",
+        "problems",
+        "data",
+        "model",
+        "anchors",
+        "memory",
+        "timings",
+        "first_loss",
+        "estimate",
+        "edgetpu",
+    ]
+    assert record["edgetpu"] == edgetpu.to_json()
     assert record["schema_version"] == 1
     assert record["problems"][0] == {"severity": "warning", "message": "odd"}
     assert record["model"]["box_encodings"] == [8, 172, 4]
@@ -100,6 +118,17 @@ def test_json_holds_everything() -> None:
     assert record["estimate"]["total_s"] == pytest.approx(88.5)
     assert record["timings"]["step_s"] == 0.5
     assert VerificationReport("c.yaml", "").to_json()["estimate"] is None
+
+
+def test_a_report_that_was_written_is_read_back(tmp_path: Path) -> None:
+    report = make_report(problems=PROBLEMS, edgetpu=make_edgetpu_record())
+    report.write(tmp_path / "report.json")
+    assert VerificationReport.read(tmp_path / "report.json") == report
+
+
+def test_json_does_not_hold_the_values_behind_a_problem() -> None:
+    report = make_report(problems=(Problem(Severity.ERROR, "wrong", ("trainer.seed",)),))
+    assert report.to_json()["problems"] == [{"severity": "error", "message": "wrong"}]
 
 
 def test_units() -> None:
