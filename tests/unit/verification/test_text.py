@@ -40,25 +40,25 @@ def make_report(**parts: object) -> VerificationReport:
     return VerificationReport(**{**defaults, **parts})
 
 
-def test_all_that_was_measured_is_there_and_aligned() -> None:
+def test_every_measurement_has_an_aligned_row() -> None:
     text = "\n".join(format_report(make_report()))
     for row in (
         "config          c.yaml (model cells)",
-        "data            100 images: 80 train, 20 eval; looked at 64 images with 90 boxes",
+        "data            100 images: 80 train, 20 eval; sampled 64 images with 90 boxes",
         "classes         2: cat, dog (from 100 annotations)",
         "model           ssd_mobilenet_v2_tiny, input 128 x 96 px",
-        "parameters      873,425 trainable, 887,665 in all",
+        "parameters      873,425 trainable, 887,665 total",
         "image batch     8 x 96 x 128 x 3",
         "feature maps    6 x 8 x 192, 3 x 4 x 448",
         "anchors         172",
         "predictions     box encodings 8 x 172 x 4, class scores 8 x 172 x 3",
-        "anchor fit      10 of 100 boxes (10%) have no anchor with an IoU of 0.5 or more; median of the best 0.70",
-        "memory          peak 1.5 GB resident, training reckoned at 1.0 GB, 2.0 GB free before training",
+        "anchor fit      10 of 100 boxes (10%) have no anchor with an IoU of 0.5 or more; median best IoU 0.70",
+        "memory          peak 1.5 GB resident, training needs about 1.0 GB, 2.0 GB free before training",
         "                weights 3.0 MB, optimizer slots 2.0 MB",
-        "first step      20.0 s (with its trace), loss 1.250",
+        "first step      20.0 s (including tracing), loss 1.250",
         "step            0.500 s (median)",
-        "evaluation      0.100 s an image, and 5.0 s once for its trace",
-        "whole training  about 0:01:28: start 0:00:30, steps 0:00:50 (10.0 epochs), 2 evaluations 0:00:09",
+        "evaluation      0.100 s per image, plus 5.0 s once for tracing",
+        "training        about 0:01:28: start 0:00:30, steps 0:00:50 (10.0 epochs), 2 evaluations 0:00:09",
         "ready to run: 0 error(s), 0 warning(s)",
     ):
         assert row in text
@@ -74,7 +74,7 @@ def test_problems_come_last_errors_first_and_cannot_move_the_cursor() -> None:
     ]
 
 
-def test_many_classes_are_not_all_named() -> None:
+def test_a_long_list_of_classes_is_cut() -> None:
     data = make_data_facts(classes=tuple("abcdefghij"), counts_are_exact=False, test_images=7)
     text = "\n".join(format_report(make_report(data=data)))
     assert "10: a, b, c, d, e, f, g, h and 2 more" in text
