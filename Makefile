@@ -33,7 +33,7 @@ check: setup
 	$(PYTHON) -m pytest -q tests/test_architecture.py
 
 test: setup
-	$(PYTHON) -m pytest -q -m "not slow and not odapi" --cov --cov-report=term
+	$(PYTHON) -m pytest -q -m "not slow and not odapi" --cov --cov-report=term --cov-fail-under=92
 
 test-slow: setup
 	$(PYTHON) -m pytest -q -m slow
@@ -52,4 +52,4 @@ lock: $(if $(filter $(PINNED_UV),$(UV)),$(PINNED_UV))
 	  requirements-dev.lock; then echo "a lock names a registry: remove it" >&2; exit 1; fi
 
 clean:
-	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .coverage
+	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .coverage*

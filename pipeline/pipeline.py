@@ -23,7 +23,7 @@ from components.serving_bundle.component import ServingBundle
 from components.trainer.component import Trainer
 from components.voc_example_gen.component import VocExampleGen
 from pipeline.fingerprint import code_fingerprint
-from reefline.config.config import PipelineConfig
+from reefline.config.run_config import RunConfig
 from reefline.edgetpu.compiler.identity import identify_compiler
 from reefline.od_api.model_config import TEMPLATE_DIR
 from reefline.settings import EdgeTpuTarget, GateSettings
@@ -44,7 +44,7 @@ class Places:
     metadata_db: str
 
 
-def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
+def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
     """Return the pipeline of a config; each component gets only its own section, so that a change redoes little."""
     example_gen = VocExampleGen(
         data_dir=places.data_dir,
@@ -146,7 +146,7 @@ def create_pipeline(config: PipelineConfig, places: Places) -> Pipeline:
     )
 
 
-def _create_preflights(config: PipelineConfig, label_map: BaseChannel, template: Path, compiler: str) -> list[BaseNode]:
+def _create_preflights(config: RunConfig, label_map: BaseChannel, template: Path, compiler: str) -> list[BaseNode]:
     """Return the preflight, or nothing for a model that is never compiled for the Edge TPU."""
     if config.edgetpu is EdgeTpuTarget.NEVER:
         return []

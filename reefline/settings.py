@@ -1,14 +1,16 @@
-"""What a config may say: one validated, frozen model per section.
+"""The sections of a config: one validated, frozen model each.
 
-A component receives its own section as one JSON string, so that changing a gate threshold retrains nothing.
+A component receives only its own section, as one JSON string, so changing a gate threshold retrains nothing.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any, Optional
+import json
+from typing import Annotated, Optional
 
 import pydantic
+from typing_extensions import Self
 
 from reefline.findings import Severity
 
@@ -24,19 +26,21 @@ class Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Any:
-        """Read the section back from an exec property."""
+    def from_json(cls, text: str) -> Self:
+        """Read the section back from an exec property.
+
+        Raises:
+            pydantic.ValidationError: a value is missing, unknown or invalid.
+        """
         return cls.model_validate_json(text)
 
     def to_json(self) -> str:
-        """Return the section as one line with sorted keys, so that equal settings give equal cache keys."""
-        import json
-
+        """Return the section as one line with sorted keys, so equal settings give equal cache keys."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True)
 
 
 class DemoSettings(Section):
-    """The data set that is generated where the command line names none."""
+    """The data set that is generated if the command line names none."""
 
     images: PositiveInt = 360
     seed: NonNegativeInt = 0
@@ -58,7 +62,7 @@ class IngestionSettings(Section):
 
 
 class ValidationSettings(Section):
-    """What the annotation rules weigh; `severities` overrides a rule's own."""
+    """Limits and severities of the data rules; `severities` overrides a rule's default."""
 
     severities: dict[str, Severity] = {}
     min_box_px: PositiveFloat = 2.0
@@ -67,21 +71,21 @@ class ValidationSettings(Section):
 
 
 class EdgeTpuTarget(str, enum.Enum):
-    """Whether the model has to fit the Edge TPU."""
+    """Whether the model must run on the Edge TPU."""
 
     REQUIRED = "required"
     NEVER = "never"
 
 
 class CheckpointType(str, enum.Enum):
-    """What a fine-tune checkpoint holds: a whole detector or a classification backbone."""
+    """What a fine-tune checkpoint contains: a complete detector or a classification backbone."""
 
     DETECTION = "detection"
     CLASSIFICATION = "classification"
 
 
 class FineTuneCheckpoint(Section):
-    """A checkpoint to start from: a path or URL, with the sha256 that an http(s) URL must have."""
+    """A checkpoint to start from: a path or a URL; an http(s) URL needs a sha256."""
 
     source: str
     sha256: Optional[Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]] = None
@@ -91,14 +95,14 @@ class FineTuneCheckpoint(Section):
     def _check_url(self) -> FineTuneCheckpoint:
         scheme, separator, _ = self.source.partition("://")
         if separator and scheme not in ("file", "http", "https"):
-            raise ValueError(f"{scheme}:// cannot be read; give a path or a file://, http:// or https:// URL")
+            raise ValueError(f"{scheme}:// is not supported; use a path or a file://, http:// or https:// URL")
         if scheme in ("http", "https") and separator and self.sha256 is None:
-            raise ValueError("a checkpoint from a URL needs its sha256")
+            raise ValueError("a checkpoint from a URL needs its sha256; add it")
         return self
 
 
 class Augmentation(str, enum.Enum):
-    """The augmentations a config can name; each is one of the OD API's preprocessing steps."""
+    """The augmentations to choose from; each is a preprocessing step of the OD API."""
 
     HORIZONTAL_FLIP = "horizontal_flip"
     VERTICAL_FLIP = "vertical_flip"
@@ -111,7 +115,7 @@ class Augmentation(str, enum.Enum):
 
 
 class DistributionStrategy(str, enum.Enum):
-    """How training is spread over devices: TensorFlow's own strategies."""
+    """How training is distributed over devices; these are TensorFlow's strategies."""
 
     NONE = "none"
     MIRRORED = "mirrored"
@@ -119,7 +123,7 @@ class DistributionStrategy(str, enum.Enum):
 
 
 class TrainerSettings(Section):
-    """What is trained, for how long and from where."""
+    """Which model is trained, for how long, and from which weights."""
 
     model: str
     input_size: Optional[PositiveInt] = None
@@ -139,10 +143,10 @@ class TrainerSettings(Section):
 
 
 class CompilerSettings(Section):
-    """How edgetpu_compiler is run: options of version 16.0, and an image to run it from instead of the PATH.
+    """How edgetpu_compiler runs: options of version 16.0, and a container image to use instead of the PATH.
 
-    `timeout_s` bounds the whole run and, as -t, each of the compiler's attempts. `search_delegate` (-d) tries again
-    with `delegate_search_step` (-k) operators less where the model does not compile whole. `min_runtime_version` is -m.
+    `timeout_s` limits the run and, as -t, each of the compiler's attempts. If the complete model does not compile,
+    `search_delegate` (-d) retries with `delegate_search_step` (-k) fewer operators. `min_runtime_version` is -m.
     """
 
     image: Optional[Annotated[str, pydantic.Field(pattern=r"^[a-zA-Z0-9][\w.:/@-]*$")]] = None
@@ -153,9 +157,9 @@ class CompilerSettings(Section):
 
 
 class ExporterSettings(Section):
-    """How the trained model becomes a TFLite file.
+    """How the trained model is converted to TFLite.
 
-    `quantization_aware_steps` fine-tune it with int8's rounding simulated first; 0 converts it as it was trained.
+    `quantization_aware_steps` is how long the model is first fine-tuned with simulated int8 rounding; 0 skips this.
     """
 
     calibration_images: PositiveInt = 200
@@ -166,7 +170,7 @@ class ExporterSettings(Section):
 
 
 class GateSettings(Section):
-    """The thresholds of the gate; a rule that is null does not take part."""
+    """The thresholds of the gate; null turns a rule off."""
 
     min_map: Optional[Fraction] = None
     min_map_50: Optional[Fraction] = None

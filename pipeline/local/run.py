@@ -15,7 +15,8 @@ from pipeline.local.collect import collect, read_outputs
 from pipeline.local.stop import Stop, Terminated
 from pipeline.local.workspace import Workspace, hold_lock, place_by_content, point_latest_at, point_source_at
 from reefline.bundle.store import read_current
-from reefline.config.config import CONFIG_DIR, PipelineConfig, choose_config_file, load_config, parse_override
+from reefline.config.overrides import parse_override
+from reefline.config.run_config import CONFIG_DIR, RunConfig, choose_config_file, load_config
 from reefline.config.run_request import RunRequest
 from reefline.data.source import provide_data
 from reefline.errors import UserError
@@ -86,7 +87,7 @@ def _run_stages(request: RunRequest, workspace: Workspace, run_folder: Path, pro
             _run_dag(config, workspace, run_folder.name, progress)
 
 
-def _run_dag(config: PipelineConfig, workspace: Workspace, run_id: str, progress: _Progress) -> None:
+def _run_dag(config: RunConfig, workspace: Workspace, run_id: str, progress: _Progress) -> None:
     from reefline.od_api import compat
 
     # Before anything imports TensorFlow, which decides then whether Keras is the legacy one.

@@ -1,1 +1,1 @@
-"""The YAML config: reading, validating, explaining what is wrong with it."""
+"""The YAML config: reading it, validating it and describing its problems."""

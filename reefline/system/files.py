@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 _BLOCK_BYTES = 1 << 20
@@ -43,6 +44,20 @@ def hash_file(path: Path) -> str:
 
 
 def cache_directory() -> Path:
-    """Return `$XDG_CACHE_HOME/reefline`, by default ~/.cache/reefline, as the XDG base directory specification says."""
+    """Return `$XDG_CACHE_HOME/reefline`, by default ~/.cache/reefline, as in the XDG base directory specification.
+
+    Many containers run as a user whose home directory is missing or read-only; the cache is then a temporary folder.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "reefline"
+    if base:
+        return Path(base) / "reefline"
+    try:
+        default = Path.home() / ".cache"
+    except RuntimeError:  # $HOME is not set, and the user has no entry in the password database
+        return _temporary_cache()
+    nearest = next(path for path in (default, *default.parents) if path.exists())
+    return default / "reefline" if os.access(nearest, os.W_OK) else _temporary_cache()
+
+
+def _temporary_cache() -> Path:
+    return Path(tempfile.gettempdir()) / f"reefline-cache-{os.getuid()}"

@@ -1,4 +1,4 @@
-"""How much memory there is, and how much this process has taken."""
+"""How much memory is available, and how much this process has used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 _MEMORY_INFO = Path("/proc/meminfo")
-# What may be used, what is, and the statistics that hold the name after it: pages that are given back when needed.
+# The limit, the usage, and the statistics with the key of the pages that are freed on demand; cgroup v2, then v1.
 _CONTAINER_FILES = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat", "inactive_file"),
     (
@@ -20,15 +20,15 @@ _CONTAINER_FILES = (
 
 
 def read_peak_resident_bytes() -> int:
-    """Return the most memory that this process ever had; Linux counts in KiB, macOS in bytes."""
+    """Return the peak resident memory of this process; Linux reports KiB, macOS bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def read_available_bytes() -> int | None:
-    """Return what a process can still take on this machine and in this container; None where nobody says.
+    """Return how much memory a process can still allocate on this machine and in this container; None if unknown.
 
-    MemAvailable of /proc/meminfo, and the limits of cgroups of version 2 and 1.
+    It is the lowest of MemAvailable in /proc/meminfo and what the limits of cgroups v2 and v1 leave.
     """
     found = [_read_machine(), *(_read_container(*files) for files in _CONTAINER_FILES)]
     return min((value for value in found if value is not None), default=None)
@@ -44,12 +44,12 @@ def _read_container(limit_file: str, used_file: str, statistics_file: str, recla
     try:
         limit, used = int(Path(limit_file).read_text()), int(Path(used_file).read_text())
         statistics = parse_memory_table(Path(statistics_file).read_text())
-    except (OSError, ValueError):  # no such container, or the limit is the word "max"
+    except (OSError, ValueError):  # not in such a container, or the limit is "max"
         return None
     return max(0, limit - used + statistics.get(reclaimable, 0))
 
 
 def parse_memory_table(text: str) -> dict[str, int]:
-    """Return the numbers of /proc/meminfo ("MemAvailable:  1 kB") or of memory.stat ("inactive_file 1") by name."""
+    """Return the numbers in /proc/meminfo ("MemAvailable:  1 kB") or memory.stat ("inactive_file 1") by name."""
     rows = [line.replace(":", " ").split() for line in text.splitlines()]
     return {row[0]: int(row[1]) for row in rows if len(row) > 1}

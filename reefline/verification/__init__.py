@@ -1,1 +1,1 @@
-"""What `reefline verify` does: a run in small, so that what would go wrong goes wrong before it is paid for."""
+"""`reefline verify` and `reefline doctor`: problems found before a long run starts."""

@@ -1,4 +1,4 @@
-"""From a few measured steps and images to the time of the whole run."""
+"""The estimated time of a run, from a few measured steps and images."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from reefline.verification.records import DataFacts, RunEstimate, Timings
 def estimate_run(settings: TrainerSettings, data: DataFacts, timings: Timings) -> RunEstimate:
     """Return how long training takes if it runs to its last step; early stopping can only make it shorter.
 
-    The first step and the first evaluation trace, and count with what they took; the others with the median of those
-    that were measured. An evaluation in a process of its own starts, builds and traces anew each time.
+    The first step and the first evaluation include tracing and count as measured; later ones count with the median.
+    With `isolate_evaluation`, every evaluation starts a new process, which builds and traces again.
     """
     evaluations = math.ceil(settings.num_steps / settings.steps_per_eval)
     traces = timings.first_evaluation_s * (evaluations if settings.isolate_evaluation else 1)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
+from reefline.config.keys import any_within
 from reefline.errors import UserError
 from reefline.findings import Severity
 from reefline.verification.records import Problem
 
 
 class ProblemGatherer:
-    """Takes in problems in their order, each message once."""
+    """Gathers problems in order, each message once."""
 
     def __init__(self) -> None:
         self._problems: dict[str, Problem] = {}
-        self._distrusted: tuple[str, ...] = ()
+        self._replaced: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -23,37 +24,37 @@ class ProblemGatherer:
         return tuple(sorted(self._problems.values(), key=lambda problem: problem.severity is not Severity.ERROR))
 
     def add(self, problems: Iterable[Problem]) -> None:
-        """Take in problems."""
+        """Add problems, except those that follow from a replaced value."""
         for problem in problems:
-            if not any(name in problem.message for name in self._distrusted):
+            if not any_within(problem.keys, self._replaced):
                 self._problems.setdefault(problem.message, problem)
 
-    def distrust(self, names: Iterable[str]) -> None:
-        """From now on pass over problems that name one of `names`: values whose own problem is known already."""
-        self._distrusted = (*self._distrusted, *names)
+    def distrust(self, replaced: Iterable[str]) -> None:
+        """Skip problems that follow from these config values: each is invalid, reported, and replaced by a default."""
+        self._replaced = (*self._replaced, *replaced)
 
-    def add_errors(self, messages: Iterable[str]) -> None:
-        """Take in the messages of errors."""
-        self.add(Problem(Severity.ERROR, message) for message in messages)
+    def add_errors(self, messages: Iterable[str], *keys: str) -> None:
+        """Add error messages; `keys` are the config values that they follow from."""
+        self.add(Problem(Severity.ERROR, message, keys) for message in messages)
 
     @contextlib.contextmanager
-    def gathering(self) -> Iterator[None]:
-        """Take in what a UserError says that ends the body."""
+    def gathering(self, *keys: str) -> Iterator[None]:
+        """Add the problems of a UserError that ends the body; `keys` are the config values that it follows from."""
         try:
             yield
         except UserError as error:
-            self.add_errors(error.problems)
+            self.add_errors(error.problems, *keys)
 
     @contextlib.contextmanager
-    def gathering_everything(self, stage: str) -> Iterator[None]:
-        """Take in whatever ends the body; `stage` says what was being done.
+    def gathering_everything(self, stage: str, *keys: str) -> Iterator[None]:
+        """Add any exception that ends the body as a problem of `stage`.
 
-        For what a config can get wrong the OD API and TensorFlow raise errors of every kind, and none of them is a
-        surprise to somebody who asked whether the config works.
+        The OD API and TensorFlow raise exceptions of every kind for a wrong config, and all of them answer the
+        question whether the config works.
         """
         try:
-            with self.gathering():
+            with self.gathering(*keys):
                 yield
         except Exception as error:
             first_line = next(iter(str(error).splitlines()), "")
-            self.add_errors([f"{stage}: {type(error).__name__}: {first_line}; this config cannot be trained"])
+            self.add_errors([f"{stage}: {type(error).__name__}: {first_line}; this config cannot be trained"], *keys)

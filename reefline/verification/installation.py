@@ -1,4 +1,4 @@
-"""What is missing on this machine or of the wrong version, in plain words; TensorFlow is looked at, not imported."""
+"""Checks of this machine: missing packages, wrong versions, free disk space; TensorFlow is not imported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reefline.od_api.compat import LEGACY_KERAS_VARIABLE
 
 PYTHON_VERSION = "3.10"
 
-# What runs together, as measured; pyproject.toml pins the same, and a test compares the two.
+# The versions that were tested together; pyproject.toml pins the same, and a test compares the two.
 REQUIRED_VERSIONS: Mapping[str, str] = {
     "tensorflow": "2.16.2",
     "tf-keras": "2.16.0",
@@ -28,13 +28,13 @@ REQUIRED_VERSIONS: Mapping[str, str] = {
     "tf-models-official": "2.16.0",
     "tf-models-research-object-detection": "2.8.0.post1",
 }
-# A run keeps the records, the checkpoints of a training and two exports.
+# A run stores the records, the checkpoints of a training and two exports.
 MIN_FREE_BYTES = 2 * 1000**3
 COMFORTABLE_FREE_BYTES = 10 * 1000**3
 
 
 class Health(str, enum.Enum):
-    """How a check ended; only a problem makes `reefline doctor` fail."""
+    """The result of a check; only a problem makes `reefline doctor` fail."""
 
     GOOD = "ok"
     NOTE = "note"
@@ -43,7 +43,7 @@ class Health(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at; `remedy` says what to do, "" where nothing has to be done."""
+    """One check and its result; `remedy` is what to do, "" for nothing."""
 
     name: str
     health: Health
@@ -52,7 +52,7 @@ class Check:
 
 
 def examine(folder: Path) -> tuple[Check, ...]:
-    """Return all checks; `folder` is where a workspace would lie."""
+    """Run all checks; `folder` is the workspace, which need not exist yet."""
     return (
         check_python(platform.python_version()),
         *(check_distribution(name, version) for name, version in REQUIRED_VERSIONS.items()),
@@ -64,7 +64,7 @@ def examine(folder: Path) -> tuple[Check, ...]:
 
 
 def check_python(version: str) -> Check:
-    """Check Python's own version, such as "3.10.13"."""
+    """Check the version of Python, such as "3.10.13"."""
     if version.split(".")[:2] == PYTHON_VERSION.split("."):
         return Check("Python", Health.GOOD, version)
     return Check(
@@ -76,23 +76,23 @@ def check_python(version: str) -> Check:
 
 
 def check_distribution(name: str, expected: str, version_of: Callable[[str], str] = metadata.version) -> Check:
-    """Check that a distribution is there in the version that was tested."""
+    """Check that a distribution is installed in the version that was tested."""
     try:
         found = version_of(name)
     except metadata.PackageNotFoundError:
-        return Check(name, Health.PROBLEM, "not installed", f"{name} {expected} is needed: run `make setup`")
+        return Check(name, Health.PROBLEM, "not installed", f"{name} {expected} is required: run `make setup`")
     if found == expected:
         return Check(name, Health.GOOD, found)
     return Check(
         name,
         Health.PROBLEM,
         found,
-        f"expected {expected}: another version does not work with the rest; run `make setup`",
+        f"expected {expected}, the only version tested with the others: run `make setup`",
     )
 
 
 def check_legacy_keras(environment: Mapping[str, str]) -> Check:
-    """Check that nothing in the environment turns legacy Keras off; Reefline turns it on by itself."""
+    """Check that the environment does not turn legacy Keras off; Reefline itself turns it on."""
     value = environment.get(LEGACY_KERAS_VARIABLE)
     if value is None:
         return Check("legacy Keras", Health.GOOD, f"{LEGACY_KERAS_VARIABLE} is not set; Reefline sets it")
@@ -107,28 +107,28 @@ def check_legacy_keras(environment: Mapping[str, str]) -> Check:
 
 
 def check_object_detection() -> Check:
-    """Check that the package `object_detection` can be found and is the one of the distribution that is pinned."""
+    """Check that the package `object_detection` exists and belongs to the OD API."""
     spec = importlib.util.find_spec("object_detection")
     if spec is None or not spec.submodule_search_locations:
-        return Check("OD API", Health.PROBLEM, "no package object_detection", "run `make setup`")
+        return Check("OD API", Health.PROBLEM, "object_detection is not installed", "run `make setup`")
     folder = Path(next(iter(spec.submodule_search_locations)))
     if not (folder / "model_lib_v2.py").is_file():
         return Check(
             "OD API",
             Health.PROBLEM,
-            f"{folder} is another package of that name",
+            f"{folder} is another package of the same name",
             "remove it from PYTHONPATH, or run `make setup`",
         )
-    return Check("OD API", Health.GOOD, "object_detection is there")
+    return Check("OD API", Health.GOOD, "object_detection is installed")
 
 
 def check_disk(folder: Path, free_bytes: int | None = None) -> Check:
-    """Check the space that is free where a workspace would lie (its nearest folder that exists)."""
+    """Check the free disk space of the workspace, or of its nearest parent that exists."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free if free_bytes is None else free_bytes
     found = f"{free / 1000**3:.1f} GB free at {existing}"
     if free < MIN_FREE_BYTES:
-        remedy = f"a small run needs {MIN_FREE_BYTES / 1000**3:.0f} GB: free some, or name another --workspace"
+        remedy = f"a small run needs {MIN_FREE_BYTES / 1000**3:.0f} GB: free some space, or use another --workspace"
         return Check("disk", Health.PROBLEM, found, remedy)
     if free < COMFORTABLE_FREE_BYTES:
         return Check("disk", Health.NOTE, found, "enough to start; many runs or a large data set need more")
@@ -136,9 +136,9 @@ def check_disk(folder: Path, free_bytes: int | None = None) -> Check:
 
 
 def check_compiler(compiler: Path | None, engine: Path | None, machine: str) -> Check:
-    """Check for edgetpu_compiler or a container engine to run an image of it; a run can do without either.
+    """Check for edgetpu_compiler, or for a container engine to run it; both are optional.
 
-    The engine is not started, and no image is looked for: which one to take, a config says.
+    The engine is not started, and no image is checked: the config names the image.
     """
     if compiler is not None:
         return Check(COMPILER, Health.GOOD, str(compiler))
@@ -147,8 +147,8 @@ def check_compiler(compiler: Path | None, engine: Path | None, machine: str) -> 
         return Check(
             COMPILER,
             Health.NOTE,
-            f"not on the PATH; an image of it could be run by {engine}",
-            "bundles will say `compiled: false` unless exporter.compiler.image names an image; "
+            f"not on the PATH; {engine} can run it in a container",
+            "models are not compiled (`compiled: false` in the bundle) unless exporter.compiler.image names an image; "
             f"docker/edgetpu-compiler.Dockerfile builds one{emulation}",
         )
     where = "from Coral's apt repository" if machine == "x86_64" else f"on x86-64 Debian only (this is {machine})"
@@ -156,6 +156,6 @@ def check_compiler(compiler: Path | None, engine: Path | None, machine: str) -> 
         COMPILER,
         Health.NOTE,
         f"not on the PATH, and neither is {' or '.join(CONTAINER_ENGINES)}",
-        f"bundles will say `compiled: false`; to compile for the Edge TPU, install it {where}, or install "
-        f"{' or '.join(CONTAINER_ENGINES)} and name an image of it in exporter.compiler.image",
+        f"models are not compiled (`compiled: false` in the bundle); to compile for the Edge TPU, install it {where}, "
+        f"or install {' or '.join(CONTAINER_ENGINES)} and set exporter.compiler.image to an image that contains it",
     )

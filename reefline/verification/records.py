@@ -1,31 +1,38 @@
-"""What a verification finds out: the records behind `reefline verify` and its --json."""
+"""The results of a verification: the records behind `reefline verify` and its --json."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import pydantic
 
 from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.findings import Severity
 from reefline.od_api.probe import AnchorFit, ModelFacts
+from reefline.system.record import Record
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing to mend or to look at: an error makes the run fail or worthless, a warning is doubtful."""
+    """One problem: an error makes the run fail or worthless, a warning may be fine.
+
+    `keys` are the dotted names of the config values that it follows from, if any; JSON leaves them out.
+    """
 
     severity: Severity
     message: str
+    keys: Annotated[tuple[str, ...], pydantic.Field(exclude=True)] = ()
 
 
 @dataclass(frozen=True)
 class DataFacts:
-    """The data set: images a split as a run would divide them, and how many of them were looked into.
+    """The data set: images per split of a run, and how many of them the sample holds.
 
-    The counts are estimates from the split fractions where `counts_are_exact` is false. `read_annotations` is how many
-    annotations the class names come from.
+    Unless `counts_are_exact`, the counts are estimates from the split fractions. `read_annotations` is how many
+    annotations were read for the class names.
     """
 
     train_images: int
@@ -46,10 +53,10 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """Bytes; what was not measured is None.
+    """Memory in bytes; None for what was not measured.
 
-    `estimated` is what training adds to the process, reckoned before it starts; `available` what the machine, or the
-    GPU, has left for it. `peak_resident` is this process's highest, `gpu_peak` the first GPU's.
+    `estimated` is what training is expected to add to the process, `available` what the machine or the GPU has free.
+    `peak_resident` is the peak of this process, `gpu_peak` that of the first GPU.
     """
 
     estimated: int
@@ -62,7 +69,10 @@ class MemoryUse:
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds, as measured: imports and building, the first step (it traces), a step and an image after that."""
+    """Measured seconds: imports and building, the first step (it traces), a later step, and the same for evaluation.
+
+    `first_evaluation_s` is what the first evaluation takes in addition to its images.
+    """
 
     start_s: float
     first_step_s: float
@@ -73,7 +83,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """How long the training of the whole run takes: its steps, evaluations, and what comes before them, in seconds."""
+    """How long training will take, in seconds: start, steps and evaluations."""
 
     start_s: float
     training_s: float
@@ -83,14 +93,15 @@ class RunEstimate:
 
     @property
     def total_s(self) -> float:
-        """All of it."""
+        """The sum."""
         return self.start_s + self.training_s + self.evaluation_s
 
 
 @dataclass(frozen=True)
-class VerificationReport:
-    """All that was found out; a part is None where a problem kept it from being looked at."""
+class VerificationReport(Record):
+    """Everything that a verification found; a part is None if a problem prevented it."""
 
+    schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
     config: str
     model_name: str
     problems: tuple[Problem, ...] = ()
@@ -105,27 +116,24 @@ class VerificationReport:
 
     @property
     def errors(self) -> tuple[str, ...]:
-        """The messages of the problems that have to be mended."""
+        """The messages of the errors."""
         return tuple(problem.message for problem in self.problems if problem.severity is Severity.ERROR)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The messages of what is doubtful."""
+        """The messages of the warnings."""
         return tuple(problem.message for problem in self.problems if problem.severity is Severity.WARNING)
 
     @property
     def exit_code(self) -> int:
-        """0 where the run can start, 2 where something has to be mended, as local_runner.py has it."""
+        """0 if the run can start, 2 if there are errors, as in local_runner.py."""
         return 2 if self.errors else 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `reefline verify --json` prints: the fields of this record, with the totals beside them."""
-        record = {"schema_version": SCHEMA_VERSION, **asdict(self)}
-        record["problems"] = [{"severity": p.severity.value, "message": p.message} for p in self.problems]
+        """Return what `reefline verify --json` prints: the fields of this record and the totals."""
+        record = super().to_json()
         if self.anchors is not None:
             record["anchors"]["missed_fraction"] = self.anchors.missed_fraction
         if self.estimate is not None:
             record["estimate"]["total_s"] = self.estimate.total_s
-        if self.edgetpu is not None:
-            record["edgetpu"] = self.edgetpu.to_json()
         return record

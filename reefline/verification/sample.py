@@ -1,4 +1,4 @@
-"""A sample of a data set as real records: inspected, planned and written as a run would do with all of it."""
+"""A sample of a data set as real records: inspected, split and written as in a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from reefline.verification.records import DataFacts, Problem
 from reefline.verification.rules import check_rejected
 
 SAMPLED_IMAGES = 64
-# Enough to time an evaluation; an image takes a second where the model is large and the machine small.
+# Enough to time an evaluation; with a large model on a small machine, each image takes a second.
 TRIAL_EVAL_IMAGES = 4
 _MIN_SAMPLED_EVAL_IMAGES = 16
 _READ_ANNOTATIONS = 5000
@@ -31,7 +31,7 @@ _READ_ANNOTATIONS = 5000
 
 @dataclass(frozen=True)
 class DataSample:
-    """What the sample tells; `boxes_yxyx` are its boxes as fractions 0..1 of their image, as the OD API has them."""
+    """The sample; `boxes_yxyx` are its boxes as fractions 0..1 of their image, as in the OD API."""
 
     facts: DataFacts
     boxes_yxyx: tuple[tuple[float, float, float, float], ...]
@@ -44,7 +44,7 @@ class DataSample:
 
 @dataclass(frozen=True)
 class _Annotations:
-    """What the annotations alone say: class names, and the most boxes that one of them has."""
+    """What the annotations contain: class names, and the highest number of boxes in one of them."""
 
     names: tuple[str, ...]
     max_boxes: int
@@ -52,7 +52,7 @@ class _Annotations:
 
 
 def take_sample(data_dir: Path, settings: IngestionSettings, directory: Path) -> DataSample:
-    """Write gzip TFRecords and a label map of some images that lie evenly over the data set, into `directory`.
+    """Write gzip TFRecords and a label map of images spread evenly over the data set into `directory`.
 
     Raises:
         DataError: the folder or the sample cannot be ingested.
@@ -67,7 +67,7 @@ def take_sample(data_dir: Path, settings: IngestionSettings, directory: Path) ->
     names = given.names if given else None
     inspections = [inspect_candidate(data_dir, candidate, limits, names) for candidate in chosen]
     label_map = given or _name_classes(annotations, inspections)
-    # Whether too much is rejected is told as a problem of its own; it should not end the verification.
+    # Too many rejected images are reported as a problem below and must not end the verification.
     lenient = settings.model_copy(update={"max_rejected_fraction": 1.0})
     plan = plan_ingestion(Discovery(chosen, (), discovery.has_split_lists), inspections, lenient, label_map)
     is_everything = len(chosen) == len(discovery.candidates)
@@ -84,7 +84,7 @@ def take_sample(data_dir: Path, settings: IngestionSettings, directory: Path) ->
 
 
 def choose_candidates(candidates: Sequence[Candidate], count: int) -> tuple[Candidate, ...]:
-    """Return up to `count` candidates, evenly spread, with both splits among them where lists name the splits."""
+    """Return up to `count` candidates, evenly spread; if lists name the splits, both splits are included."""
     if len(candidates) <= count:
         return tuple(candidates)
     listed_eval = [candidate for candidate in candidates if candidate.split == EVAL]
@@ -100,14 +100,14 @@ def _spread(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
 
 
 def _read_annotations(data_dir: Path, candidates: Sequence[Candidate]) -> _Annotations:
-    """Read annotations without their images: a class that only a few images show has to be in the model too."""
+    """Read annotations without their images: the model also needs the classes that only a few images show."""
     names: set[str] = set()
     max_boxes = 0
     spread = _spread(candidates, _READ_ANNOTATIONS)
     for candidate in spread:
         try:
             objects = parse_voc_annotation((data_dir / candidate.xml).read_bytes()).objects
-        except (DataError, OSError):  # inspection says what is wrong with it
+        except (DataError, OSError):  # reported by the inspection
             continue
         names.update(item.label for item in objects if item.label.strip())
         max_boxes = max(max_boxes, len(objects))
@@ -167,13 +167,13 @@ def _describe(
 
 
 def estimate_splits(discovery: Discovery, settings: IngestionSettings) -> dict[str, int]:
-    """Return about how many images each split gets: as the lists say, and by fraction where content hashes decide."""
+    """Return about how many images each split gets: from the lists, or by fraction if content hashes decide."""
     counts = {split: sum(c.split == split for c in discovery.candidates) for split in (TRAIN, EVAL, TEST)}
     free = len(discovery.candidates) - sum(counts.values())
     test = 0 if discovery.has_split_lists else round(free * settings.test_fraction)
     held_out = round(free * settings.eval_fraction)
     if free > 1 and counts[EVAL] + held_out == 0:
-        held_out = 1  # splitting lends one
+        held_out = 1  # splitting moves one there
     return {TRAIN: counts[TRAIN] + free - held_out - test, EVAL: counts[EVAL] + held_out, TEST: counts[TEST] + test}
 
 

@@ -1,4 +1,4 @@
-"""A verification as aligned lines for the terminal."""
+"""A verification report as aligned lines for the terminal."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _describe_data(data: DataFacts) -> Iterator[tuple[str, str]]:
     yield (
         "data",
         f"{data.images:,} images: {about}{data.train_images:,} train, {data.eval_images:,} eval{test}; "
-        f"looked at {data.sampled_images} images with {data.sampled_boxes} boxes",
+        f"sampled {data.sampled_images} images with {data.sampled_boxes} boxes",
     )
     names = ", ".join(data.classes[:_LISTED_CLASSES])
     more = f" and {len(data.classes) - _LISTED_CLASSES} more" if len(data.classes) > _LISTED_CLASSES else ""
@@ -64,7 +64,7 @@ def _describe_data(data: DataFacts) -> Iterator[tuple[str, str]]:
 def _describe_model(model: ModelFacts) -> Iterator[tuple[str, str]]:
     height_px, width_px = model.input_size_px
     yield "model", f"{model.template}, input {width_px} x {height_px} px"
-    yield "parameters", f"{model.trainable_parameters:,} trainable, {model.total_parameters:,} in all"
+    yield "parameters", f"{model.trainable_parameters:,} trainable, {model.total_parameters:,} total"
     yield "image batch", format_shape(model.image_batch)
     yield "feature maps", ", ".join(format_shape(shape[1:]) for shape in model.feature_maps)
     yield "anchors", f"{model.anchors:,}"
@@ -77,7 +77,7 @@ def _describe_model(model: ModelFacts) -> Iterator[tuple[str, str]]:
 def _describe_fit(fit: AnchorFit) -> str:
     return (
         f"{fit.missed} of {fit.boxes} boxes ({fit.missed_fraction:.0%}) have no anchor with an IoU of "
-        f"{fit.threshold:g} or more; median of the best {fit.median_best_iou:.2f}"
+        f"{fit.threshold:g} or more; median best IoU {fit.median_best_iou:.2f}"
     )
 
 
@@ -85,7 +85,7 @@ def _describe_memory(memory: MemoryUse) -> Iterator[tuple[str, str]]:
     free = "" if memory.available is None else f", {format_bytes(memory.available)} free before training"
     peak = "" if memory.peak_resident is None else f"peak {format_bytes(memory.peak_resident)} resident, "
     gpu = "" if memory.gpu_peak is None else f"peak {format_bytes(memory.gpu_peak)} on the GPU, "
-    yield "memory", f"{peak}{gpu}training reckoned at {format_bytes(memory.estimated)}{free}"
+    yield "memory", f"{peak}{gpu}training needs about {format_bytes(memory.estimated)}{free}"
     sizes = [("weights", memory.weights), ("optimizer slots", memory.optimizer)]
     known = [f"{name} {format_bytes(size)}" for name, size in sizes if size is not None]
     if known:
@@ -95,17 +95,17 @@ def _describe_memory(memory: MemoryUse) -> Iterator[tuple[str, str]]:
 def _describe_timings(timings: Timings, first_loss: float | None) -> Iterator[tuple[str, str]]:
     loss = "" if first_loss is None else f", loss {first_loss:.3f}"
     yield "start", f"{timings.start_s:.1f} s (TensorFlow and the model)"
-    yield "first step", f"{timings.first_step_s:.1f} s (with its trace){loss}"
+    yield "first step", f"{timings.first_step_s:.1f} s (including tracing){loss}"
     yield "step", f"{timings.step_s:.3f} s (median)"
     yield (
         "evaluation",
-        f"{timings.evaluation_image_s:.3f} s an image, and {timings.first_evaluation_s:.1f} s once for its trace",
+        f"{timings.evaluation_image_s:.3f} s per image, plus {timings.first_evaluation_s:.1f} s once for tracing",
     )
 
 
 def _describe_estimate(estimate: RunEstimate) -> Iterator[tuple[str, str]]:
     yield (
-        "whole training",
+        "training",
         f"about {format_duration(estimate.total_s)}: start {format_duration(estimate.start_s)}, steps "
         f"{format_duration(estimate.training_s)} ({estimate.epochs:.1f} epochs), {estimate.evaluations} evaluations "
         f"{format_duration(estimate.evaluation_s)}",

@@ -1,4 +1,4 @@
-"""The verification itself: config, data, model, some steps and an evaluation, and every problem on the way."""
+"""Verify a run: its config, data and model, a few training steps and an evaluation, with every problem found."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reefline.config.config import PipelineConfig, choose_config_file, examine_config, parse_override
+from reefline.config.overrides import parse_override
+from reefline.config.run_config import RunConfig, choose_config_file, examine_config
 from reefline.config.run_request import RunRequest
 from reefline.data.source import provide_data
 from reefline.export.preflight_verdict import find_preflight_problems
@@ -35,29 +36,29 @@ if TYPE_CHECKING:
 
 
 def verify(request: RunRequest, work_dir: Path, say: Callable[[str], None]) -> VerificationReport:
-    """Find every problem of a run that can be found in a minute or two, and measure how long the run will take.
+    """Find every problem of a run that shows within a minute or two, and estimate how long the run will take.
 
-    `work_dir` is an empty folder for records and a generated data set; `say` takes one line on what is being done. What
-    cannot be looked at because of a problem is left out, and everything else goes on.
+    `work_dir` is an empty folder for records and a generated data set; `say` prints one line of progress. A problem
+    skips only the checks that depend on it.
     """
     config_file = choose_config_file(request.config_file, request.data_dir)
     gatherer = ProblemGatherer()
-    config, is_whole = _read_config(config_file, request.overrides, gatherer)
+    config, is_complete = _read_config(config_file, request.overrides, gatherer)
     report = VerificationReport(config=str(config_file), model_name=config.model_name if config else "")
     if config is None:
         if request.data_dir is not None:
-            # All that can be said of the data without a config: whether the folder is there.
+            # Without a config, the only check left for the data is whether the folder exists.
             with gatherer.gathering():
                 provide_data(request.data_dir, None, work_dir, say)
     else:
-        report = _Examination(config, gatherer, report, work_dir, say).run(request.data_dir, build_model=is_whole)
+        report = _Examination(config, gatherer, report, work_dir, say).run(request.data_dir, build_model=is_complete)
     return replace(report, problems=gatherer.problems)
 
 
 def _read_config(
     config_file: Path, overrides: Sequence[str], gatherer: ProblemGatherer
-) -> tuple[PipelineConfig | None, bool]:
-    """Return the config, None where too little of it can be understood, and whether all of it can."""
+) -> tuple[RunConfig | None, bool]:
+    """Return the config, or None if too little of it is valid, and whether all of it is valid."""
     parsed = []
     for text in overrides:
         with gatherer.gathering():
@@ -69,11 +70,11 @@ def _read_config(
 
 
 class _Examination:
-    """The state of one verification whose config can be read: the report as far as it has come."""
+    """One verification of a config that could be read, and its report so far."""
 
     def __init__(
         self,
-        config: PipelineConfig,
+        config: RunConfig,
         gatherer: ProblemGatherer,
         report: VerificationReport,
         work_dir: Path,
@@ -87,9 +88,9 @@ class _Examination:
         self._say = say
 
     def run(self, data_dir: Path | None, *, build_model: bool) -> VerificationReport:
-        """Look at everything that can be looked at, and return the report without its problems.
+        """Check everything that can be checked, and return the report without its problems.
 
-        Without `build_model` the model's config is looked at, and no model is built from it.
+        Without `build_model`, the model's config is checked, but no model is built.
         """
         from reefline.od_api import trial
 
@@ -108,9 +109,12 @@ class _Examination:
         return self._report
 
     def _read_data(self, data_dir: Path | None) -> DataSample | None:
-        with self._gatherer.gathering():
-            folder = provide_data(data_dir, self._config.demo, self._work_dir / "demo_data", self._say)
-            self._say("looking at the data")
+        folder = self._find_data(data_dir)
+        if folder is None:
+            return None
+        self._say("checking the data")
+        # These two decide which files are found at all; without them, what is found says nothing about the data.
+        with self._gatherer.gathering("data.image_dir", "data.annotation_dir"):
             sample = take_sample(folder, self._config.data, self._work_dir / "records")
             self._gatherer.add(sample.problems)
             self._gatherer.add(check_counts(self._settings, sample.facts))
@@ -118,8 +122,16 @@ class _Examination:
             return sample
         return None
 
+    def _find_data(self, data_dir: Path | None) -> Path | None:
+        """Return the folder of the data set; a demo data set is generated."""
+        # The section `demo` counts only if the command line names no folder.
+        keys = ("demo",) if data_dir is None else ()
+        with self._gatherer.gathering(*keys):
+            return provide_data(data_dir, self._config.demo, self._work_dir / "demo_data", self._say)
+        return None
+
     def _find_checkpoint(self) -> str | None:
-        """Return the prefix of the fine-tune checkpoint; one from a URL is downloaded, and kept for the run."""
+        """Return the prefix of the fine-tune checkpoint; a download is cached, so the run does not repeat it."""
         from reefline.training.starting_point import resolve_checkpoint
 
         if self._settings.fine_tune_checkpoint is None:
@@ -129,7 +141,7 @@ class _Examination:
         return None
 
     def _build_config(self, sample: DataSample | None) -> Any | None:
-        """Return the pipeline.config, None where it cannot be built on; without data it has one class and no files."""
+        """Return the pipeline.config, or None if it has problems; without data it has one class and no files."""
         from reefline.od_api import model_config
         from reefline.od_api.model_config_rules import find_config_problems
 
@@ -154,7 +166,7 @@ class _Examination:
         return model_config.TrainingFiles((sample.train_records,), (sample.eval_records,), sample.label_map, boxes)
 
     def _probe(self, config: Any, sample: DataSample | None) -> MemoryUse | None:
-        """Build the model and look at it; return what memory it needs, None where it cannot be trained."""
+        """Build and measure the model; return the memory it needs, or None if it cannot be trained."""
         from reefline.od_api import probe as probe_module
 
         self._say(f"building {self._settings.model}")
@@ -167,10 +179,10 @@ class _Examination:
                 fit = probe_module.measure_anchor_fit(probe.anchors_yxyx, sample.boxes_yxyx, threshold)
                 self._report = replace(self._report, anchors=fit)
                 self._gatherer.add(check_anchors(fit, probe_module.describe_anchor_remedy(config)))
-            return self._reckon_memory(probe)
+            return self._estimate_memory(probe)
         return None
 
-    def _reckon_memory(self, probe: ModelProbe) -> MemoryUse | None:
+    def _estimate_memory(self, probe: ModelProbe) -> MemoryUse | None:
         from reefline.od_api.trial import read_gpu_limit_bytes
 
         batch_size, per_image = self._settings.batch_size, probe.activation_bytes_per_image
@@ -190,7 +202,7 @@ class _Examination:
         import_s: float,
         memory: MemoryUse,
     ) -> None:
-        """Train and evaluate for real, and estimate the whole run from it."""
+        """Train a few steps, evaluate a few images, and estimate the run from them."""
         from reefline.od_api.trial import Trial, read_gpu_peak_bytes
 
         self._say("running the first steps")
@@ -229,11 +241,11 @@ class _Examination:
             )
 
     def _preflight(self, config: Any) -> None:
-        """Export the model untrained, and ask what the gate would say of its placement."""
+        """Export the untrained model, and check its placement against the gate."""
         from reefline.export.preflight import examine_untrained
         from reefline.od_api.model_config import list_edge_tpu_templates
 
-        self._say("looking where the model's operators will run")
+        self._say("checking which operators will run on the Edge TPU")
         with self._gatherer.gathering_everything("exporting the model for the Edge TPU"):
             found = examine_untrained(config, self._config.exporter)
             self._report = replace(self._report, edgetpu=found.edgetpu)

@@ -9,7 +9,8 @@ import pytest
 from tfx.dsl.compiler.compiler import Compiler
 
 from pipeline.pipeline import Places, create_pipeline
-from reefline.config.config import load_config, parse_override
+from reefline.config.overrides import parse_override
+from reefline.config.run_config import load_config
 
 REPO_DIR = Path(__file__).resolve().parents[2]
 

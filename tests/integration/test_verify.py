@@ -105,7 +105,7 @@ def test_bad_configs_are_told_of_in_full(tmp_path: Path, config_file: Path, data
     for words in (
         "data.eval_fraction + data.test_fraction: 1.1",
         "validation.severities: there is no rule 'no_such_rule'",
-        "trainer.batch_size: 500, and there are",
+        "trainer.batch_size: 500, but only",
         "nowhere/ckpt-0 does not exist",
         "trainer.input_size: 40x40 px; expected 96 to 2048 px",
     ):
@@ -132,7 +132,7 @@ def test_a_rate_that_diverges_is_told_with_its_files(tmp_path: Path, config_file
     overrides = ["--set", "trainer.learning_rate=1e30", "--set", "trainer.warmup_steps=0"]
     run = _verify("--config", config_file, "--data", data_dir, *overrides, cache=tmp_path / "cache")
     assert run.returncode == 2, run.stdout + run.stderr
-    assert "every loss has to be finite; lower trainer.learning_rate" in run.stdout
+    assert "expected a finite loss; lower trainer.learning_rate" in run.stdout
     assert "image_0" in run.stdout
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from reefline.system.files import write_whole
+from reefline.system.files import cache_directory, write_whole
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,41 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match=r"file"):
         write_whole(tmp_path / "file" / "a.json", "new")
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        pytest.param({"XDG_CACHE_HOME": "{}/xdg", "HOME": "{}"}, "{}/xdg/reefline", id="xdg"),
+        pytest.param({"HOME": "{}"}, "{}/.cache/reefline", id="home"),
+        pytest.param({"HOME": "{}", "XDG_CACHE_HOME": ""}, "{}/.cache/reefline", id="empty-xdg"),
+    ],
+)
+def test_the_cache_is_in_the_home_directory(
+    variables: dict[str, str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(tmp_path))
+    assert cache_directory() == Path(expected.format(tmp_path))
+
+
+def test_without_a_home_directory_the_cache_is_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def has_no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", has_no_home)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert cache_directory().parent == tmp_path
+
+
+def test_with_a_read_only_home_directory_the_cache_is_temporary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home" / "none"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    # Root may write anywhere, so the answer is replaced, not the permission.
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)
+    assert cache_directory().parent == tmp_path

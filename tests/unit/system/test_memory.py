@@ -1,4 +1,4 @@
-"""Memory as the system tells it."""
+"""Memory as the system reports it."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_file_url_means_a_path(zoo_folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        pytest.param("s3://bucket/a.tar.gz", "s3:// cannot be read; give a path or a file://", id="scheme"),
+        pytest.param("s3://bucket/a.tar.gz", "s3:// is not supported; use a path or a file://", id="scheme"),
         pytest.param("http://host/a.tar.gz", "a checkpoint from a URL needs its sha256", id="no-hash"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The estimate of a whole run, by hand."""
+"""The estimate of a run, checked by hand."""
 
 from __future__ import annotations
 

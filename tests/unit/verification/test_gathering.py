@@ -19,12 +19,39 @@ def test_errors_come_first_and_nothing_is_told_twice() -> None:
     assert [problem.message for problem in gatherer.problems] == ["one", "two", "three", "odd"]
 
 
-def test_what_follows_from_a_known_problem_is_passed_over() -> None:
+@pytest.mark.parametrize(
+    ("replaced", "keys", "is_kept"),
+    [
+        pytest.param("trainer.num_steps", ("trainer.steps_per_eval", "trainer.num_steps"), False, id="the-value"),
+        pytest.param("trainer", ("trainer.num_steps",), False, id="its-section"),
+        pytest.param("trainer.num_steps", ("trainer.model",), True, id="another-value"),
+        pytest.param("trainer.num", ("trainer.num_steps",), True, id="the-beginning-of-its-name"),
+        pytest.param("trainer.num_steps", ("trainer",), True, id="the-section-around-it"),
+        pytest.param("trainer.num_steps", (), True, id="no-value"),
+    ],
+)
+def test_what_follows_from_a_replaced_value_is_skipped(replaced: str, keys: tuple[str, ...], is_kept: bool) -> None:
     gatherer = ProblemGatherer()
-    gatherer.add_errors(["trainer.num_steps: found 'x'"])
-    gatherer.distrust(["trainer.num_steps"])
-    gatherer.add_errors(["trainer.steps_per_eval is more than trainer.num_steps", "trainer.model: none"])
-    assert len(gatherer.problems) == 2
+    gatherer.distrust([replaced])
+    gatherer.add([Problem(Severity.WARNING, "trainer.num_steps: odd", keys)])
+    assert bool(gatherer.problems) is is_kept
+
+
+@pytest.mark.parametrize("error", [DataError("broken"), ValueError("broken")], ids=["ours", "a-library's"])
+def test_errors_carry_the_values_that_they_follow_from(error: Exception) -> None:
+    gatherer = ProblemGatherer()
+    with gatherer.gathering_everything("a stage", "data.image_dir"):
+        raise error
+    (problem,) = gatherer.problems
+    assert problem.keys == ("data.image_dir",)
+
+
+def test_a_message_that_only_mentions_a_replaced_value_is_kept() -> None:
+    gatherer = ProblemGatherer()
+    gatherer.distrust(["edgetpu"])
+    with gatherer.gathering():
+        raise DataError("/data/edgetpu/cells: no such folder")
+    assert [problem.message for problem in gatherer.problems] == ["/data/edgetpu/cells: no such folder"]
 
 
 def test_unexpected_errors_are_not_swallowed_where_none_are_looked_for() -> None:

@@ -1,4 +1,4 @@
-"""reefline/verification/installation.py: each check with what is good and what is not."""
+"""reefline/verification/installation.py: each check with good and bad results."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_versions_are_those_of_pyproject() -> None:
             id="other-version",
         ),
         pytest.param(
-            installation.check_distribution("a", "1.0", _missing), Health.PROBLEM, "a 1.0 is needed", id="missing"
+            installation.check_distribution("a", "1.0", _missing), Health.PROBLEM, "a 1.0 is required", id="missing"
         ),
         pytest.param(installation.check_legacy_keras({}), Health.GOOD, "", id="keras-unset"),
         pytest.param(installation.check_legacy_keras({"TF_USE_LEGACY_KERAS": "1"}), Health.GOOD, "", id="keras-on"),
@@ -69,7 +69,7 @@ def test_versions_are_those_of_pyproject() -> None:
         pytest.param(COMPILER_ON_X86, Health.GOOD, "", id="compiler"),
         pytest.param(DOCKER_ON_X86, Health.NOTE, "unless exporter.compiler.image names an image", id="engine-alone"),
         pytest.param(PODMAN_ON_ARM, Health.NOTE, "this is aarch64: podman needs emulation", id="engine-on-arm"),
-        pytest.param(NOTHING_ON_X86, Health.NOTE, "name an image of it in exporter.compiler.image", id="no-compiler"),
+        pytest.param(NOTHING_ON_X86, Health.NOTE, "set exporter.compiler.image to an image", id="no-compiler"),
         pytest.param(NOTHING_ON_ARM, Health.NOTE, "this is aarch64", id="no-compiler-on-arm"),
     ],
 )
@@ -87,7 +87,7 @@ def test_object_detection_that_is_another_package(tmp_path: Path, monkeypatch) -
     monkeypatch.delitem(sys.modules, "object_detection", raising=False)
     check = installation.check_object_detection()
     assert check.health is Health.PROBLEM
-    assert "another package of that name" in check.found
+    assert "another package of the same name" in check.found
 
 
 def test_everything_is_examined(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_everything_is_examined(tmp_path: Path) -> None:
     ("engines", "found"),
     [
         pytest.param((), "not on the PATH, and neither is docker or podman", id="none"),
-        pytest.param(("podman",), "not on the PATH; an image of it could be run by {}/podman", id="podman"),
+        pytest.param(("podman",), "not on the PATH; {}/podman can run it in a container", id="podman"),
     ],
 )
 def test_the_path_is_searched_for_a_container_engine(

@@ -18,15 +18,24 @@ def test_settings_that_go_together_are_well() -> None:
     ("values", "message"),
     [
         pytest.param({"steps_per_eval": 200}, "trainer.steps_per_eval: 200 is more than", id="never-evaluated"),
-        pytest.param({"warmup_steps": 100}, "trainer.warmup_steps: 100 is as long as the run", id="all-warmup"),
-        pytest.param({"early_stopping_patience": 2}, "2 evaluations without a better one never", id="no-early-stop"),
-        pytest.param({"strategy": DistributionStrategy.MIRRORED}, "verify measures one device", id="more-devices"),
+        pytest.param(
+            {"warmup_steps": 100},
+            "trainer.warmup_steps: 100, but the run has only 100 steps, so warm-up is cut to 50",
+            id="all-warmup",
+        ),
+        pytest.param(
+            {"early_stopping_patience": 2},
+            "early stopping cannot trigger: patience 2, only 2 evaluations; lower it",
+            id="no-early-stop",
+        ),
+        pytest.param({"strategy": DistributionStrategy.MIRRORED}, "verify measures a single device", id="more-devices"),
     ],
 )
 def test_doubtful_settings(values: dict, message: str) -> None:
     (problem,) = rules.check_settings(make_settings(**values))
     assert problem.severity is Severity.WARNING
     assert message in problem.message
+    assert {f"trainer.{name}" for name in values} <= set(problem.keys)
 
 
 def test_several_doubts_are_all_told() -> None:
@@ -36,9 +45,9 @@ def test_several_doubts_are_all_told() -> None:
 @pytest.mark.parametrize(
     ("settings", "facts", "severity", "message"),
     [
-        pytest.param({"batch_size": 81}, {}, Severity.ERROR, "81, and there are 80 training images", id="batch"),
+        pytest.param({"batch_size": 81}, {}, Severity.ERROR, "81, but only 80 training images", id="batch"),
         pytest.param(
-            {"batch_size": 81}, {"counts_are_exact": False}, Severity.ERROR, "are about 80 training", id="about"
+            {"batch_size": 81}, {"counts_are_exact": False}, Severity.ERROR, "only about 80 training images", id="about"
         ),
         pytest.param({}, {"eval_images": 0}, Severity.ERROR, "the eval split is empty", id="no-eval-images"),
         pytest.param({}, {"eval_images": 9}, Severity.WARNING, "the eval split has 9 images", id="few-eval-images"),
@@ -63,6 +72,7 @@ def test_rejected_images(is_everything: bool, severity: Severity) -> None:
     assert problem.severity is severity
     assert "2 of 20" in problem.message
     assert problem.message.endswith("the first: a.jpg: broken")
+    assert problem.keys == ("data.max_rejected_fraction",)
     assert rules.check_rejected(["a.jpg: broken"], 20, 0.05, is_everything=is_everything) == ()
 
 
@@ -73,7 +83,7 @@ def test_rejected_images(is_everything: bool, severity: Severity) -> None:
         pytest.param({0: 0.0, 50: 0.0, 99: 0.0}, Severity.ERROR, "is 0 from step 0 of 100 on", id="zero"),
         pytest.param({0: 0.1, 50: float("nan"), 99: 0.1}, Severity.ERROR, "is nan at step 50", id="nan"),
         pytest.param({0: 0.1, 50: -0.1, 99: 0.1}, Severity.ERROR, "is -0.1 at step 50", id="negative"),
-        pytest.param({0: 0.1, 50: 0.1, 99: 0.1}, Severity.WARNING, "is 0.1 in every step", id="constant"),
+        pytest.param({0: 0.1, 50: 0.1, 99: 0.1}, Severity.WARNING, "is 0.1 at every step", id="constant"),
     ],
 )
 def test_schedules_that_teach_nothing(rates: dict[int, float], severity: Severity, message: str) -> None:
@@ -114,14 +124,14 @@ def test_a_batch_that_does_not_fit_is_told_with_one_that_does() -> None:
     memory = make_memory(estimated=2000 * MB, available=1000 * MB)
     (problem,) = rules.check_memory(memory, 100 * MB, 16)
     assert problem.severity is Severity.ERROR
-    assert "trainer.batch_size: 16 images need about 2.0 GB, and 1.0 GB are free; lower it to 6 or less" in (
+    assert "trainer.batch_size: 16 images need about 2.0 GB, but only 1.0 GB is free; lower it to 6 or less" in (
         problem.message
     )
 
 
 def test_not_even_one_image_fits() -> None:
     (problem,) = rules.check_memory(make_memory(estimated=2000 * MB, available=300 * MB), 100 * MB, 16)
-    assert "no batch fits; lower trainer.input_size" in problem.message
+    assert "not even one image fits; lower trainer.input_size" in problem.message
 
 
 @pytest.mark.parametrize("available", [pytest.param(1000 * MB, id="fits"), pytest.param(None, id="nobody-knows")])

@@ -1,4 +1,4 @@
-"""A sample of a data set: which images, how many the whole has, and what is written of it."""
+"""A sample of a data set: which images, how many the full set has, and what is written."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def test_a_sample_holds_both_splits_and_no_test_images() -> None:
         pytest.param({"free": 100}, False, (0.2, 0.1), (70, 20, 10), id="fractions"),
         pytest.param({"train": 60, "eval": 30, "test": 10}, True, (0.2, 0.1), (60, 30, 10), id="lists"),
         pytest.param({"free": 80, "test": 20}, True, (0.25, 0.1), (60, 20, 20), id="train-list-is-divided"),
-        pytest.param({"free": 10}, False, (0.0, 0.0), (9, 1, 0), id="one-is-lent"),
+        pytest.param({"free": 10}, False, (0.0, 0.0), (9, 1, 0), id="one-is-moved"),
     ],
 )
-def test_the_splits_of_the_whole(counts: dict, has_lists: bool, fractions: tuple, expected: tuple) -> None:
+def test_the_splits_of_the_full_data_set(counts: dict, has_lists: bool, fractions: tuple, expected: tuple) -> None:
     settings = IngestionSettings(eval_fraction=fractions[0], test_fraction=fractions[1])
     found = estimate_splits(Discovery(tuple(make_candidates(**counts)), (), has_lists), settings)
     assert (found[TRAIN], found[EVAL], found[TEST]) == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from reefline.findings import Severity
 from reefline.verification.estimate import estimate_run
 from reefline.verification.records import Problem, VerificationReport
 from reefline.verification.text import format_report
+from tests.factories_evaluation import make_edgetpu_record
 from tests.factories_verification import (
     MB,
     make_data_facts,
@@ -38,25 +40,25 @@ def make_report(**parts: object) -> VerificationReport:
     return VerificationReport(**{**defaults, **parts})
 
 
-def test_all_that_was_measured_is_there_and_aligned() -> None:
+def test_every_measurement_has_an_aligned_row() -> None:
     text = "\n".join(format_report(make_report()))
     for row in (
         "config          c.yaml (model cells)",
-        "data            100 images: 80 train, 20 eval; looked at 64 images with 90 boxes",
+        "data            100 images: 80 train, 20 eval; sampled 64 images with 90 boxes",
         "classes         2: cat, dog (from 100 annotations)",
         "model           ssd_mobilenet_v2_tiny, input 128 x 96 px",
-        "parameters      873,425 trainable, 887,665 in all",
+        "parameters      873,425 trainable, 887,665 total",
         "image batch     8 x 96 x 128 x 3",
         "feature maps    6 x 8 x 192, 3 x 4 x 448",
         "anchors         172",
         "predictions     box encodings 8 x 172 x 4, class scores 8 x 172 x 3",
-        "anchor fit      10 of 100 boxes (10%) have no anchor with an IoU of 0.5 or more; median of the best 0.70",
-        "memory          peak 1.5 GB resident, training reckoned at 1.0 GB, 2.0 GB free before training",
+        "anchor fit      10 of 100 boxes (10%) have no anchor with an IoU of 0.5 or more; median best IoU 0.70",
+        "memory          peak 1.5 GB resident, training needs about 1.0 GB, 2.0 GB free before training",
         "                weights 3.0 MB, optimizer slots 2.0 MB",
-        "first step      20.0 s (with its trace), loss 1.250",
+        "first step      20.0 s (including tracing), loss 1.250",
         "step            0.500 s (median)",
-        "evaluation      0.100 s an image, and 5.0 s once for its trace",
-        "whole training  about 0:01:28: start 0:00:30, steps 0:00:50 (10.0 epochs), 2 evaluations 0:00:09",
+        "evaluation      0.100 s per image, plus 5.0 s once for tracing",
+        "training        about 0:01:28: start 0:00:30, steps 0:00:50 (10.0 epochs), 2 evaluations 0:00:09",
         "ready to run: 0 error(s), 0 warning(s)",
     ):
         assert row in text
@@ -72,7 +74,7 @@ def test_problems_come_last_errors_first_and_cannot_move_the_cursor() -> None:
     ]
 
 
-def test_many_classes_are_not_all_named() -> None:
+def test_a_long_list_of_classes_is_cut() -> None:
     data = make_data_facts(classes=tuple("abcdefghij"), counts_are_exact=False, test_images=7)
     text = "\n".join(format_report(make_report(data=data)))
     assert "10: a, b, c, d, e, f, g, h and 2 more" in text
@@ -92,7 +94,23 @@ def test_exit_code(problems: tuple[Problem, ...], exit_code: int) -> None:
 
 
 def test_json_holds_everything() -> None:
-    record = json.loads(json.dumps(make_report(problems=PROBLEMS).to_json()))
+    edgetpu = make_edgetpu_record()
+    record = json.loads(json.dumps(make_report(problems=PROBLEMS, edgetpu=edgetpu).to_json()))
+    assert list(record) == [
+        "schema_version",
+        "config",
+        "model_name",
+        "problems",
+        "data",
+        "model",
+        "anchors",
+        "memory",
+        "timings",
+        "first_loss",
+        "estimate",
+        "edgetpu",
+    ]
+    assert record["edgetpu"] == edgetpu.to_json()
     assert record["schema_version"] == 1
     assert record["problems"][0] == {"severity": "warning", "message": "odd"}
     assert record["model"]["box_encodings"] == [8, 172, 4]
@@ -100,3 +118,14 @@ def test_json_holds_everything() -> None:
     assert record["estimate"]["total_s"] == pytest.approx(88.5)
     assert record["timings"]["step_s"] == 0.5
     assert VerificationReport("c.yaml", "").to_json()["estimate"] is None
+
+
+def test_a_report_that_was_written_is_read_back(tmp_path: Path) -> None:
+    report = make_report(problems=PROBLEMS, edgetpu=make_edgetpu_record())
+    report.write(tmp_path / "report.json")
+    assert VerificationReport.read(tmp_path / "report.json") == report
+
+
+def test_json_does_not_hold_the_values_behind_a_problem() -> None:
+    report = make_report(problems=(Problem(Severity.ERROR, "wrong", ("trainer.seed",)),))
+    assert report.to_json()["problems"] == [{"severity": "error", "message": "wrong"}]

@@ -1,4 +1,4 @@
-"""reefline/config/config.py: every mistake is one message with its dotted name."""
+"""reefline/config: every mistake is one message with its dotted name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reefline.config.config import (
-    PipelineConfig,
-    choose_config_file,
-    examine_config,
-    load_config,
-    parse_config,
-    parse_override,
-)
+from reefline.config.overrides import parse_override
+from reefline.config.run_config import RunConfig, choose_config_file, examine_config, load_config, parse_config
 from reefline.errors import ConfigError
+from reefline.od_api.model_config import ModelTemplate
 from reefline.settings import EdgeTpuTarget, Severity
 
 REPO_DIR = Path(__file__).resolve().parents[3]
@@ -37,7 +32,7 @@ def write(tmp_path: Path):
     return _write
 
 
-def _load(path: Path, *overrides: str) -> PipelineConfig:
+def _load(path: Path, *overrides: str) -> RunConfig:
     return load_config(path, [parse_override(text) for text in overrides])
 
 
@@ -105,7 +100,7 @@ def test_override_that_is_no_yaml() -> None:
 
 
 def test_override_below_a_single_value(write) -> None:
-    with pytest.raises(ConfigError, match=r"--set model_name\.x: model_name is a single value \('cells'\)"):
+    with pytest.raises(ConfigError, match=r"--set model_name\.x: model_name is a single value \('cells'\) and has no"):
         _load(write(MINIMAL), "model_name.x=1")
 
 
@@ -123,7 +118,7 @@ def test_override_below_a_single_value(write) -> None:
         pytest.param(["trainer.num_steps=true"], r"trainer\.num_steps: found True; expected a valid int", id="bool"),
         pytest.param(["trainer.num_steps=0"], r"trainer\.num_steps: found 0; expected greater than 0", id="range"),
         pytest.param(["gate.min_map=.nan"], r"gate\.min_map: found nan; expected", id="nan"),
-        pytest.param(["gate=7"], r"gate: found 7; expected a section with keys of its own", id="section-is-a-number"),
+        pytest.param(["gate=7"], r"gate: found 7; expected a section with its own keys", id="section-is-a-number"),
         pytest.param(["trainer=null"], r"trainer: found None; expected a section", id="section-is-empty"),
         pytest.param(["edgetpu=always"], r"edgetpu: found 'always'; expected 'required' or 'never'", id="enum"),
         pytest.param(["model_name=../x"], r"model_name: found '\.\./x'; .*pattern", id="name-is-a-path"),
@@ -185,10 +180,10 @@ def test_nothing_left_to_train_on(write) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("", r"holds nothing; expected sections", id="empty"),
-        pytest.param("- a\n", r"holds a list; expected sections", id="list"),
+        pytest.param("", r"contains nothing; expected sections", id="empty"),
+        pytest.param("- a\n", r"contains a list; expected sections", id="list"),
         pytest.param("a: [1\n", r"not valid YAML: line \d+, column \d+", id="syntax"),
-        pytest.param("a: 1\na: 2\n", r"the key 'a' is there twice; keep one", id="repeated-key"),
+        pytest.param("a: 1\na: 2\n", r"duplicate key 'a'; keep one", id="repeated-key"),
     ],
 )
 def test_files_that_are_no_config(write, text: str, message: str) -> None:
@@ -253,6 +248,26 @@ def test_examining_does_not_draw_conclusions_from_defaults(write) -> None:
     examined = examine_config(write(MINIMAL), [parse_override(text) for text in overrides])
     assert len(examined.problems) == 1
     assert "edgetpu: found 'nevr'" in examined.problems[0]
+
+
+def test_a_folder_named_like_a_replaced_value_hides_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "edgetpu" / "c.yaml"
+    path.parent.mkdir()
+    path.write_text(MINIMAL)
+    overrides = ["edgetpu=nevr", "data.eval_fraction=0.7", "data.test_fraction=0.5"]
+    examined = examine_config(path, [parse_override(text) for text in overrides])
+    assert [re.sub(r"^.*c\.yaml: ", "", problem).partition(":")[0] for problem in examined.problems] == [
+        "edgetpu",
+        "data.eval_fraction + data.test_fraction",
+    ]
+
+
+def test_a_kind_of_model_that_is_never_exported_is_told_whatever_edgetpu_is(write, monkeypatch) -> None:
+    template = ModelTemplate("centernet", "model { center_net {} }", edge_tpu=True)
+    monkeypatch.setattr("reefline.config.run_config.load_template", lambda _: template)
+    examined = examine_config(write(MINIMAL), [parse_override("edgetpu=nevr"), parse_override("gate.min_map=0.1")])
+    assert len(examined.problems) == 2
+    assert "trainer.model: centernet is of the kind center_net" in examined.problems[1]
 
 
 @pytest.mark.parametrize(
