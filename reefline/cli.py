@@ -170,12 +170,16 @@ def analyze(
 
 @app.command("train-worker")
 def train_worker(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="what the first worker's run prints")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="the folder that the first worker's run prints")],
 ) -> None:
-    """Take part in a training of several workers (trainer.strategy: multi_worker); TF_CONFIG says as which one."""
-    from reefline.training.job import run_job
+    """Join a training with several workers (trainer.strategy: multi_worker); TF_CONFIG names which one this is."""
+    from reefline.od_api import compat
 
-    run_job(folder)
+    compat.apply()
+    from reefline.structures.artifacts import ModelRunFolder
+    from reefline.training.worker import join_training
+
+    join_training(ModelRunFolder(folder))
 
 
 @app.command()

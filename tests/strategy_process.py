@@ -102,7 +102,6 @@ def _make_step(folder: Path, records: str, strategy: tf.distribute.Strategy, *, 
     if strategy.num_replicas_in_sync > 1:
         config = model_config.with_synchronized_batch_norm(config)
     step = TrainStep(config, strategy)
-    step.build()
     # Not every strategy draws the first weights in the same order.
     for index, weight in enumerate(step.model.trainable_variables):
         if weight.shape.rank == 4:

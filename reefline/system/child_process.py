@@ -20,15 +20,26 @@ _SHOWN_LINES = 5
 _logger = logging.getLogger(__name__)
 
 
-def run_module(module: str, folder: Path, who: str, *, timeout_s: float | None = None, on_cpu: bool = False) -> None:
+def run_module(
+    module: str,
+    folder: Path,
+    who: str,
+    *,
+    timeout_s: float | None = None,
+    on_cpu: bool = False,
+    is_worker: bool = False,
+) -> None:
     """Run `python -m module folder` to its end; what goes in and what comes out are files of the folder.
 
-    `who` is how a message names the process. `on_cpu` hides GPUs, whose memory may be the parent's.
+    `who` is how a message names the process. `on_cpu` hides GPUs, whose memory may be the parent's. A child that
+    `is_worker` takes the parent's place in the cluster, and its standard output is shown.
 
     Raises:
         ReeflineError: the process failed, and the message holds its last lines, or it took longer than `timeout_s`.
     """
-    environment = {name: value for name, value in os.environ.items() if name != _CLUSTER_VARIABLE}
+    environment = dict(os.environ)
+    if not is_worker:
+        environment.pop(_CLUSTER_VARIABLE, None)
     paths = [str(_REPOSITORY), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     if on_cpu:
@@ -38,7 +49,7 @@ def run_module(module: str, folder: Path, who: str, *, timeout_s: float | None =
         run = subprocess.run(
             command,
             env=environment,
-            stdout=subprocess.DEVNULL,
+            stdout=None if is_worker else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             check=False,
             timeout=timeout_s,

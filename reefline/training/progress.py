@@ -1,4 +1,4 @@
-"""What training shows on the terminal: a bar where there is one, plain lines where there is none."""
+"""What training shows: a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TrainingProgress:
     """A progress bar with loss, steps/s and time left; use it as a context manager."""
 
     def __init__(self, total_steps: int, stream: TextIO | None = None, *, quiet: bool = False) -> None:
-        """Show `total_steps` steps on `stream`, standard output where none is given; `quiet` shows nothing."""
+        """Show `total_steps` steps on `stream`, by default standard output; `quiet` shows nothing."""
         self._quiet = quiet
         self._total_steps = total_steps
         self._stream = stream if stream is not None else sys.stdout
@@ -55,7 +55,7 @@ class TrainingProgress:
         """Report that `step` steps are done; `loss` is the last one's total loss."""
         now_s = time.monotonic()
         if self._first_step is None:
-            # The first step holds the trace, so the clock for steps/s starts behind it.
+            # The first step includes the trace, so the clock for steps/s starts after it.
             self._first_step, self._started_s, self._paused_s = step, now_s, 0.0
         done, elapsed_s = step - self._first_step, now_s - self._started_s - self._paused_s
         self._loss, self._speed = loss, ""
@@ -70,17 +70,17 @@ class TrainingProgress:
             self._print(f"  step {step}/{self._total_steps}  {facts}")
 
     def evaluation(self, point: EvaluationPoint, best: EvaluationPoint | None, seconds: float) -> None:
-        """Report the end of a cycle in one line; its evaluation took `seconds`, which do not count as training."""
+        """Report the end of a cycle in one line; its evaluation took `seconds`, which do not count as training time."""
         self._paused_s += seconds
         loss = "" if self._loss is None else f"  loss {self._loss:.3f}"
         best_text = "" if best is None else f"  best {_format_fraction(best.map)} (step {best.step})"
         self._print(
-            f"  step {point.step}/{self._total_steps}{loss}  eval loss {point.loss:.3f}  "
+            f"  step {point.step}/{self._total_steps}{loss}  eval loss {_format_fraction(point.loss)}  "
             f"mAP {_format_fraction(point.map)}  mAP_50 {_format_fraction(point.map_50)}{best_text}{self._speed}"
         )
 
     def note(self, text: str) -> None:
-        """Say something in a line of its own."""
+        """Show a message on its own line."""
         self._print(f"  {text}")
 
     def _print(self, line: str) -> None:

@@ -51,7 +51,7 @@ def test_two_processes_equal_one(folder: Path, one_device: list[float]) -> None:
     assert first == pytest.approx(one_device, rel=TOLERANCE)
 
 
-def test_a_cluster_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_multi_worker_needs_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     compat.apply()
     from reefline.od_api.devices import create_strategy
 
