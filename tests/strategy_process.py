@@ -1,4 +1,4 @@
-"""Some training steps with a strategy, in a process of its own: run as a module, with folder, records and strategy.
+"""Some training steps with a strategy, in a separate process: run as a module, with folder, records and strategy.
 
 Prints as JSON the total loss of each step and the sum of all weights after them, with batch normalization frozen; last
 the loss of one step with it. (Over a batch of 4 and feature maps of one cell, normalization turns the last bit of a sum

@@ -13,7 +13,7 @@ from reefline.od_api import compat
 from reefline.settings import DistributionStrategy
 from tests import strategy_process
 
-# Sums over two parts of a batch are not added up in the order of sums over the whole.
+# Two partial sums round differently than one sum over the batch.
 TOLERANCE = 2e-5
 
 
