@@ -38,6 +38,8 @@ class Sides:
     def reefline_train(self, name: str, last_step: int) -> dict[str, Any]:
         """Train and evaluate as the Trainer does; note when each step ends."""
         from reefline.od_api.train_step import TrainStep
+        from reefline.structures.artifacts import ModelRunFolder
+        from reefline.training.job import TrainingJob
         from reefline.training.loop import train_detector
 
         ends, run = [], TrainStep.run
@@ -50,7 +52,8 @@ class Sides:
         TrainStep.run = run_and_note
         settings = make_settings(self.options).model_copy(update={"num_steps": last_step})
         started = time.perf_counter()
-        train_detector(self.config, settings, self.folder / name, self.folder / "cache")
+        job = TrainingJob(settings, "", self.folder / "cache")
+        train_detector(self.config, job, ModelRunFolder(self.folder / name))
         return {
             "first_step": ends[0] - started,
             "steps": [after - before for before, after in itertools.pairwise(ends)],

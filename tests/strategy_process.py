@@ -1,4 +1,4 @@
-"""Some training steps with a strategy, in a process of its own: run as a module, with folder, records and strategy.
+"""Some training steps with a strategy, in a separate process: run as a module, with folder, records and strategy.
 
 Prints as JSON the total loss of each step and the sum of all weights after them, with batch normalization frozen; last
 the loss of one step with it. (Over a batch of 4 and feature maps of one cell, normalization turns the last bit of a sum
@@ -102,7 +102,6 @@ def _make_step(folder: Path, records: str, strategy: tf.distribute.Strategy, *, 
     if strategy.num_replicas_in_sync > 1:
         config = model_config.with_synchronized_batch_norm(config)
     step = TrainStep(config, strategy)
-    step.build()
     # Not every strategy draws the first weights in the same order.
     for index, weight in enumerate(step.model.trainable_variables):
         if weight.shape.rank == 4:

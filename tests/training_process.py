@@ -1,4 +1,4 @@
-"""A training in a process of its own, for tests that kill it: run as a module, with folder, data and settings."""
+"""A training in a separate process, for tests that kill it: run as a module, with folder, data and settings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from reefline.settings import TrainerSettings
+from reefline.structures.artifacts import ModelRunFolder
+from reefline.training.job import TrainingJob
 from tests.factories_training import build_config
 
 _INTERRUPTED = 130
@@ -33,9 +35,10 @@ def _main(folder: Path, data: Path, settings: TrainerSettings) -> None:
     from reefline.training.loop import train_detector
 
     try:
-        train_detector(build_config(data, settings), settings, folder, folder / "cache")
+        job = TrainingJob(settings, "", folder / "cache")
+        train_detector(build_config(data, settings), job, ModelRunFolder(folder))
     except KeyboardInterrupt:
-        # As local_runner.py does: TensorFlow's input threads may hold an orderly exit up for a minute.
+        # As local_runner.py does: TensorFlow's input threads may delay an orderly exit by a minute.
         os._exit(_INTERRUPTED)
 
 

@@ -12,6 +12,10 @@ def train_worker(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="the folder that the first worker prints")],
 ) -> None:
     """Join a training with several workers. For trainer.strategy: multi_worker; TF_CONFIG names this worker."""
-    from reefline.training.job import run_job
+    from reefline.od_api import compat
 
-    run_job(folder)
+    compat.apply()
+    from reefline.structures.artifacts import ModelRunFolder
+    from reefline.training.worker import join_training
+
+    join_training(ModelRunFolder(folder))

@@ -16,13 +16,14 @@ from reefline.export.calibration import make_calibration_inputs, sample_calibrat
 from reefline.od_api import export, model_config
 from reefline.od_api.label_map_file import read_label_map
 from reefline.settings import EdgeTpuTarget, ExporterSettings
+from reefline.structures.artifacts import ModelRunFolder
 from reefline.structures.label_map import LabelMap
 from reefline.tflite.conversion import convert_to_float, convert_to_int8
 from reefline.tflite.metadata import LABELS_FILE, add_metadata, format_labels
 from reefline.tflite.postprocess import read_postprocess_op
 from reefline.tflite.reader import count_operators
-from reefline.training.int8_fine_tuning import FineTuning, fine_tune_for_int8
-from reefline.training.job import JOB_FILE, TrainingJob
+from reefline.training.int8_fine_tuning import Int8FineTuning, fine_tune_for_int8
+from reefline.training.job import TrainingJob
 
 FINE_TUNED_DIR = "fine_tuned"
 
@@ -47,7 +48,7 @@ def export_model(
     Raises:
         CheckpointError: the training run holds no best checkpoint.
         BundleError: the model knows other classes than the label map.
-        ConfigError: quantization-aware steps are asked for, and the training run does not say what its seed was.
+        RecordError: quantization-aware steps are requested, and the training run's job.json is missing or damaged.
         TrainingDivergedError: a quantization-aware step gave a loss that is NaN or infinite.
     """
     config = model_config.read_pipeline_config(inputs.model_run / "pipeline.config")
@@ -76,9 +77,9 @@ def export_model(
     return record
 
 
-def _choose_fine_tuning(inputs: ExportInputs, checkpoint: str, steps: int) -> FineTuning:
-    seed = TrainingJob.read(inputs.model_run / JOB_FILE).settings.seed
-    return FineTuning(checkpoint, sorted(inputs.train_records.iterdir()), inputs.label_map, steps, seed)
+def _choose_fine_tuning(inputs: ExportInputs, checkpoint: str, steps: int) -> Int8FineTuning:
+    seed = TrainingJob.read(ModelRunFolder(inputs.model_run).job).settings.seed
+    return Int8FineTuning(checkpoint, sorted(inputs.train_records.iterdir()), inputs.label_map, steps, seed)
 
 
 def find_int8_checkpoint(model: Path, model_run: Path) -> str:

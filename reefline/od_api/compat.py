@@ -1,7 +1,7 @@
-"""What the TF2 Object Detection API 2.8 needs to run on TensorFlow 2.16, NumPy 1.26 and Pillow 12.
+"""Shims that the TF2 Object Detection API 2.8 needs on TensorFlow 2.16, NumPy 1.26 and Pillow 12.
 
-`apply()` comes before the first import of `object_detection`. Each shim is one function that says why it is needed;
-tests/unit/od_api/test_compat.py fails as soon as one is needed no longer.
+Each process that uses `object_detection` calls `apply()` at its start; library functions rely on it. Each shim is one
+function whose docstring gives its reason; tests/unit/od_api/test_compat.py fails once a shim is no longer needed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ LEGACY_KERAS_VARIABLE = "TF_USE_LEGACY_KERAS"
 
 
 def apply() -> None:
-    """Select legacy Keras and apply all shims; calling it again changes nothing.
+    """Select legacy Keras and apply all shims; a second call changes nothing.
 
     Raises:
-        RuntimeError: TensorFlow was imported before with Keras 3, which the OD API's models cannot be built on.
+        RuntimeError: TensorFlow was already imported with Keras 3, on which the OD API's models cannot be built.
     """
     _select_legacy_keras()
     _restore_estimator()
@@ -27,7 +27,7 @@ def apply() -> None:
 
 
 def _select_legacy_keras() -> None:
-    """The OD API subclasses Keras 2 layers; TensorFlow 2.16 gives Keras 3 unless this is set before its import."""
+    """The OD API subclasses Keras 2 layers; TensorFlow 2.16 uses Keras 3 unless this is set before its import."""
     if os.environ.get(LEGACY_KERAS_VARIABLE) in ("1", "true", "True"):
         return
     if "tensorflow" in sys.modules:
@@ -64,7 +64,7 @@ def _restore_estimator() -> None:
 
 
 def _restore_control_flow_ops() -> None:
-    """tf_slim calls `control_flow_ops.case` and `.cond`, which moved to modules of their own."""
+    """tf_slim calls `control_flow_ops.case` and `.cond`, which moved to other modules."""
     from tensorflow.python.ops import cond as cond_module
     from tensorflow.python.ops import control_flow_case, control_flow_ops
 

@@ -1,4 +1,4 @@
-"""Devices: TensorFlow's distribution strategies by name, GPU memory that grows, and what to do when it runs out."""
+"""Devices: TensorFlow's distribution strategies by name, GPU memory, and advice for when it runs out."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from reefline.settings import DistributionStrategy
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Strides of the OD API's feature maps: an input of another size leaves cells that lie half outside.
+# A stride of the OD API's feature maps: other input sizes leave cells partly outside the image.
 _INPUT_STEP_PX = 32
 _MIN_SUGGESTED_INPUT_PX = 96
 
 
 def create_strategy(kind: DistributionStrategy, batch_size: int) -> tf.distribute.Strategy:
-    """Return TensorFlow's own strategy; `batch_size` images are divided among its devices in each step.
+    """Return TensorFlow's own strategy; each step divides `batch_size` images among its devices.
 
-    It comes before anything else touches a device: multi_worker can be had at a process' start only.
+    Call it before anything else uses a device: multi_worker is only available at a process's start.
 
     Raises:
-        ConfigError: multi_worker without TF_CONFIG, or too late, or the batch does not divide among the devices.
+        ConfigError: multi_worker without TF_CONFIG, or too late; or the batch cannot be divided among the devices.
     """
     import tensorflow as tf
 
@@ -35,8 +35,8 @@ def create_strategy(kind: DistributionStrategy, batch_size: int) -> tf.distribut
     devices = strategy.num_replicas_in_sync
     if batch_size % devices:
         raise ConfigError(
-            f"trainer.batch_size: {batch_size} images do not divide among {devices} devices; expected a multiple of "
-            f"{devices}"
+            f"trainer.batch_size: {batch_size} images cannot be divided evenly among {devices} devices; use a multiple "
+            f"of {devices}"
         )
     return strategy
 
@@ -46,28 +46,28 @@ def _join_workers() -> tf.distribute.Strategy:
 
     if not os.environ.get("TF_CONFIG"):
         raise ConfigError(
-            "trainer.strategy: multi_worker needs the environment variable TF_CONFIG, which names the cluster's "
-            "workers and which of them this process is; set it for each worker (docs/models.md)"
+            "trainer.strategy: multi_worker needs the environment variable TF_CONFIG, which lists the cluster's "
+            "workers and this process's index; set it for each worker (docs/models.md)"
         )
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (RuntimeError, ValueError) as error:
-        raise ConfigError(f"trainer.strategy: the workers cannot be joined: {error}") from error
+        raise ConfigError(f"trainer.strategy: cannot join the other workers: {error}") from error
 
 
 def let_gpu_memory_grow() -> None:
-    """Take GPU memory as it is needed instead of all at once, so that an evaluation beside the training finds some."""
+    """Allocate GPU memory as needed instead of all at once, which leaves some for an evaluation in another process."""
     import tensorflow as tf
 
     for device in tf.config.list_physical_devices("GPU"):
-        # Already in use: it was set when the process began, or somebody chose otherwise.
+        # Already in use: growth was set when the process began, or another choice was made.
         with contextlib.suppress(RuntimeError):
             tf.config.experimental.set_memory_growth(device, True)
 
 
 @contextlib.contextmanager
 def explained_out_of_memory(batch_size: int, input_size_px: int) -> Iterator[None]:
-    """Turn TensorFlow's "OOM when allocating tensor" into what to change.
+    """Turn TensorFlow's "OOM when allocating tensor" into advice.
 
     Raises:
         OutOfMemoryError: memory ran out inside.
@@ -83,7 +83,7 @@ def explained_out_of_memory(batch_size: int, input_size_px: int) -> Iterator[Non
 
 
 def describe_out_of_memory(batch_size: int, input_size_px: int) -> str:
-    """Return what was asked for and what to try: half the batch, or an input of about 0.7 times the side."""
+    """Return what ran out of memory and what to try: half the batch, or an input of about 0.7 times the side."""
     smaller_px = max(_MIN_SUGGESTED_INPUT_PX, int(input_size_px * 0.7) // _INPUT_STEP_PX * _INPUT_STEP_PX)
     remedies = []
     if batch_size > 1:
@@ -93,5 +93,5 @@ def describe_out_of_memory(batch_size: int, input_size_px: int) -> str:
     advice = f"try {' or '.join(remedies)}" if remedies else "this model needs a device with more memory"
     return (
         f"out of memory with trainer.batch_size {batch_size} at {input_size_px} x {input_size_px} px: {advice}; "
-        "trainer.isolate_evaluation=true frees what an evaluation takes"
+        "trainer.isolate_evaluation=true frees the memory that evaluations use"
     )

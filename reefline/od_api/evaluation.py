@@ -1,19 +1,16 @@
-"""COCO evaluation of a model in memory, traced once and kept.
+"""COCO evaluation of a model in memory, traced once and reused.
 
-Stands on `inputs.eval_input`, `model_lib_v2.prepare_eval_dict` and `eval_util.get_evaluators`: what
-`model_lib_v2.eager_eval_loop` calls. That loop traces its function anew each time it is called, and prepares each
-image's record outside of any trace; here both are traced the first time and then reused.
+Relies on `inputs.eval_input` and `model_lib_v2.prepare_eval_dict`, which `model_lib_v2.eager_eval_loop` calls. That
+loop retraces its function at each call, and prepares each image's record outside any trace; here both are traced once.
+Metrics equal those of the API's own evaluator, which needs a fork of pycocotools for each class's AP.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reefline.evaluation.coco_metrics import compute_metrics
+from reefline.evaluation.coco_metrics import CocoMetrics, compute_metrics
 from reefline.od_api.gzip_input import install_gzip_reader
 from reefline.od_api.tracing import without_autograph
 from reefline.structures.detections import Detections, GroundTruth, ScoredImage
@@ -22,19 +19,34 @@ if TYPE_CHECKING:
     import numpy as np
     from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
 
-_MAP = "DetectionBoxes_Precision/mAP"
-_MAP_50 = "DetectionBoxes_Precision/mAP@.50IOU"
+# The OD API's names of COCO's numbers, by field of CocoMetrics.
+_METRIC_NAMES = {
+    "map": "DetectionBoxes_Precision/mAP",
+    "map_50": "DetectionBoxes_Precision/mAP@.50IOU",
+    "map_75": "DetectionBoxes_Precision/mAP@.75IOU",
+    "map_small": "DetectionBoxes_Precision/mAP (small)",
+    "map_medium": "DetectionBoxes_Precision/mAP (medium)",
+    "map_large": "DetectionBoxes_Precision/mAP (large)",
+    "ar_1": "DetectionBoxes_Recall/AR@1",
+    "ar_10": "DetectionBoxes_Recall/AR@10",
+    "ar_100": "DetectionBoxes_Recall/AR@100",
+    "ar_small": "DetectionBoxes_Recall/AR@100 (small)",
+    "ar_medium": "DetectionBoxes_Recall/AR@100 (medium)",
+    "ar_large": "DetectionBoxes_Recall/AR@100 (large)",
+}
+# pycocotools' "no ground truth".
+_UNMEASURED = -1.0
 _TOTAL_LOSS = "Loss/total_loss"
-# Below this a detection is noise to the eye; metrics count every detection whatever its score.
+# Detections below this only clutter a picture; metrics count every detection whatever its score.
 _MIN_DRAWN_SCORE = 0.3
 
 
 @dataclass(frozen=True)
 class EvaluationOutcome:
-    """The OD API's metrics and mean losses by name, each class's AP, and sample pictures.
+    """Metrics and mean losses by the OD API's names, each class's AP, and sample pictures.
 
-    `class_ap` holds pairs of name and AP, 0..1 or None without ground truth. Pictures are uint8 [height, width, 3],
-    detections left and ground truth right.
+    Metrics are 0..1, or -1 without ground truth. `class_ap` holds pairs of name and AP, 0..1 or None without ground
+    truth. Pictures are uint8 [height, width, 3], detections on the left and ground truth on the right.
     """
 
     scalars: dict[str, float]
@@ -43,13 +55,13 @@ class EvaluationOutcome:
 
     @property
     def map(self) -> float | None:
-        """COCO mAP, 0..1; None where the split holds no ground truth."""
-        return _measured(self.scalars[_MAP])
+        """COCO mAP, 0..1; None if the split has no ground truth."""
+        return _measured(self.scalars[_METRIC_NAMES["map"]])
 
     @property
     def map_50(self) -> float | None:
-        """COCO mAP at IoU 0.5, 0..1; None where the split holds no ground truth."""
-        return _measured(self.scalars[_MAP_50])
+        """COCO mAP at IoU 0.5, 0..1; None if the split has no ground truth."""
+        return _measured(self.scalars[_METRIC_NAMES["map_50"]])
 
     @property
     def loss(self) -> float:
@@ -58,12 +70,11 @@ class EvaluationOutcome:
 
 
 def _measured(value: float) -> float | None:
-    """Turn pycocotools' -1, which stands for "no ground truth", into None."""
-    return None if value < 0 else value
+    return None if value == _UNMEASURED else value
 
 
 class Evaluation:
-    """The evaluation of one model on the eval split; call it as often as there are checkpoints."""
+    """The evaluation of one model on the eval split; run it once per checkpoint."""
 
     def __init__(self, config: TrainEvalPipelineConfig, model: Any) -> None:
         """Build the input; the first call traces."""
@@ -83,38 +94,27 @@ class Evaluation:
         )
 
     def run(self) -> EvaluationOutcome:
-        """Evaluate the model as it is now on every image of the split."""
-        from object_detection import eval_util
-
-        eval_config = self._config.eval_config
-        evaluators = eval_util.get_evaluators(
-            eval_config,
-            list(self._category_index.values()),
-            eval_util.evaluator_options_from_eval_config(eval_config),
-        )
+        """Evaluate the model with its current weights on every image of the split."""
         pictures: list[np.ndarray] = []
         losses: list[dict[str, float]] = []
         images: list[ScoredImage] = []
-        with without_autograph(), _quiet():
+        with without_autograph():
             for features, labels in self._dataset:
                 image_losses, eval_dict = self._function(features, labels)
                 losses.append({name: float(value) for name, value in image_losses.items()})
-                if len(pictures) < eval_config.num_visualizations:
+                if len(pictures) < self._config.eval_config.num_visualizations:
                     pictures.append(self._draw(eval_dict))
-                for evaluator in evaluators:
-                    evaluator.add_eval_dict(eval_dict)
                 images.append(_read_image(eval_dict))
-            scalars = {name: float(value) for evaluator in evaluators for name, value in evaluator.evaluate().items()}
-        scalars |= {name: sum(loss[name] for loss in losses) / len(losses) for name in losses[0]}
-        return EvaluationOutcome(scalars=scalars, class_ap=self._measure_classes(images), pictures=tuple(pictures))
-
-    def _measure_classes(self, images: list[ScoredImage]) -> tuple[tuple[str, float | None], ...]:
-        """Return each class's AP: the OD API's own `include_metrics_per_category` needs a fork of pycocotools."""
-        names = [self._category_index[class_id]["name"] for class_id in sorted(self._category_index)]
-        return tuple((name, metrics.ap) for name, metrics in compute_metrics(images, names).per_class)
+        metrics = compute_metrics(images, [each["name"] for _, each in sorted(self._category_index.items())])
+        mean_losses = {name: sum(loss[name] for loss in losses) / len(losses) for name in losses[0]}
+        return EvaluationOutcome(
+            scalars=_name_metrics(metrics) | mean_losses,
+            class_ap=tuple((name, each.ap) for name, each in metrics.per_class),
+            pictures=tuple(pictures),
+        )
 
     def _evaluate_image(self, features: dict[str, Any], labels: dict[str, Any]) -> tuple[dict, dict]:
-        """Compute losses, detections and the evaluator's record for a batch of one image."""
+        """Compute losses, detections and the eval_dict of a batch of one image."""
         import tensorflow as tf
         from object_detection import model_lib, model_lib_v2
         from object_detection.core import standard_fields
@@ -149,8 +149,13 @@ class Evaluation:
         return side_by_side[0][0].numpy()
 
 
+def _name_metrics(metrics: CocoMetrics) -> dict[str, float]:
+    values = {name: getattr(metrics, field) for field, name in _METRIC_NAMES.items()}
+    return {name: _UNMEASURED if value is None else value for name, value in values.items()}
+
+
 def _read_image(eval_dict: dict[str, Any]) -> ScoredImage:
-    """Return the one image of an evaluator's record; its boxes are y_min, x_min, y_max, x_max in pixels."""
+    """Return the one image of an eval_dict, whose boxes are y_min, x_min, y_max, x_max in pixels."""
     from object_detection.core.standard_fields import DetectionResultFields, InputDataFields
 
     def read(name: str, count: int, dtype: str) -> np.ndarray:
@@ -171,10 +176,3 @@ def _read_image(eval_dict: dict[str, Any]) -> ScoredImage:
             read(DetectionResultFields.detection_scores, detected, "float64"),
         ),
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep pycocotools' tables, which it prints, off the terminal."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield

@@ -1,8 +1,8 @@
-"""A checkpoint becomes a SavedModel and a graph for TFLite.
+"""Exports a checkpoint as a SavedModel and as a graph for TFLite.
 
-Stands on `exporter_lib_v2.DetectionFromImageModule` and `export_tflite_graph_lib_tf2.SSDModule`: what
-`exporter_main_v2.py` and `export_tflite_graph_tf2.py` export. Those scripts save the whole Keras model, and Keras then
-traces every layer again several times; here the traced function is saved with its variables and nothing else.
+Relies on `exporter_lib_v2.DetectionFromImageModule` and `export_tflite_graph_lib_tf2.SSDModule`, which
+`exporter_main_v2.py` and `export_tflite_graph_tf2.py` export. Those scripts save the entire Keras model, and Keras
+then traces every layer several more times; here only the traced function and its variables are saved.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InputSize:
-    """What the model takes, in pixels."""
+    """The size of the model's input in pixels."""
 
     height_px: int
     width_px: int
@@ -39,7 +39,7 @@ def read_input_size(config: TrainEvalPipelineConfig) -> InputSize:
 def export_saved_model(config: TrainEvalPipelineConfig, checkpoint_prefix: str, directory: Path) -> None:
     """Write the SavedModel that the OD API calls "image_tensor".
 
-    Input `input_tensor`: uint8 [1, height, width, 3] of any size. Outputs as `exporter_main_v2.py` makes them;
+    Input `input_tensor`: uint8 [1, height, width, 3] of any size. Outputs are those of `exporter_main_v2.py`:
     `detection_boxes` are fractions (y_min, x_min, y_max, x_max), `detection_classes` are label map ids.
     """
     import tensorflow as tf
@@ -62,10 +62,10 @@ def export_tflite_graph(
     *,
     for_int8: bool,
 ) -> None:
-    """Write the SavedModel that the TFLite converter turns into a detector with its post-processing inside.
+    """Write the SavedModel that the TFLite converter turns into a detector with post-processing inside.
 
-    Without a checkpoint the weights are random; the operators are the same. Input: float32 [1, height, width, 3];
-    pixels 0..255, or `for_int8` what `iterate_calibration_inputs` gives.
+    Without a checkpoint the weights are random; the operators are the same. Input: float32 [1, height, width, 3] with
+    pixels 0..255, or, `for_int8`, what `iterate_calibration_inputs` yields.
     """
     import tensorflow as tf
     from object_detection import export_tflite_graph_lib_tf2
@@ -73,10 +73,10 @@ def export_tflite_graph(
     with native_upsampling():
         model = _restore_model(config, checkpoint_prefix)
     config = _with_nms_threshold(config, settings.nms_score_threshold)
-    # TFLite's regular suppression loses whole classes when they do not divide evenly among threads (3 classes, 2
-    # threads: the last one is never found); the fast one scores the same here and is right with any number.
+    # TFLite's regular suppression loses entire classes when they do not divide evenly among threads (3 classes, 2
+    # threads: the last is never found); the fast one scores the same here and is right with any number of threads.
     module = export_tflite_graph_lib_tf2.SSDModule(config, model, settings.max_detections, use_regular_nms=False)
-    # The method is decorated with a tf.function that converts through AutoGraph; its plain body is what is wanted.
+    # The method is wrapped in a tf.function that converts through AutoGraph; this is its plain body.
     infer = vars(export_tflite_graph_lib_tf2.SSDModule)["inference_fn"].python_function
     takes_raw_pixels = not (for_int8 and _is_affine(model))
 
@@ -92,11 +92,11 @@ def export_tflite_graph(
 def iterate_calibration_inputs(
     config: TrainEvalPipelineConfig, images_rgb: Iterable[np.ndarray]
 ) -> Iterator[np.ndarray]:
-    """Yield what the TFLite graph takes for each image: float32 [1, height, width, 3].
+    """Yield the TFLite graph's input for each image: float32 [1, height, width, 3].
 
-    `images_rgb` are uint8 [h, w, 3] of any size. They go through the model's own resizer and preprocessing. One corner
-    pixel of each becomes black and one white, so that the quantized input spans exactly the values 0 to 255 and a user
-    can feed pixels as they are.
+    `images_rgb` are uint8 [h, w, 3] of any size; the model's own resizer and preprocessing are applied. One corner
+    pixel of each image becomes black and one white, so that the quantized input spans exactly 0 to 255 and takes pixels
+    unchanged.
     """
     import numpy as np
     import tensorflow as tf
@@ -107,7 +107,7 @@ def iterate_calibration_inputs(
     size = read_input_size(config)
     takes_raw_pixels = not _is_affine(model)
     for image in images_rgb:
-        # An image of the input's size comes back as it is, of its own type.
+        # Explicitly, as the resize returns an image that already has the input's size with its dtype unchanged.
         pixels = image.astype(np.float32)
         # The OD API's fixed_shape_resizer is TensorFlow 1's resize, which aligns pixels by their corners.
         resized = tf.compat.v1.image.resize(pixels[np.newaxis], (size.height_px, size.width_px)).numpy()
@@ -116,14 +116,14 @@ def iterate_calibration_inputs(
 
 
 def _restore_model(config: TrainEvalPipelineConfig, checkpoint_prefix: str | None) -> Any:
-    """Build the model for inference and restore all of it, where there is a checkpoint.
+    """Build the model for inference, and restore it from the checkpoint if one is given.
 
-    Running it once builds its variables, so that a trace afterwards is the only one.
+    One eager run creates its variables, so that it is traced only once afterwards.
     """
     import tensorflow as tf
     from object_detection.builders import model_builder
 
-    # A training before in this process leaves Keras' global learning phase as its last trace set it.
+    # An earlier training in this process leaves Keras' global learning phase as its last trace set it.
     tf.keras.backend.set_learning_phase(False)
     size = read_input_size(config)
     with without_autograph():
@@ -156,15 +156,15 @@ def _with_nms_threshold(config: TrainEvalPipelineConfig, score_threshold: float)
 
 
 def _preprocess(model: Any, image: tf.Tensor) -> tf.Tensor:
-    """Scale or centre pixels as the model's backbone wants them; the size stays."""
+    """Scale or centre pixels as the model's backbone expects; the size stays."""
     return model._feature_extractor.preprocess(image)
 
 
 def _is_affine(model: Any) -> bool:
     """Return whether preprocessing is one scale and one offset for all channels.
 
-    Then the quantized input's own scale and zero point express it (MobileNet: [-1, 1]); otherwise (ResNet subtracts a
-    mean for each channel) it has to be inside the graph for the input to take pixels.
+    If so, the quantized input's scale and zero point express it (MobileNet: [-1, 1]). If not (ResNet subtracts a mean
+    per channel), it must be inside the graph for the input to take pixels.
     """
     import numpy as np
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Gzip TFRecords for the OD API's input pipeline, which reads only uncompressed ones."""
+"""Gzip TFRecords for the OD API's input pipeline, which by itself reads only uncompressed ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def install_gzip_reader() -> None:
-    """Make `object_detection.inputs` read gzip TFRecords, through the hook that it has for other data sets."""
+    """Make `object_detection.inputs` read gzip TFRecords, through its hook for other data sets."""
     from object_detection import inputs
 
     inputs.INPUT_BUILDER_UTIL_MAP["dataset_build"] = build_dataset
@@ -22,8 +22,8 @@ def build_dataset(
 ) -> Any:
     """Build the data set of one input reader as `object_detection.builders.dataset_builder.build` does.
 
-    The signature is that of the hook. Records are read as gzip, shuffled, decoded and transformed by the OD API's own
-    functions; `reduce_to_frame_fn` picks frames of videos and does nothing for the still images that Reefline writes.
+    The hook prescribes the signature. Records are read as gzip, then shuffled, decoded and transformed by the OD API's
+    own functions. `reduce_to_frame_fn` picks frames of videos and is unused: Reefline writes still images.
     """
     import tensorflow as tf
     from object_detection.builders import dataset_builder, decoder_builder

@@ -1,19 +1,19 @@
 """A float SSD model that computes with the rounding of its int8 form, for fine-tuning.
 
-Stands on `SSDMetaArch`, whose feature extractor and box predictor are built of Keras layers. They cannot be cloned, as
-tensorflow-model-optimization does it (docs/edge-tpu.md says why), so each layer's own `call` is wrapped with
-TensorFlow's fake quantization: values are rounded on the way forward, gradients pass as if they were not (Jacob et al.
-2018, "Quantization and training of neural networks for efficient integer-arithmetic-only inference").
+Relies on `SSDMetaArch`, whose feature extractor and box predictor are built from Keras layers. They cannot be cloned
+the way tensorflow-model-optimization does it (docs/edge-tpu.md explains why), so each layer's `call` is wrapped with
+TensorFlow's fake quantization: the forward pass rounds values, gradients pass unchanged (Jacob et al. 2018,
+"Quantization and training of neural networks for efficient integer-arithmetic-only inference").
 
-Layers, variables and their names stay as they are: a checkpoint of the fine-tuned model fits the plain one, which goes
-through the same export as any other. What is simulated follows TFLite's 8-bit specification:
+Layers, variables and their names stay the same: a checkpoint of the fine-tuned model fits the plain one, which is
+exported like any other. The simulation follows TFLite's 8-bit specification:
 
-- filters: symmetric, -127 to 127, one scale per output channel. The normalization behind a convolution multiplies whole
-  channels, so that rounding before or after it is folded in is the same.
-- what convolutions and Add layers take (a pyramid adds its upsampled maps without a layer), and what leaves the model:
+- filters: symmetric, -127 to 127, one scale per output channel. The normalization after a convolution scales entire
+  channels, so rounding before or after folding it in gives the same result.
+- inputs of convolutions and Add layers (a pyramid adds its upsampled maps without a layer), and the model's outputs:
   asymmetric, 256 values, one scale per tensor, over the range in the batch, 0 included. TFLite fuses normalization and
-  activation into the convolution that comes before.
-- outputs of convolutions with a bias of their own: nothing is fused behind them.
+  activation into the preceding convolution.
+- outputs of convolutions that have a bias: nothing is fused after them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Levels of the heads are joined by one CONCATENATION, for which TFLite gives all its inputs one scale.
+# One CONCATENATION joins the levels of the heads, and TFLite gives all of its inputs one scale.
 _PREDICTIONS = ("box_encodings", "class_predictions_with_background")
 _SMALLEST_RANGE = 1e-6
 
@@ -32,9 +32,9 @@ _Call = Callable[..., Any]
 
 
 def simulate_int8(model: Any) -> int:
-    """Make a built SSD model round what int8 rounds, from the next trace on; return the number of layers that do.
+    """Make a built SSD model round what int8 rounds, from the next trace on; return the number of changed layers.
 
-    The model itself is changed: it is for fine-tuning, and a plain one is built again for the export.
+    The model is changed in place: it is for fine-tuning only, and the export builds a plain one.
     """
     import tensorflow as tf
 
@@ -58,7 +58,7 @@ def simulate_int8(model: Any) -> int:
 def round_filters(filters: tf.Tensor, *, depthwise: bool) -> tf.Tensor:
     """Return filters [height, width, in, out] with 255 values per output channel.
 
-    A depthwise convolution has in times out channels of output, any other has out.
+    A depthwise convolution has in x out output channels, any other has out.
     """
     import tensorflow as tf
 
@@ -71,7 +71,7 @@ def round_filters(filters: tf.Tensor, *, depthwise: bool) -> tf.Tensor:
 
 
 def round_activations(values: tf.Tensor) -> tf.Tensor:
-    """Return a tensor with 256 values over its own range, of which one is 0."""
+    """Return a tensor rounded to 256 values over its range, one of which is 0."""
     import tensorflow as tf
 
     lowest = tf.stop_gradient(tf.minimum(tf.reduce_min(values), 0.0))
@@ -84,7 +84,7 @@ def _rounded_convolution(layer: Any, filters_name: str) -> _Call:
 
     def call(inputs: tf.Tensor) -> Any:
         filters = vars(layer)[filters_name]
-        # Past Keras' own attribute setter, which would take the tensor's coming for the variable's going.
+        # Bypass Keras' attribute setter, which would untrack the variable.
         vars(layer)[filters_name] = round_filters(filters, depthwise=filters_name == "depthwise_kernel")
         try:
             return original(round_activations(inputs))
@@ -95,7 +95,7 @@ def _rounded_convolution(layer: Any, filters_name: str) -> _Call:
 
 
 def _rounded_separable_convolution(layer: Any) -> _Call:
-    """TFLite makes two convolutions of it, with an int8 tensor between."""
+    """TFLite splits it into two convolutions with an int8 tensor between them."""
     import tensorflow as tf
 
     def call(inputs: tf.Tensor) -> Any:

@@ -1,7 +1,7 @@
-"""An evaluation in a process of its own, which gives back all memory of the device when it ends.
+"""An evaluation in a separate process, which frees all its device memory when it ends.
 
-The parent starts `python -m reefline.od_api.isolated_evaluation FOLDER`; what it is to do and what it found are files
-of the folder.
+The parent starts `python -m reefline.od_api.isolated_evaluation FOLDER`; files of the folder hold the
+task and the result.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def evaluate_in_child(config: TrainEvalPipelineConfig, checkpoint_prefix: str) -
         folder = Path(scratch)
         write_pipeline_config(config, folder / _CONFIG_FILE)
         (folder / _PREFIX_FILE).write_text(checkpoint_prefix)
-        run_module(__name__, folder, "the evaluation's process")
+        run_module(__name__, folder, "the evaluation process")
         return _read_outcome(folder)
 
 
@@ -49,7 +49,7 @@ def evaluate_checkpoint(config: TrainEvalPipelineConfig, checkpoint_prefix: str)
     with without_autograph():
         model = model_builder.build(config.model, is_training=True)
     evaluation = Evaluation(config, model)
-    # Variables that are made while the evaluation is traced get the values that wait for them.
+    # Tracing the evaluation creates the variables, which then get their values from here.
     tf.train.Checkpoint(model=model).read(checkpoint_prefix).expect_partial()
     return evaluation.run()
 

@@ -1,4 +1,4 @@
-"""The label map file (.pbtxt, a StringIntLabelMap message) that the OD API reads; needs no TensorFlow."""
+"""The label map file (.pbtxt, a StringIntLabelMap message) that the OD API reads; no TensorFlow needed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def read_label_map(path: Path | str) -> LabelMap:
     """Read a StringIntLabelMap text file.
 
     Raises:
-        ConfigError: the file cannot be read, is no label map, or its ids are not exactly 1..N; one problem each.
+        ConfigError: the file cannot be read, is not a label map, or its ids are not exactly 1..N; one problem each.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the label map cannot be read: {error}") from error
+        raise ConfigError(f"{path}: cannot read the label map: {error}") from error
     try:
         items = _parse_items(text)
     except ValueError as error:
@@ -33,15 +33,15 @@ def read_label_map(path: Path | str) -> LabelMap:
 
 
 def write_label_map(path: Path | str, label_map: LabelMap) -> None:
-    """Write a StringIntLabelMap text file that the OD API and `read_label_map` read; it appears whole or not at all."""
+    """Write a StringIntLabelMap text file for the OD API and `read_label_map`, completely or not at all."""
     write_whole(Path(path), _format_items(label_map.names))
 
 
 def _parse_items(text: str) -> list[tuple[int, str]]:
-    """Return the (id, name) pairs of a StringIntLabelMap text, in the order of the file.
+    """Return the (id, name) pairs of a StringIntLabelMap text in file order.
 
     Raises:
-        ValueError: the text does not follow the message's schema; the message names line and column.
+        ValueError: the text does not match the schema; the message names line and column.
     """
     from google.protobuf import text_format
     from object_detection.protos import string_int_label_map_pb2
@@ -54,7 +54,7 @@ def _parse_items(text: str) -> list[tuple[int, str]]:
 
 
 def _format_items(names: Sequence[str]) -> str:
-    """Return the names as a StringIntLabelMap text with ids from 1 up; unicode stays readable."""
+    """Return the names as a StringIntLabelMap text with ids from 1; Unicode stays readable."""
     from google.protobuf import text_format
     from object_detection.protos import string_int_label_map_pb2
 
@@ -67,12 +67,12 @@ def _format_items(names: Sequence[str]) -> str:
 def _find_id_problems(ids: Sequence[int]) -> list[str]:
     problems = []
     if any(item_id == 0 for item_id in ids):
-        problems.append("an item has id 0, which the OD API keeps for the background: number the items from 1")
+        problems.append("an item has id 0, which the OD API reserves for the background: number the items from 1")
     if any(item_id < 0 for item_id in ids):
         problems.append(f"an item has the negative id {min(ids)}: number the items from 1")
     repeated = sorted({item_id for item_id in ids if ids.count(item_id) > 1})
     if repeated:
-        problems.append(f"id {', '.join(map(str, repeated))} repeats: give every item an id of its own")
+        problems.append(f"id {', '.join(map(str, repeated))} repeats: give every item its own id")
     positive = {item_id for item_id in ids if item_id > 0}
     expected = set(range(1, len(positive) + 1))
     if positive != expected:

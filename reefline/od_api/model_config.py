@@ -1,4 +1,4 @@
-"""pipeline.config: from a template in configs/models and the YAML's values, verified before anything is built."""
+"""pipeline.config: built from a template in configs/models and the YAML's values, and checked before use."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 TEMPLATE_DIR = Path(__file__).resolve().parents[2] / "configs" / "models"
 _EDGE_TPU_LINE = re.compile(r"^#\s*edge_tpu:\s*(yes|no)\s*$", re.MULTILINE)
 _EDGE_TPU_NOTE = re.compile(r"^#\s*edge_tpu_note:\s*(.+?)\s*$", re.MULTILINE)
-# The one field of a pipeline.config's `model`, comments between the two left out.
+# The one field of a pipeline.config's `model`, skipping comments.
 _MODEL_KIND = re.compile(r"^\s*model\s*:?\s*[{<](?:\s*#.*\n)*\s*(\w+)", re.MULTILINE)
 
-# Ranges follow the OD API's sample configs: strong enough to matter, weak enough to keep objects recognisable.
+# Ranges follow the OD API's sample configs: strong enough to matter, weak enough to keep objects recognizable.
 _AUGMENTATION_PROTOS = {
     Augmentation.HORIZONTAL_FLIP: "random_horizontal_flip {}",
     Augmentation.VERTICAL_FLIP: "random_vertical_flip {}",
@@ -47,9 +47,9 @@ _AUGMENTATION_PROTOS = {
 
 @dataclass(frozen=True)
 class ModelTemplate:
-    """A file of configs/models: its name, its text and whether it says that its operators suit the Edge TPU.
+    """A file of configs/models: its name, its text and whether it is marked as suiting the Edge TPU.
 
-    `edge_tpu_note` says why they do not and what to take instead, "" where the file says nothing.
+    `edge_tpu_note` explains why it does not and what to use instead, "" without a note.
     """
 
     name: str
@@ -59,7 +59,7 @@ class ModelTemplate:
 
     @property
     def kind(self) -> str:
-        """The kind of model, as the OD API calls it, "" where the text does not say; to know it takes no OD API."""
+        """The OD API's name of the kind of model, "" if not found; found without importing the OD API."""
         found = _MODEL_KIND.search(self.text)
         return found.group(1) if found else ""
 
@@ -83,13 +83,13 @@ def load_template(name: str, directory: Path = TEMPLATE_DIR) -> ModelTemplate:
     """Read one template.
 
     Raises:
-        ConfigError: there is no such template, or it does not say whether it suits the Edge TPU.
+        ConfigError: no such template exists, or it is not marked "edge_tpu: yes" or "no".
     """
     names = list_templates(directory)
     if name not in names:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ConfigError(f"trainer.model: no template named {name!r}; {hint}there are: {', '.join(names)}")
+        raise ConfigError(f"trainer.model: no template named {name!r}; {hint}available: {', '.join(names)}")
     path = directory / f"{name}.config"
     text = path.read_text()
     mark = _EDGE_TPU_LINE.search(text)
@@ -100,17 +100,17 @@ def load_template(name: str, directory: Path = TEMPLATE_DIR) -> ModelTemplate:
 
 
 def list_edge_tpu_templates(directory: Path = TEMPLATE_DIR) -> tuple[str, ...]:
-    """Return the names of the templates that are marked as made for the Edge TPU and can be, sorted."""
+    """Return the names of the templates that are marked "edge_tpu: yes" and can be exported, sorted."""
     templates = (load_template(name, directory) for name in list_templates(directory))
     return tuple(template.name for template in templates if template.edge_tpu and template.kind == EXPORTED_KIND)
 
 
 def check_edge_tpu(template: ModelTemplate, target: EdgeTpuTarget, directory: Path = TEMPLATE_DIR) -> None:
-    """Refuse a model that cannot be exported at all, or that cannot run on the Edge TPU though the config wants it to.
+    """Refuse a model that cannot be exported, or that cannot run on the Edge TPU although the config requires it.
 
     Raises:
-        ConfigError: the model is of a kind that Reefline does not export, whatever its template says of the Edge TPU;
-            or the template is marked "edge_tpu: no" and the target is not `never`.
+        ConfigError: the model is of a kind that Reefline does not export, whatever its template's mark; or the template
+            is marked "edge_tpu: no" and the target is not `never`.
     """
     if template.kind not in (EXPORTED_KIND, ""):
         problem, way_out = describe_kind(template.kind), ""
@@ -118,7 +118,7 @@ def check_edge_tpu(template: ModelTemplate, target: EdgeTpuTarget, directory: Pa
         return
     else:
         note = f" ({template.edge_tpu_note})" if template.edge_tpu_note else ""
-        problem, way_out = f"does not map to the Edge TPU{note}", ", or say 'edgetpu: never' for a float bundle"
+        problem, way_out = f"does not map to the Edge TPU{note}", ", or set 'edgetpu: never' for a float bundle"
     suitable = ", ".join(list_edge_tpu_templates(directory))
     raise ConfigError(f"trainer.model: {template.name} {problem}; choose one of {suitable}{way_out}")
 
@@ -127,7 +127,7 @@ def parse_pipeline_config(text: str, source: str) -> TrainEvalPipelineConfig:
     """Parse the text of a pipeline.config.
 
     Raises:
-        ConfigError: unknown fields or malformed values; each message holds the line and column.
+        ConfigError: unknown fields or malformed values; each message names line and column.
     """
     from google.protobuf import text_format
     from object_detection.protos import pipeline_pb2
@@ -156,7 +156,7 @@ def build_pipeline_config(
 
 
 def build_model_config(template: ModelTemplate, input_size_px: int | None, classes: int) -> TrainEvalPipelineConfig:
-    """Fill what a template says of the model with a run's classes and input size, None for the template's own.
+    """Fill a template's model with a run's classes and input size, None for the template's own size.
 
     Raises:
         ConfigError: the template is malformed.
@@ -171,10 +171,10 @@ def build_model_config(template: ModelTemplate, input_size_px: int | None, class
 
 
 def with_synchronized_batch_norm(config: TrainEvalPipelineConfig) -> TrainEvalPipelineConfig:
-    """Return a copy whose batch normalization takes its statistics from the batches of all devices.
+    """Return a copy whose batch normalization computes its statistics over the batches of all devices.
 
-    Otherwise each device normalizes by its own part of a batch, and training gives another model on two devices than on
-    one. The variables keep their names, so that checkpoints fit both.
+    Otherwise each device normalizes by its own part of a batch, and two devices train another model than one does. The
+    variables keep their names, so checkpoints fit both.
     """
     copy = type(config)()
     copy.CopyFrom(config)
@@ -188,7 +188,7 @@ def _synchronize(message: Any) -> None:
             continue
         for item in value if field.label == field.LABEL_REPEATED else (value,):
             if field.message_type.name == "Hyperparams" and item.HasField("batch_norm"):
-                # Setting one of the two clears the other, so that it is taken out first.
+                # Setting one of the two clears the other, so serialize it first.
                 serialized = item.batch_norm.SerializeToString()
                 item.sync_batch_norm.ParseFromString(serialized)
             else:
@@ -217,17 +217,17 @@ def _fill_reader(reader: Any, records: tuple[str, ...], files: TrainingFiles, *,
     reader.tf_record_input_reader.input_path[:] = records
     reader.shuffle = shuffle
     reader.num_epochs = 0 if shuffle else 1
-    # More readers than one interleave files in an order that is not the same twice.
+    # Several readers interleave files in an order that varies from run to run.
     reader.num_readers = 8 if shuffle else 1
     reader.max_number_of_boxes = files.max_boxes_per_image
     reader.include_source_id = True
 
 
 def verify_pipeline_config(config: TrainEvalPipelineConfig, label_map: LabelMap) -> None:
-    """Check what would otherwise fail late or not at all, before anything is built.
+    """Check, before anything is built, for what would otherwise fail late or not at all.
 
     Raises:
-        ConfigError: one message for each wrong class count, missing file, impossible batch, input size or schedule.
+        ConfigError: one message per wrong class count, missing file, impossible batch, input size or schedule.
     """
     problems = find_config_problems(config, label_map)
     if problems:
@@ -242,5 +242,5 @@ def write_pipeline_config(config: TrainEvalPipelineConfig, path: Path) -> None:
 
 
 def read_pipeline_config(path: Path) -> TrainEvalPipelineConfig:
-    """Read a pipeline.config that `write_pipeline_config` wrote."""
+    """Read back what `write_pipeline_config` wrote."""
     return parse_pipeline_config(path.read_text(), str(path))

@@ -1,4 +1,4 @@
-"""Rules on a pipeline.config: one function each, returning what is wrong in plain words, before anything is built."""
+"""Rules for a pipeline.config, checked before anything is built: one function each, returning problems."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from reefline.structures.label_map import LabelMap
 if TYPE_CHECKING:
     from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
 
-# The strides of SSD feature maps reach 64 (plain SSD) and 128 (pyramids): below this nothing is left to predict from.
+# The strides of SSD feature maps reach 64 (plain SSD) and 128 (pyramids): smaller inputs leave nothing to predict from.
 MIN_INPUT_SIZE_PX = 96
-# What the OD API's extractors of these kinds ask for themselves, but only once training has begun.
+# These OD API extractors enforce this themselves, but only once training has begun.
 MIN_LARGE_INPUT_SIZE_PX = 129
 LARGE_INPUT_EXTRACTORS = ("bifpn", "resnet")
-# Pyramids add maps to one another, each to twice the next: they are of one size only where these divide the input. (A
-# BiFPN adds all of its strides up to 128, the others those of the backbone up to 32.)
+# Pyramids add each map to the upsampled next one; their sizes match only if these strides divide the input. (A BiFPN
+# adds maps up to stride 128, other pyramids those of the backbone, up to 32.)
 _PYRAMID_STRIDES_PX = {"bifpn": 128, "fpn": 32}
 MAX_INPUT_SIZE_PX = 2048
 MAX_BATCH_SIZE = 1024
@@ -27,7 +27,7 @@ _MAX_SYNTAX_PROBLEMS = 20
 
 
 def find_config_problems(config: TrainEvalPipelineConfig, label_map: LabelMap) -> tuple[str, ...]:
-    """Return all that would otherwise fail late or not at all.
+    """Return everything that would otherwise fail late or not at all.
 
     Raises:
         ConfigError: the model is of a kind that Reefline does not export.
@@ -43,10 +43,10 @@ def find_config_problems(config: TrainEvalPipelineConfig, label_map: LabelMap) -
 
 
 def find_syntax_problems(text: str, source: str) -> tuple[str, ...]:
-    """Return every unknown field and malformed value of a pipeline.config, not only the first.
+    """Return every unknown field and malformed value of a pipeline.config, not just the first.
 
-    The parser stops at the first; its line is left out then, and the text is read again, as long as the braces on that
-    line are in balance.
+    The parser stops at the first problem; its line is then blanked and the text parsed again, as long as that line's
+    braces are balanced.
     """
     from google.protobuf import text_format
     from object_detection.protos import pipeline_pb2
@@ -67,22 +67,20 @@ def find_syntax_problems(text: str, source: str) -> tuple[str, ...]:
 
 
 def read_ssd(config: TrainEvalPipelineConfig) -> Any:
-    """Return the message of the model.
+    """Return the model's message.
 
     Raises:
         ConfigError: it is not one of the OD API's ssd models, which include EfficientDet and RetinaNet.
     """
     kind = config.model.WhichOneof("model")
     if kind != EXPORTED_KIND:
-        raise ConfigError(f"pipeline.config: the model {describe_kind(kind or 'empty')}; name another trainer.model")
+        raise ConfigError(f"pipeline.config: the model {describe_kind(kind or 'empty')}; choose another trainer.model")
     return config.model.ssd
 
 
 def describe_kind(kind: str) -> str:
-    """Return why a model of another kind than ssd is refused, as the end of a sentence."""
-    return (
-        f"is of the kind {kind}; Reefline exports the OD API's ssd models alone, and knows no Edge TPU form of others"
-    )
+    """Return why a model of a kind other than ssd is refused, as the end of a sentence."""
+    return f"is of the kind {kind}; Reefline exports only the OD API's ssd models, because others have no Edge TPU form"
 
 
 def _check_classes(config: TrainEvalPipelineConfig, label_map: LabelMap) -> list[str]:
@@ -103,13 +101,12 @@ def find_input_size_problems(config: TrainEvalPipelineConfig) -> list[str]:
     smallest = MIN_LARGE_INPUT_SIZE_PX if is_large else MIN_INPUT_SIZE_PX
     if not all(smallest <= side <= MAX_INPUT_SIZE_PX for side in (height, width)):
         return [
-            f"trainer.input_size: {width}x{height} px; expected {smallest} to {MAX_INPUT_SIZE_PX} px with {extractor}; "
-            "change it"
+            f"trainer.input_size: {width}x{height} px; expected {smallest} to {MAX_INPUT_SIZE_PX} px with {extractor}"
         ]
     stride = next((stride for kind, stride in _PYRAMID_STRIDES_PX.items() if kind in extractor), 1)
     if height % stride == width % stride == 0:
         return []
-    return [f"trainer.input_size: {width}x{height} px; {extractor} takes multiples of {stride} px only; change it"]
+    return [f"trainer.input_size: {width}x{height} px; {extractor} needs a multiple of {stride} px"]
 
 
 def _check_batches(config: TrainEvalPipelineConfig) -> list[str]:
@@ -122,7 +119,7 @@ def _check_batches(config: TrainEvalPipelineConfig) -> list[str]:
     if config.train_input_reader.num_epochs:
         problems.append(
             f"pipeline.config: train_input_reader.num_epochs is {config.train_input_reader.num_epochs}; expected 0, "
-            "which repeats the images, as training would end with the last whole batch; take it out"
+            "which repeats the images (otherwise training ends when they run out); remove it"
         )
     return problems
 
@@ -131,7 +128,7 @@ def _check_schedule(config: TrainEvalPipelineConfig) -> list[str]:
     train = config.train_config
     kind = train.optimizer.WhichOneof("optimizer")
     if kind is None:
-        return ["pipeline.config: train_config.optimizer is missing; expected one such as momentum_optimizer; add it"]
+        return ["pipeline.config: train_config.optimizer is missing; add one, such as momentum_optimizer"]
     rate = getattr(train.optimizer, kind).learning_rate
     if rate.WhichOneof("learning_rate") != "cosine_decay_learning_rate":
         return []
@@ -139,14 +136,14 @@ def _check_schedule(config: TrainEvalPipelineConfig) -> list[str]:
     problems = []
     if cosine.total_steps < train.num_steps:
         problems.append(
-            f"pipeline.config: the learning rate falls to 0 in {cosine.total_steps} steps, and num_steps is "
-            f"{train.num_steps}; nothing would be learnt in the others; make total_steps {train.num_steps}"
+            f"pipeline.config: the learning rate falls to 0 in {cosine.total_steps} steps, but num_steps is "
+            f"{train.num_steps}: the remaining steps would learn nothing; set total_steps to {train.num_steps}"
         )
     if cosine.warmup_steps + cosine.hold_base_rate_steps >= max(1, cosine.total_steps):
         problems.append(
             f"pipeline.config: warmup_steps ({cosine.warmup_steps}) and hold_base_rate_steps "
-            f"({cosine.hold_base_rate_steps}) take all of the {cosine.total_steps} steps, so the learning rate cannot "
-            "fall; lower them"
+            f"({cosine.hold_base_rate_steps}) use up all {cosine.total_steps} steps, so the learning rate cannot fall; "
+            "lower them"
         )
     return problems
 
@@ -154,7 +151,7 @@ def _check_schedule(config: TrainEvalPipelineConfig) -> list[str]:
 def _check_readers(config: TrainEvalPipelineConfig) -> list[str]:
     if len(config.eval_input_reader) == 1:
         return []
-    return [f"pipeline.config: {len(config.eval_input_reader)} eval_input_reader; expected one; keep or add one"]
+    return [f"pipeline.config: found {len(config.eval_input_reader)} eval_input_reader; expected exactly one"]
 
 
 def _check_files(config: TrainEvalPipelineConfig) -> list[str]:

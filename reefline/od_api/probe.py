@@ -1,6 +1,6 @@
-"""A model looked at before anything is trained: its shapes, its anchors, and the memory that a batch will take.
+"""Inspects a model before training: its shapes, its anchors, and the memory that a batch needs.
 
-Stands on `model_builder.build`, `SSDMetaArch.predict`, `region_similarity_calculator.IouSimilarity` and
+Relies on `model_builder.build`, `SSDMetaArch.predict`, `region_similarity_calculator.IouSimilarity` and
 `optimizer_builder.build`.
 """
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     import numpy as np
     from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
 
-# Operators whose outputs are views, constants or inputs of others, and take no memory of their own during training.
+# Operators whose outputs are views, constants or inputs, and take no extra memory during training.
 _FREE_OPERATORS = frozenset({"Identity", "ReadVariableOp", "Placeholder", "Reshape", "Pack", "ExpandDims", "Cast"})
-# What tracing and the input pipeline take beside the batch: 400 MB with SSD MobileNetV2 at 192 px and batch 1.
+# What tracing and the input pipeline need besides the batch: 400 MB with SSD MobileNetV2 at 192 px and batch 1.
 _FIXED_BYTES = 400 * 1000**2
-# The weights, their gradients, the optimizer's slots, and a copy while they are updated.
+# The weights, their gradients, the optimizer's slots, and a copy during the update.
 _WEIGHT_COPIES = 4
 _LEARNING_RATE_SAMPLES = 21
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The model as it was built; shapes lead with the batch, sizes are height, width in pixels."""
+    """The built model; shapes start with the batch, sizes are height, width in pixels."""
 
     template: str
     input_size_px: tuple[int, int]
@@ -45,7 +45,7 @@ class ModelFacts:
 class AnchorFit:
     """How well anchors cover the sampled boxes: of `boxes`, `missed` have no anchor with an IoU of `threshold` or more.
 
-    Of the missed, `smaller` have an area below every anchor's and `larger` one above every anchor's.
+    Of the missed, `smaller` are smaller in area than every anchor, and `larger` larger than every anchor.
     """
 
     threshold: float
@@ -63,7 +63,7 @@ class AnchorFit:
 
 @dataclass(frozen=True)
 class ModelProbe:
-    """What an untrained model tells; anchors are [anchors, 4] y_min, x_min, y_max, x_max as fractions of the input."""
+    """Facts of an untrained model; anchors are [anchors, 4] y_min, x_min, y_max, x_max as fractions of the input."""
 
     facts: ModelFacts
     anchors_yxyx: np.ndarray
@@ -71,19 +71,19 @@ class ModelProbe:
     activation_bytes_per_image: int
 
     def estimate_training_bytes(self, batch_size: int) -> int:
-        """Return about how much memory training takes.
+        """Return approximately how much memory training needs.
 
-        For the backward pass every activation of the forward pass is kept; measured peaks of SSD MobileNetV2 at 192
-        and 300 px with batches of 8 and 32 are 0.85 to 0.95 of what this says.
+        The backward pass needs every activation of the forward pass. Measured peaks of SSD MobileNetV2 at 192 and
+        300 px with batches of 8 and 32 are 0.85 to 0.95 of this estimate.
         """
         return _FIXED_BYTES + _WEIGHT_COPIES * self.weights_bytes + batch_size * self.activation_bytes_per_image
 
 
 def probe_model(config: TrainEvalPipelineConfig, template: str) -> ModelProbe:
-    """Build a model of its own and run it on one grey image, once and once more as a trace.
+    """Build a separate model, run it on one grey image, and trace it.
 
     Raises:
-        ValueError: the OD API cannot build the model; other errors of TensorFlow come through too.
+        ValueError: the OD API cannot build the model; TensorFlow's own errors pass through.
     """
     import tensorflow as tf
     from object_detection.builders import model_builder
@@ -125,12 +125,12 @@ def _count_values(variables: Sequence[Any]) -> int:
 
 
 def count_bytes(variables: Sequence[Any]) -> int:
-    """Return how much memory the values of variables take."""
+    """Return the memory that the values of variables take."""
     return sum(int(variable.shape.num_elements()) * variable.dtype.size for variable in variables)
 
 
 def _sum_activation_bytes(graph: Any) -> int:
-    """Return the size of all images and feature maps that the operators of a graph for one image give out."""
+    """Return the size of all images and feature maps that a graph's operators output for one image."""
     return sum(
         output.shape.num_elements() * output.dtype.size
         for operator in graph.get_operations()
@@ -177,24 +177,24 @@ def _areas(boxes_yxyx: np.ndarray) -> np.ndarray:
 
 
 def read_match_threshold(config: TrainEvalPipelineConfig) -> float:
-    """Return the IoU from which the model counts an anchor as showing an object."""
+    """Return the IoU from which the model matches an anchor to an object."""
     matcher = config.model.ssd.matcher
     kind = matcher.WhichOneof("matcher_oneof")
     return float(getattr(matcher, kind).matched_threshold) if kind == "argmax_matcher" else 0.5
 
 
 def describe_anchor_remedy(config: TrainEvalPipelineConfig) -> str:
-    """Return what to change about the anchors: scales are shares of the image in one kind, pixels in the other."""
+    """Return what to change about the anchors; a template's anchor generator decides which fields exist."""
     if config.model.ssd.anchor_generator.WhichOneof("anchor_generator_oneof") == "multiscale_anchor_generator":
         return "raise trainer.input_size for small objects, or change anchor_scale and aspect_ratios in the template"
     return "change min_scale, max_scale and aspect_ratios in the template, or choose a model with a feature pyramid"
 
 
 def read_learning_rates(config: TrainEvalPipelineConfig) -> dict[int, float]:
-    """Return the learning rate at steps that lie evenly over the run, the first and the last among them.
+    """Return the learning rate at evenly spaced steps of the run, including the first and the last.
 
     Raises:
-        ValueError: the OD API cannot make a schedule of it.
+        ValueError: the OD API cannot build the schedule.
     """
     import tensorflow as tf
     from object_detection.builders import optimizer_builder

@@ -1,4 +1,4 @@
-"""Tracing without AutoGraph, which is where the OD API's own scripts spend their minutes."""
+"""Tracing without AutoGraph, on which the OD API's own scripts spend minutes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def without_autograph() -> Iterator[None]:
-    """Trace functions as they are written.
+    """Trace functions as written.
 
     Keras converts the `call` of every layer through AutoGraph each time a function is traced, although the OD API
     writes its conditions as `tf.cond` already. With the conversion context disabled a first step takes seconds instead

@@ -38,9 +38,9 @@ class TrainStep:
     """The model, its optimizer, its input and the function that runs one step."""
 
     def __init__(self, config: TrainEvalPipelineConfig, strategy: tf.distribute.Strategy | None = None) -> None:
-        """Build everything but the trace, which the first step makes.
+        """Build the model with all its variables, the optimizer and the input; the first step traces.
 
-        `strategy` spreads each batch over several devices; without one there is one device.
+        `strategy` spreads each batch over several devices; the default is one device.
         """
         import tensorflow as tf
         from object_detection.builders import model_builder, optimizer_builder
@@ -62,15 +62,15 @@ class TrainStep:
             self.optimizer, (self._learning_rate,) = optimizer_builder.build(
                 self._train_config.optimizer, global_step=self.global_step
             )
-        # A function that makes variables is traced twice, and layers made inside a replica's function cannot wait there
-        # for other replicas' statistics.
-        self.build()
+        # Before any trace: a function that creates variables is traced twice, and layers created inside a replica's
+        # function cannot wait there for other replicas' statistics.
+        self._create_variables()
         self._batches = iter(self.dataset)
         self._function = tf.function(self._run_on_devices, autograph=False, reduce_retracing=True)
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the step that comes next."""
+        """The learning rate of the next step."""
         return float(self._learning_rate() if callable(self._learning_rate) else self._learning_rate)
 
     @property
@@ -80,19 +80,19 @@ class TrainStep:
 
     @property
     def parameters(self) -> int:
-        """The number of trainable values; the model has to be built, by the first step or by `build`."""
+        """The number of trainable values."""
         return sum(int(variable.shape.num_elements()) for variable in self.model.trainable_variables)
 
     def checkpoint(self) -> tf.train.Checkpoint:
-        """Return a checkpoint object with the names that the OD API's own scripts use."""
+        """Return a checkpoint object with the names that the OD API's scripts use."""
         import tensorflow as tf
 
         return tf.train.Checkpoint(step=self.global_step, model=self.model, optimizer=self.optimizer)
 
-    def build(self) -> None:
-        """Make the variables of model and optimizer without training, by one eager prediction.
+    def _create_variables(self) -> None:
+        """Create the variables of model and optimizer by one eager prediction.
 
-        `model_lib_v2._ensure_model_is_built` does so by a trace of the loss, which takes AutoGraph most of a minute.
+        `model_lib_v2._ensure_model_is_built` traces the loss instead, which takes AutoGraph most of a minute.
         """
         import tensorflow as tf
 
@@ -104,16 +104,15 @@ class TrainStep:
             self.optimizer._create_all_weights(self.model.trainable_variables)
 
     def load_fine_tune_checkpoint(self, prefix: str, checkpoint_type: CheckpointType) -> TransferReport:
-        """Build the model and start from all weights of another that fit; the report says which did.
+        """Start from all weights of a checkpoint that fit the model; the report lists what did not.
 
         Raises:
-            CheckpointError: the checkpoint cannot be read, or is another architecture's.
+            CheckpointError: the checkpoint cannot be read, or belongs to another architecture.
         """
-        self.build()
         return restore_what_fits(self.model, prefix, checkpoint_type)
 
     def run(self) -> StepResult:
-        """Take the next batch and train on it."""
+        """Train on the next batch."""
         batch = next(self._batches)
         with self._strategy.scope(), without_autograph():
             losses = self._function(*batch)
@@ -135,7 +134,7 @@ class TrainStep:
         )
 
     def _run_on_devices(self, features: dict[str, Any], labels: dict[str, Any]) -> dict[str, Any]:
-        """Train on each device's part of a batch; the sum of the losses, each a part by then, is the batch's."""
+        """Train on each device's part of a batch; the parts' losses add up to the batch's."""
         import tensorflow as tf
 
         strategy = self._strategy
@@ -165,21 +164,22 @@ def check_finite(result: StepResult, step: int) -> None:
     """Refuse a loss that is NaN or infinite.
 
     Raises:
-        TrainingDivergedError: there is one; the message names the batch's files.
+        TrainingDivergedError: a loss is not finite; the message names the batch's files.
     """
     bad = sorted(name for name, value in result.losses.items() if not math.isfinite(value))
     if not bad:
         return
     raise TrainingDivergedError(
-        f"step {step}: {', '.join(f'{name} is {result.losses[name]}' for name in bad)}; every loss has to be finite. "
-        f"Lower trainer.learning_rate, or look at this batch's files: {', '.join(result.source_ids)}"
+        f"step {step}: {', '.join(f'{name} is {result.losses[name]}' for name in bad)}; expected finite losses. "
+        f"Lower trainer.learning_rate, or check this batch's files: {', '.join(result.source_ids)}"
     )
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy, TensorFlow and Keras, which otherwise draws a layer's first weights from Python's generator.
+    """Seed Python, NumPy, TensorFlow and Keras.
 
-    Modules that are imported on the way draw from that one too, and models would differ with what was imported before.
+    Unseeded, Keras draws initial weights from Python's generator, which some modules also use while they are imported:
+    models would depend on what was imported before.
     """
     import tensorflow as tf
 

@@ -1,7 +1,7 @@
-"""Weights from another model's checkpoint: all that fits is taken, and what was left out is said.
+"""Weights from another model's checkpoint: restores everything that fits and reports what does not.
 
-Stands on `DetectionModel.restore_from_objects` and `model_lib_v2.is_object_based_checkpoint`. The OD API's own
-`model_lib_v2.load_fine_tune_checkpoint` takes the feature extractor alone, and fails at the first shape that differs.
+Relies on `DetectionModel.restore_from_objects` and `model_lib_v2.is_object_based_checkpoint`. The OD API's own
+`model_lib_v2.load_fine_tune_checkpoint` restores only the feature extractor, and fails at the first differing shape.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE_ATTRIBUTE = "VARIABLE_VALUE"
 _BACKBONE, _FEATURE_LAYERS, _CLASS_HEAD, _BOX_HEAD = "backbone", "feature layers", "class head", "box head"
-_NOT_THERE = "not in the checkpoint"
+_MISSING = "not in the checkpoint"
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """One part of the model that starts as new, in whole or in part, and why."""
+    """One part of the model with variables that keep their new weights, and why."""
 
     part: str
     variables: int
@@ -33,7 +33,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class TransferReport:
-    """What of a model came from a checkpoint: counts of variables and of the values in them."""
+    """How much of a model came from a checkpoint: counts of variables and of the values in them."""
 
     checkpoint: str
     restored_variables: int
@@ -43,14 +43,14 @@ class TransferReport:
     not_restored: tuple[LeftOut, ...] = ()
 
     def describe(self) -> str:
-        """Return the report as one sentence for the terminal."""
+        """Return the report as a line for the terminal."""
         share = 100 * self.restored_values / self.total_values
-        sentence = (
-            f"starts from {self.checkpoint}: {self.restored_variables} of {self.total_variables} variables restored "
-            f"({share:.1f} % of {self.total_values:,} values)"
+        restored = (
+            f"Starting from {self.checkpoint}: {self.restored_variables} of {self.total_variables} variables restored "
+            f"({share:.1f} % of {self.total_values:,} values)."
         )
         left_out = [f"{left.part} ({left.variables} variables; {left.reason})" for left in self.not_restored]
-        return f"{sentence}; new: {', '.join(left_out)}" if left_out else sentence
+        return f"{restored} New: {', '.join(left_out)}." if left_out else restored
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,15 @@ class _Match:
 
 
 def restore_what_fits(model: Any, prefix: str, checkpoint_type: CheckpointType) -> TransferReport:
-    """Set every variable of a built detection model that has an equal in the checkpoint, by place and by shape.
+    """Set every variable of a built detection model that has a counterpart of equal place and shape in the checkpoint.
 
-    A detection checkpoint gives the feature extractor and the box predictor (`restore_from_objects("full")`), so that
-    equal class counts bring the class head along and other counts all but that. A classification checkpoint gives the
-    backbone (`restore_from_objects("classification")`). Places are compared as `tf.train.Checkpoint.restore` compares
-    them: along the edges of both object graphs.
+    A detection checkpoint restores the feature extractor and the box predictor (`restore_from_objects("full")`): with
+    an equal class count the class head too, with another count all but that. A classification checkpoint restores the
+    backbone (`restore_from_objects("classification")`). Places are compared as in `tf.train.Checkpoint.restore`: along
+    the edges of both object graphs.
 
     Raises:
-        CheckpointError: the checkpoint cannot be read, is TF1's, or does not hold the model's whole backbone.
+        CheckpointError: the checkpoint cannot be read, is TensorFlow 1's, or lacks part of the model's backbone.
     """
     reader = _open(prefix)
     matches = _match(model, prefix, reader, checkpoint_type)
@@ -101,8 +101,8 @@ def _open(prefix: str) -> Any:
         if model_lib_v2.is_object_based_checkpoint(prefix):
             return tf.train.load_checkpoint(prefix)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{prefix}: not a readable checkpoint ({_first_line(error)}); name another") from error
-    raise CheckpointError(f"{prefix}: a checkpoint of TensorFlow 1, without an object graph; name one of TensorFlow 2")
+        raise CheckpointError(f"{prefix}: cannot read the checkpoint ({_first_line(error)}); use another") from error
+    raise CheckpointError(f"{prefix}: a TensorFlow 1 checkpoint, without an object graph; use one from TensorFlow 2")
 
 
 def _match(model: Any, prefix: str, reader: Any, checkpoint_type: CheckpointType) -> dict[int, _Match]:
@@ -123,18 +123,18 @@ def _match(model: Any, prefix: str, reader: Any, checkpoint_type: CheckpointType
 
 
 def _check_backbone(model: Any, fitting: dict[int, _Match], prefix: str, checkpoint_type: CheckpointType) -> None:
-    """Refuse a checkpoint without this very backbone: a few layers that happen to fit are no start."""
+    """Refuse a checkpoint of another backbone, even if a few of its layers happen to fit."""
     backbone = model._feature_extractor.classification_backbone.variables
     found = sum(id(variable) in fitting for variable in backbone)
     if found < len(backbone):
         raise CheckpointError(
-            f"{prefix}: holds another architecture: {found} of the backbone's {len(backbone)} variables fit; "
-            f"choose a {checkpoint_type.value} checkpoint of the model in trainer.model, or start without one"
+            f"{prefix}: another architecture: only {found} of the backbone's {len(backbone)} variables fit; "
+            f"use a {checkpoint_type.value} checkpoint of the model in trainer.model, or none"
         )
 
 
 def _explain_rest(model: Any, matches: dict[int, _Match], restored: Any) -> tuple[LeftOut, ...]:
-    """Return what was not restored, one record for each part of the model and each reason."""
+    """Return what was not restored: one record per part of the model and reason."""
     backbone = {id(variable) for variable in model._feature_extractor.classification_backbone.variables}
     features = {id(variable) for variable in model._feature_extractor.variables}
     found: Counter[tuple[str, str]] = Counter()
@@ -144,7 +144,7 @@ def _explain_rest(model: Any, matches: dict[int, _Match], restored: Any) -> tupl
             continue
         part = _name_part(variable, backbone, features)
         match = matches.get(id(variable))
-        kind = _NOT_THERE if match is None else "another shape"
+        kind = _MISSING if match is None else "different shape"
         found[part, kind] += 1
         if match is not None:
             examples.setdefault((part, kind), _explain_shape(model, match, part))
@@ -162,7 +162,7 @@ def _name_part(variable: tf.Variable, backbone: set[int], features: set[int]) ->
 
 
 def _explain_shape(model: Any, match: _Match, part: str) -> str:
-    """Say in classes what a class head's shape says: its last dimension is anchors times class slots."""
+    """Explain a shape mismatch, a class head's in classes: its last dimension is anchors times class slots."""
     here, there = tuple(match.variable.shape), match.shape
     background = int(model._add_background_class)
     anchors, rest = divmod(here[-1], model.num_classes + background)

@@ -1,4 +1,4 @@
-"""A run in small: a few training steps and a few evaluated images, timed."""
+"""A miniature run: a few training steps and a few evaluated images, timed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from reefline.od_api.train_step import StepResult, TrainStep, seed_everything
 if TYPE_CHECKING:
     from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
 
-# The input pipeline has some batches ready when the first step ends; the steps after those show its speed too.
+# When the first step ends, some batches are already prepared; only later steps show the input pipeline's speed too.
 WARM_STEPS = 8
 TIMED_STEPS = 5
-# Where a step takes long, a few tell as much.
+# Where a step takes long, a few are enough.
 MAX_WARM_S = 60.0
 MIN_WARM_STEPS = 3
 
 
 def load_libraries() -> float:
-    """Import what a training imports and return how many seconds that took."""
+    """Import everything that training imports, with the shims it needs, and return the seconds that took."""
     started_s = time.monotonic()
     compat.apply()
     from object_detection import eval_util, inputs, model_lib_v2
@@ -37,7 +37,7 @@ def load_libraries() -> float:
 
 @dataclass(frozen=True)
 class StepTrial:
-    """What each step gave, the first one first, and seconds: building, the first step, and a step after it."""
+    """The result of each step in order, and seconds: building, the first step, and a later step."""
 
     results: tuple[StepResult, ...]
     build_s: float
@@ -49,14 +49,14 @@ class StepTrial:
 
 @dataclass(frozen=True)
 class EvaluationTrial:
-    """Seconds of the first evaluation beyond its images, and of an image."""
+    """Seconds per image, and the first evaluation's extra seconds."""
 
     first_s: float
     image_s: float
 
 
 class Trial:
-    """A training run that is given up after some steps and one evaluation."""
+    """A training run that ends after a few steps and an evaluation."""
 
     def __init__(self, config: TrainEvalPipelineConfig, seed: int) -> None:
         """Build the model and its input."""
@@ -67,10 +67,10 @@ class Trial:
         self._build_s = time.monotonic() - started_s
 
     def train(self) -> StepTrial:
-        """Run the first step and some more.
+        """Run the first step and a few more.
 
         Raises:
-            OutOfMemoryError: the batch does not fit; the message says what to try.
+            OutOfMemoryError: the batch does not fit in memory; the message says what to try.
         """
         resizer = self._config.model.ssd.image_resizer.fixed_shape_resizer
         with explained_out_of_memory(self._config.train_config.batch_size, resizer.height):
@@ -88,7 +88,7 @@ class Trial:
         )
 
     def _time_steps(self, results: list[StepResult]) -> float:
-        """Run some steps, append what they give, and return the median seconds of the last ones."""
+        """Run steps, append their results, and return the median seconds of the last ones."""
         seconds: list[float] = []
         while len(seconds) < WARM_STEPS and (len(seconds) < MIN_WARM_STEPS or sum(seconds) < MAX_WARM_S):
             started_s = time.monotonic()
@@ -115,14 +115,14 @@ def _variables(optimizer: Any) -> list[Any]:
 
 
 def read_gpu_limit_bytes() -> int | None:
-    """Return how much memory TensorFlow may use of the first GPU; None without one."""
+    """Return the memory of the first GPU that TensorFlow may use; None without a GPU."""
     from tensorflow.python.client import device_lib
 
     return next((int(d.memory_limit) for d in device_lib.list_local_devices() if d.device_type == "GPU"), None)
 
 
 def read_gpu_peak_bytes() -> int | None:
-    """Return the most memory that was in use on the first GPU; None without one."""
+    """Return the peak memory use of the first GPU; None without a GPU."""
     import tensorflow as tf
 
     if not tf.config.list_logical_devices("GPU"):

@@ -1,8 +1,8 @@
 """Feature pyramids that the Edge TPU can compute.
 
-The OD API's pyramids double a map by stacking it with itself and reshaping, through tensors of rank 5, which the Edge
-TPU does not take: all that follows, nearly half of an FPN-lite's operators, stays on the CPU. The class has an option
-for TensorFlow's own nearest-neighbour resize, which no field of pipeline.config reaches.
+The OD API's pyramids upsample a map by stacking it with itself and reshaping, through tensors of rank 5, which the Edge
+TPU does not support: everything after that, nearly half of an FPN-lite's operators, stays on the CPU. The class has an
+option for TensorFlow's nearest-neighbour resize, but no field of pipeline.config sets it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 @contextlib.contextmanager
 def native_upsampling() -> Iterator[None]:
-    """Build models inside with RESIZE_NEAREST_NEIGHBOR in their pyramids: the same weights, the same values.
+    """Build models inside with RESIZE_NEAREST_NEIGHBOR in their pyramids: same weights, same values.
 
-    Stands on `feature_map_generators.KerasFpnTopDownFeatureMaps`, which extractors make when a model is first called.
+    Relies on `feature_map_generators.KerasFpnTopDownFeatureMaps`, which extractors create at a model's first call.
     """
     from object_detection.models import feature_map_generators
 
@@ -28,7 +28,7 @@ def native_upsampling() -> Iterator[None]:
     def with_native_resizing(self: Any, *arguments: Any, **options: Any) -> None:
         original(self, *arguments, **{**options, "use_native_resize_op": True})
 
-    # The class itself cannot be replaced: its own methods look it up by its name.
+    # The class itself cannot be replaced: its methods look it up by name.
     pyramid.__init__ = with_native_resizing
     try:
         yield

@@ -93,6 +93,11 @@ class ModelRunFolder(ArtifactFolder):
         return self.root / "training.json"
 
     @property
+    def errors(self) -> Path:
+        """A WorkerErrors: why the training's own process failed; missing otherwise."""
+        return self.root / "errors.json"
+
+    @property
     def checkpoints(self) -> Path:
         """The newest checkpoints."""
         return self.root / "checkpoints"

@@ -20,15 +20,26 @@ _SHOWN_LINES = 5
 _logger = logging.getLogger(__name__)
 
 
-def run_module(module: str, folder: Path, who: str, *, timeout_s: float | None = None, on_cpu: bool = False) -> None:
+def run_module(
+    module: str,
+    folder: Path,
+    who: str,
+    *,
+    timeout_s: float | None = None,
+    on_cpu: bool = False,
+    is_worker: bool = False,
+) -> None:
     """Run `python -m module folder` and wait for it; its input and output are files in the folder.
 
-    `who` names the process in messages. `on_cpu` hides the GPUs, whose memory the parent may have claimed.
+    `who` names the process in messages. `on_cpu` hides the GPUs, whose memory the parent may have claimed. A child that
+    `is_worker` takes the parent's place in the cluster, and its standard output is shown.
 
     Raises:
         ReeflineError: the process failed (the message has its last lines), or took longer than `timeout_s`.
     """
-    environment = {name: value for name, value in os.environ.items() if name != _CLUSTER_VARIABLE}
+    environment = dict(os.environ)
+    if not is_worker:
+        environment.pop(_CLUSTER_VARIABLE, None)
     paths = [str(_REPOSITORY), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     if on_cpu:
@@ -38,7 +49,7 @@ def run_module(module: str, folder: Path, who: str, *, timeout_s: float | None =
         run = subprocess.run(
             command,
             env=environment,
-            stdout=subprocess.DEVNULL,
+            stdout=None if is_worker else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             check=False,
             timeout=timeout_s,

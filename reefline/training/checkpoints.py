@@ -1,7 +1,7 @@
-"""The checkpoints of one training run, of which none is ever loaded that is not whole.
+"""The checkpoints of one training run; an incomplete one is never loaded.
 
-TensorFlow writes a checkpoint in several files, and a process may be killed between any two of them. So what counts is
-written down apart, after the last file is there (`TrainingState`), and what is not written down is deleted.
+TensorFlow writes a checkpoint in several files, and a process may be killed between any two of them. So a separate file
+(`TrainingState`) names the newest complete checkpoint once its last file is written; later ones are deleted.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _NAME = re.compile(r"ckpt-(\d+)(?:_temp|\.index|\.data-\d+-of-\d+)")
 
 
 class CheckpointStore:
-    """Writes, reads and deletes the checkpoints of one folder, each under its step: ckpt-100.index and its data."""
+    """Writes, reads and deletes the checkpoints of one folder, each named after its step, such as ckpt-100.index."""
 
     def __init__(self, directory: Path, checkpoint: tf.train.Checkpoint, *, is_chief: bool = True) -> None:
-        """Keep `checkpoint`'s values in `directory`, which is made; only the chief of several workers leaves files."""
+        """Keep `checkpoint`'s values in `directory`, which is created; of several workers only the chief writes it."""
         self._directory = directory
         self._checkpoint = checkpoint
         self._is_chief = is_chief
-        # The OD API takes only checkpoints with a save counter for object-based ones; asking for it makes it.
+        # The OD API recognizes object-based checkpoints by their save counter; reading the property creates it.
         _ = checkpoint.save_counter
         directory.mkdir(parents=True, exist_ok=True)
 
@@ -38,10 +38,10 @@ class CheckpointStore:
         return str(self._directory / f"ckpt-{step}")
 
     def save(self, step: int) -> None:
-        """Write a checkpoint; one that cannot be written whole leaves nothing behind.
+        """Write a checkpoint; one that cannot be written completely leaves nothing behind.
 
         Raises:
-            tf.errors.OpError: TensorFlow cannot write it, as where no space is left.
+            tf.errors.OpError: TensorFlow cannot write it, for example on a full disk.
         """
         if not self._is_chief:
             # The values of several workers are gathered while each of them saves.
@@ -55,23 +55,23 @@ class CheckpointStore:
             raise
 
     def restore(self, step: int) -> None:
-        """Read a checkpoint back; variables that are made later get their values when they are made.
+        """Read a checkpoint back; variables that are created later get their values then.
 
         Raises:
-            CheckpointError: it is gone or damaged.
+            CheckpointError: it is missing or damaged.
         """
         import tensorflow as tf
 
         try:
-            # Every value is read once, as those of variables to come would fail in the middle of the first step.
+            # Read every value now: those of variables created later would fail in the middle of the first step.
             reader = tf.train.load_checkpoint(self.prefix(step))
             for name in reader.get_variable_to_shape_map():
                 reader.get_tensor(name)
             self._checkpoint.read(self.prefix(step))
         except (tf.errors.OpError, ValueError, IndexError) as error:
             raise CheckpointError(
-                f"{self.prefix(step)}: the checkpoint to go on from cannot be read ({str(error).splitlines()[0]}); "
-                f"delete {self._directory.parent} to train from the start"
+                f"{self.prefix(step)}: cannot read the checkpoint to resume from ({str(error).splitlines()[0]}); "
+                f"delete {self._directory.parent} to start over"
             ) from error
 
     def steps(self) -> tuple[int, ...]:
@@ -79,7 +79,7 @@ class CheckpointStore:
         return tuple(sorted(int(path.stem.split("-")[1]) for path in self._directory.glob("ckpt-*.index")))
 
     def keep(self, steps: Collection[int]) -> None:
-        """Delete every other checkpoint, half-written ones too."""
+        """Delete every other checkpoint, incomplete ones too."""
         if not self._is_chief:
             return
         found = {int(match[1]) for path in self._directory.iterdir() if (match := _NAME.fullmatch(path.name))}
@@ -87,17 +87,17 @@ class CheckpointStore:
             self._delete(step)
 
     def copy_to(self, directory: Path, step: int) -> None:
-        """Put a copy of one checkpoint into a folder of its own, which appears whole or not at all."""
+        """Copy one checkpoint to its own folder, which appears complete or not at all."""
         import tensorflow as tf
 
-        beside = directory.with_name(f".{directory.name}.part")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
+        partial = directory.with_name(f".{directory.name}.part")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
         for path in self._files(step):
-            shutil.copy2(path, beside)
-        tf.compat.v1.train.update_checkpoint_state(str(beside), f"ckpt-{step}")
+            shutil.copy2(path, partial)
+        tf.compat.v1.train.update_checkpoint_state(str(partial), f"ckpt-{step}")
         shutil.rmtree(directory, ignore_errors=True)
-        beside.replace(directory)
+        partial.replace(directory)
 
     def _files(self, step: int) -> list[Path]:
         return [

@@ -1,16 +1,16 @@
 """The training loop: train, save, evaluate, repeat, in one process and with each function traced once.
 
-It goes on where an earlier process stopped. After each checkpoint, and after each evaluation, state.json says what is
-whole; a process that is killed at any moment loses what came after, and nothing else.
+It resumes where an earlier process stopped. state.json is written after each checkpoint and each evaluation, so that a
+killed process loses only what came after.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reefline.od_api.devices import create_strategy, explained_out_of_memory
@@ -20,69 +20,62 @@ from reefline.od_api.isolated_evaluation import evaluate_in_child
 from reefline.od_api.model_config import with_synchronized_batch_norm
 from reefline.od_api.train_step import TrainStep, check_finite, seed_everything
 from reefline.settings import DistributionStrategy, TrainerSettings
+from reefline.structures.artifacts import ModelRunFolder
 from reefline.system.interruption import Interruption
 from reefline.training.checkpoints import CheckpointStore
+from reefline.training.job import TrainingJob
 from reefline.training.progress import TrainingProgress
-from reefline.training.report import REPORT_FILE, EvaluationPoint, StopReason, TrainingReport, TrainingState
+from reefline.training.report import EvaluationPoint, StopReason, TrainingReport, TrainingState
 from reefline.training.starting_point import StartingPoint, choose_start
 from reefline.training.tensorboard import TrainingLog
 
 if TYPE_CHECKING:
     from reefline.od_api.model_config import TrainEvalPipelineConfig
 
-STATE_FILE = "state.json"
 SUMMARY_EVERY_STEPS = 20
 CHECKPOINTS_TO_KEEP = 3
 _POLL_S = 0.2
 
 
-def train_detector(
-    config: TrainEvalPipelineConfig,
-    settings: TrainerSettings,
-    directory: Path,
-    cache_dir: Path,
-    warm_start_checkpoint: str = "",
-) -> TrainingReport:
-    """Train a detector; leave checkpoints/, best/, TensorBoard's logs/ and training.json in `directory`.
+def train_detector(od_config: TrainEvalPipelineConfig, job: TrainingJob, run: ModelRunFolder) -> TrainingReport:
+    """Train a detector; leave checkpoints/, best/, TensorBoard's logs/ and training.json in `run`.
 
-    A run of the same config and settings that stopped in `directory` is gone on with. `best/` holds the checkpoint with
-    the highest COCO mAP on the eval split. `cache_dir` keeps downloaded fine-tune checkpoints,
-    `warm_start_checkpoint` is the prefix of the one behind the model that serves, "" where there is none. Ctrl-C or
-    SIGTERM saves what there is before it stops. Of several workers the first one writes files.
+    A run of the same config and job that stopped in this folder is resumed. `best/` holds the checkpoint with the
+    highest COCO mAP on the eval split. Ctrl-C or SIGTERM saves a checkpoint before it stops. Of several workers only
+    the first writes files.
 
     Raises:
         TrainingDivergedError: a loss that is NaN or infinite; the message names the batch's files.
-        CheckpointError: the fine-tune checkpoint cannot be had or does not fit, or the one to go on from is damaged.
-        OutOfMemoryError: the device has no room for such a batch.
-        ConfigError: the strategy cannot be had.
+        CheckpointError: the fine-tune checkpoint is unavailable or does not fit, or the one to resume from is damaged.
+        RecordError: state.json is damaged.
+        OutOfMemoryError: a batch does not fit in the device's memory.
+        ConfigError: the strategy is unavailable.
     """
+    settings = job.settings
     strategy = create_strategy(settings.strategy, settings.batch_size)
-    state = TrainingState.read(directory / STATE_FILE)
+    state = TrainingState.read(run.state)
     # A download has its own line on the terminal, so it comes before training's.
-    start = StartingPoint(None) if state.step else choose_start(settings, warm_start_checkpoint, cache_dir)
-    # Another order of the data than the one that was begun with.
+    start = StartingPoint(None) if state.step else choose_start(settings, job.warm_start_checkpoint, job.cache_dir)
+    # A resumed run reads the data in another order than the run that stopped.
     seed_everything(settings.seed + state.step)
-    trained = with_synchronized_batch_norm(config) if strategy.num_replicas_in_sync > 1 else config
-    step = TrainStep(trained, strategy)
+    trained_config = with_synchronized_batch_norm(od_config) if strategy.num_replicas_in_sync > 1 else od_config
+    step = TrainStep(trained_config, strategy)
     with TrainingProgress(settings.num_steps, quiet=not step.is_chief) as progress:
-        store = CheckpointStore(directory / "checkpoints", step.checkpoint(), is_chief=step.is_chief)
+        store = CheckpointStore(run.checkpoints, step.checkpoint(), is_chief=step.is_chief)
         if state.step:
             store.restore(state.step)
-            progress.note(f"going on from step {state.step} of a run that stopped")
+            progress.note(f"Resuming from step {state.step}.")
         _begin_from(start, step, progress)
-        log = TrainingLog(directory / "logs", is_chief=step.is_chief)
-        loop = _Loop(settings, directory, step, store, _choose_evaluation(config, settings, step), log, progress)
-        with explained_out_of_memory(settings.batch_size, read_input_size(config).width_px):
+        log = TrainingLog(run.logs, is_chief=step.is_chief)
+        loop = _Loop(settings, run, step, store, _choose_evaluation(od_config, settings, step), log, progress)
+        with explained_out_of_memory(settings.batch_size, read_input_size(od_config).width_px):
             stop_reason = loop.run(state)
         progress.note(_describe_stop(stop_reason, loop.state))
-    if state.step == loop.state.step:
-        # All was done before: nothing has built the model yet, whose parameters are counted below.
-        step.build()
     report = _report(loop.state, stop_reason, step.parameters)
     if step.is_chief:
-        store.copy_to(directory / "best", report.best_step)
-        # Last: where it is, the training is finished.
-        report.write(directory / REPORT_FILE)
+        store.copy_to(run.best, report.best_step)
+        # Last: where this file exists, the training is finished.
+        report.write(run.report)
     return report
 
 
@@ -108,35 +101,36 @@ def _begin_from(start: StartingPoint, step: TrainStep, progress: TrainingProgres
 
 
 def _choose_evaluation(
-    config: TrainEvalPipelineConfig, settings: TrainerSettings, step: TrainStep
+    od_config: TrainEvalPipelineConfig, settings: TrainerSettings, step: TrainStep
 ) -> Callable[[str], EvaluationOutcome]:
-    """Return what evaluates: the model in memory, or in a child process the checkpoint whose prefix it is given.
+    """Return what evaluates the model in memory or, in a child process, the checkpoint with the given prefix.
 
-    One of several workers cannot evaluate the model in memory, whose parts the others hold.
+    One of several workers cannot evaluate the model in memory: the other workers hold parts of it.
     """
     if settings.isolate_evaluation or settings.strategy is DistributionStrategy.MULTI_WORKER:
-        return lambda prefix: evaluate_in_child(config, prefix)
-    evaluation = Evaluation(config, step.model)
+        return lambda prefix: evaluate_in_child(od_config, prefix)
+    evaluation = Evaluation(od_config, step.model)
     return lambda _: evaluation.run()
 
 
 def _describe_stop(reason: StopReason, state: TrainingState) -> str:
-    best = state.best
-    found = "no ground truth to measure" if best is None or best.map is None else f"best mAP {best.map:.3f}"
-    where = f" at step {best.step}" if best else ""
     if reason is StopReason.EARLY_STOPPING:
-        without_gain = f"{state.evaluations_since_best} evaluations without gain"
-        return f"stopped early at step {state.step}: {without_gain}; {found}{where}"
-    return f"all {state.step} steps done; {found}{where}"
+        ended = f"Stopped early at step {state.step}: no improvement in {state.evaluations_since_best} evaluations."
+    else:
+        ended = f"All {state.step} steps done."
+    best = state.best
+    if best is None or best.map is None:
+        return f"{ended} No mAP: the eval split has no ground truth."
+    return f"{ended} Best mAP {best.map:.3f} at step {best.step}."
 
 
 class _Loop:
-    """One process' part of a run; `state` is what is safe."""
+    """One process's part of a run; `state` is what is safe on disk."""
 
     def __init__(
         self,
         settings: TrainerSettings,
-        directory: Path,
+        run: ModelRunFolder,
         step: TrainStep,
         store: CheckpointStore,
         evaluate: Callable[[str], EvaluationOutcome],
@@ -144,7 +138,7 @@ class _Loop:
         progress: TrainingProgress,
     ) -> None:
         self._settings = settings
-        self._state_file = directory / STATE_FILE
+        self._state_file = run.state
         self._step = step
         self._store = store
         self._evaluate_checkpoint = evaluate
@@ -154,7 +148,7 @@ class _Loop:
         self.state = TrainingState()
 
     def run(self, state: TrainingState) -> StopReason:
-        """Train until all steps are done or no evaluation was better for `early_stopping_patience` evaluations."""
+        """Train until all steps are done, or `early_stopping_patience` evaluations in a row were no better."""
         self.state = state
         self._started_s = time.monotonic() - state.seconds
         self._store.keep([step for step in self._store.steps() if step <= state.step])
@@ -174,11 +168,11 @@ class _Loop:
         return is_place and all(point.step != step for point in self.state.evaluations)
 
     def _train_and_save(self) -> None:
-        """Train up to the next evaluation, or until somebody asks to stop, and save."""
+        """Train up to the next evaluation, or until a stop is requested, and save."""
         every = self._settings.steps_per_eval
         last = min((self.state.step // every + 1) * every, self._settings.num_steps)
         done = self.state.step
-        # Workers save together, which one that stops by itself would keep all from.
+        # Workers save together: one that stopped on its own would block the others.
         is_alone = self._settings.strategy is not DistributionStrategy.MULTI_WORKER
         with Interruption() if is_alone else contextlib.nullcontext() as interruption:
             while done < last and not (interruption and interruption.requested):
@@ -187,7 +181,7 @@ class _Loop:
             self._store.save(done)
             self._remember(replace(self.state, step=done, seconds=time.monotonic() - self._started_s))
             if interruption and interruption.requested:
-                self._progress.note(f"stopped at step {done}, which is saved: the same command goes on from there")
+                self._progress.note(f"Stopped at step {done} (checkpoint saved). Run the same command to resume.")
 
     def _train_one_step(self, number: int) -> None:
         learning_rate = self._step.learning_rate
@@ -204,7 +198,8 @@ class _Loop:
         started_s = time.monotonic()
         step = self.state.step
         outcome = self._evaluate_checkpoint(self._store.prefix(step))
-        point = EvaluationPoint(step=step, map=outcome.map, map_50=outcome.map_50, loss=outcome.loss)
+        loss = outcome.loss if math.isfinite(outcome.loss) else None
+        point = EvaluationPoint(step=step, map=outcome.map, map_50=outcome.map_50, loss=loss)
         self._log.evaluation(outcome, step)
         seconds = time.monotonic() - self._started_s
         self._remember(replace(self.state.with_evaluation(point), seconds=seconds))
@@ -212,7 +207,7 @@ class _Loop:
         self._store.keep({*self._store.steps()[-CHECKPOINTS_TO_KEEP:], *self._best_step()})
 
     def _await_evaluation(self) -> TrainingState:
-        """Return what the first worker found: it alone evaluates."""
+        """Return what the first worker found; only that one evaluates."""
         while True:
             state = TrainingState.read(self._state_file)
             if any(point.step == self.state.step for point in state.evaluations):
@@ -223,7 +218,7 @@ class _Loop:
         return (self.state.best.step,) if self.state.best else ()
 
     def _remember(self, state: TrainingState) -> None:
-        """From here on this is what a later process finds."""
+        """Set the state, which a later process resumes from."""
         if self._is_chief:
             state.write(self._state_file)
         self.state = state

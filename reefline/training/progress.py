@@ -40,12 +40,12 @@ class TrainingProgress(ProgressBar):
         self.show(step, self._total_steps, text, now=is_first_or_last)
 
     def evaluation(self, point: EvaluationPoint, best: EvaluationPoint | None, seconds: float) -> None:
-        """Report the end of a cycle in one line; its evaluation took `seconds`, which do not count as training."""
+        """Report the end of a cycle in one line; its evaluation took `seconds`, which do not count as training time."""
         self._paused_s += seconds
         loss = "" if self._loss is None else f"  loss {self._loss:.3f}"
         best_text = "" if best is None else f"  best {_format_fraction(best.map)} (step {best.step})"
         self.note(
-            f"step {point.step}/{self._total_steps}{loss}  eval loss {point.loss:.3f}  "
+            f"step {point.step}/{self._total_steps}{loss}  eval loss {_format_fraction(point.loss)}  "
             f"mAP {_format_fraction(point.map)}  mAP_50 {_format_fraction(point.map_50)}{best_text}{self._speed}"
         )
 

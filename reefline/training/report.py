@@ -1,15 +1,16 @@
-"""What a training run did: the record behind the "training" part of summary.json."""
+"""How far a training run has come, and what it did: the record behind the "training" part of summary.json."""
 
 from __future__ import annotations
 
 import enum
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reefline.system.files import write_whole
+from reefline.system.record import Record
 
-REPORT_FILE = "training.json"
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class StopReason(str, enum.Enum):
@@ -20,20 +21,20 @@ class StopReason(str, enum.Enum):
 
 
 @dataclass(frozen=True)
-class EvaluationPoint:
-    """One evaluation: fractions 0..1; None where there was no ground truth to measure."""
+class EvaluationPoint(Record):
+    """One evaluation: fractions 0..1, None without ground truth; `loss` is None where it is NaN or infinite."""
 
     step: int
     map: float | None
     map_50: float | None
-    loss: float
+    loss: float | None
 
 
 @dataclass(frozen=True)
-class TrainingState:
-    """How far a training run has come: what its newest whole checkpoint does not hold itself.
+class TrainingState(Record):
+    """How far a training run has come: what its newest complete checkpoint does not hold itself.
 
-    `step` is the newest whole checkpoint's, 0 where there is none; `seconds` is the time spent until then.
+    `step` is that checkpoint's, 0 without one; `seconds` is the time spent until then.
     """
 
     step: int = 0
@@ -42,7 +43,7 @@ class TrainingState:
 
     @property
     def best(self) -> EvaluationPoint | None:
-        """The first evaluation of the highest mAP; of runs without any ground truth the first evaluation."""
+        """The first evaluation with the highest mAP; without any ground truth, the first evaluation."""
         best = None
         for point in self.evaluations:
             if best is None or (point.map is not None and (best.map is None or point.map > best.map)):
@@ -58,22 +59,18 @@ class TrainingState:
         """Return the state after one more evaluation."""
         return replace(self, evaluations=(*self.evaluations, point))
 
-    def write(self, path: Path) -> None:
-        """Write the state as JSON; the file is the old or the new one, whole, whenever the process or machine stops."""
-        write_whole(path, json.dumps(asdict(self), indent=2) + "\n")
-
     @classmethod
-    def read(cls, path: Path) -> TrainingState:
-        """Read back what `write` wrote; the beginning where there is no such file."""
-        if not path.is_file():
-            return cls()
-        record = json.loads(path.read_text())
-        evaluations = tuple(EvaluationPoint(**point) for point in record.pop("evaluations"))
-        return cls(**record, evaluations=evaluations)
+    def read(cls, path: Path) -> Self:
+        """Read back what `write` wrote; a missing file is the beginning.
+
+        Raises:
+            RecordError: the file is damaged.
+        """
+        return super().read(path) if path.is_file() else cls()
 
 
 @dataclass(frozen=True)
-class TrainingReport:
+class TrainingReport(Record):
     """What a training run did; `seconds` is wall-clock time from the first trace to the last evaluation."""
 
     steps: int
@@ -83,14 +80,3 @@ class TrainingReport:
     seconds: float
     parameters: int
     evaluations: tuple[EvaluationPoint, ...]
-
-    def write(self, path: Path) -> None:
-        """Write the report as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
-
-    @classmethod
-    def read(cls, path: Path) -> TrainingReport:
-        """Read back what `write` wrote."""
-        record = json.loads(path.read_text())
-        evaluations = tuple(EvaluationPoint(**point) for point in record.pop("evaluations"))
-        return cls(**{**record, "stop_reason": StopReason(record["stop_reason"]), "evaluations": evaluations})

@@ -1,4 +1,4 @@
-"""Folders of work that may be stopped and gone on with, apart from the outputs that an orchestrator deletes."""
+"""Folders of work that can be stopped and resumed, outside the output folders that an orchestrator deletes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _FOLDER = ".unfinished"
 
 
 def open_unfinished(output_dir: Path, identity: Sequence[str]) -> Path:
-    """Return the folder of the work that `identity` describes, beside `output_dir`; what is in it is gone on with.
+    """Return the folder, next to `output_dir`, of the work that `identity` describes; what it holds is resumed.
 
-    An orchestrator gives each attempt another output folder, and deletes that of a failed one.
+    An orchestrator gives each attempt a new output folder, and deletes that of a failed one.
     """
     digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:16]
     folder = output_dir.parent / _FOLDER / digest
@@ -23,10 +23,10 @@ def open_unfinished(output_dir: Path, identity: Sequence[str]) -> Path:
 
 
 def hand_over(folder: Path, output_dir: Path, *, finished_file: str) -> None:
-    """Put finished work into `output_dir`, as links to the same files where the file system allows.
+    """Put finished work into `output_dir`, as links to the same files where the file system allows it.
 
-    The folder stays until other work is handed over: who is killed before the orchestrator has noted the output finds
-    all of it done. `finished_file` is what tells finished work from work that stopped.
+    The folder stays until other work is handed over: a process that is killed before the orchestrator has recorded the
+    output finds its work done. `finished_file` exists in finished work only.
     """
     shutil.copytree(folder, output_dir, copy_function=_link_or_copy, dirs_exist_ok=True)
     for other in folder.parent.iterdir():

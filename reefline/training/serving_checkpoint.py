@@ -1,4 +1,4 @@
-"""The checkpoint behind the model that serves, which a new training may start from."""
+"""The checkpoint behind the serving model, which a new training can start from."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ class ServingCheckpoint:
 
     @property
     def model_run(self) -> Path:
-        """The folder of the training run that left it: <model_run>/best/ckpt-N."""
+        """The folder of the training run that wrote it: <model_run>/best/ckpt-N."""
         return Path(self.prefix).parents[1]
 
     def check(self) -> None:
-        """Make sure that it is still there.
+        """Make sure that the checkpoint still exists.
 
         Raises:
             CheckpointError: it was deleted or moved.
         """
         if not Path(f"{self.prefix}.index").is_file():
             raise CheckpointError(
-                f"trainer.warm_start: {self.manifest} names the checkpoint {self.prefix}, which is not there any more; "
-                "restore it, or set trainer.warm_start to false (with trainer.fine_tune_checkpoint for another start)"
+                f"trainer.warm_start: {self.manifest} names the checkpoint {self.prefix}, which no longer exists; "
+                "restore it, or set trainer.warm_start to false (trainer.fine_tune_checkpoint sets another start)"
             )
 
 
 def find_serving_checkpoint(home: Path) -> ServingCheckpoint | None:
-    """Return the checkpoint behind the bundle that CURRENT in `home`, <serving>/<model>, names; None where none serves.
+    """Return the checkpoint behind the bundle that CURRENT in `home` (<serving>/<model>) names; None before any push.
 
-    It may be gone: see `check`.
+    The checkpoint itself may be missing: see `check`.
 
     Raises:
         BundleError: CURRENT or the manifest is damaged.
@@ -51,7 +51,7 @@ def find_serving_checkpoint(home: Path) -> ServingCheckpoint | None:
     prefix = read_manifest(bundle).facts.checkpoint
     if not prefix:
         raise CheckpointError(
-            f"trainer.warm_start: {bundle / MANIFEST_FILE} does not say which checkpoint the model was exported from; "
+            f"trainer.warm_start: {bundle / MANIFEST_FILE} names no checkpoint to start from; "
             "set trainer.warm_start to false"
         )
     return ServingCheckpoint(prefix, bundle / MANIFEST_FILE)

@@ -1,4 +1,4 @@
-"""Where training starts: a path, an archive or a URL becomes the prefix of a checkpoint on disk."""
+"""Where training starts: turns a path, an archive or a URL into the prefix of a checkpoint on disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """What training starts from: a checkpoint's prefix, None for new weights; `note`, if any, is for the user."""
+    """What training starts from: a checkpoint's prefix, or None for new weights; `note`, if any, is for the user."""
 
     prefix: str | None
     type: CheckpointType = CheckpointType.DETECTION
@@ -30,36 +30,36 @@ class StartingPoint:
 
 
 def choose_start(settings: TrainerSettings, warm_start_checkpoint: str, cache_dir: Path) -> StartingPoint:
-    """Return what a training run starts from; a model that serves comes before trainer.fine_tune_checkpoint.
+    """Return what a training run starts from; the serving model comes before trainer.fine_tune_checkpoint.
 
-    `warm_start_checkpoint` is the prefix of the checkpoint behind the model that serves, "" where there is none.
+    `warm_start_checkpoint` is the prefix of the checkpoint behind the serving model, "" for none.
 
     Raises:
-        CheckpointError: the checkpoint cannot be had.
+        CheckpointError: the checkpoint is missing, or `resolve_checkpoint` refuses it.
     """
     if settings.warm_start and warm_start_checkpoint:
         if not Path(f"{warm_start_checkpoint}.index").is_file():
             raise CheckpointError(
-                f"trainer.warm_start: {warm_start_checkpoint}, the checkpoint behind the model that serves, is not "
-                "there any more; restore it, or start without it with trainer.warm_start=false"
+                f"trainer.warm_start: {warm_start_checkpoint}, the checkpoint behind the serving model, no longer "
+                "exists; restore it, or set trainer.warm_start to false"
             )
-        return StartingPoint(warm_start_checkpoint, note="warm start from the model that serves")
+        return StartingPoint(warm_start_checkpoint, note="Warm start from the serving model.")
     checkpoint = settings.fine_tune_checkpoint
     prefix = resolve_checkpoint(checkpoint, cache_dir) if checkpoint is not None else None
     kind = checkpoint.type if checkpoint is not None else CheckpointType.DETECTION
     note = ""
     if settings.warm_start:
         instead = "trainer.fine_tune_checkpoint" if prefix is not None else "new weights"
-        note = f"trainer.warm_start: there is no earlier model to start from, so training starts from {instead}"
+        note = f"trainer.warm_start: no model is serving yet; starting from {instead}."
     return StartingPoint(prefix, kind, note)
 
 
 def resolve_checkpoint(checkpoint: FineTuneCheckpoint, cache_dir: Path) -> str:
-    """Return the checkpoint prefix (".../ckpt-0") that `checkpoint` means, downloading and unpacking where needed.
+    """Return the prefix (".../ckpt-0") of `checkpoint`; download and unpack it where needed.
 
-    A source is a prefix, a folder (the OD API zoo's, with checkpoint/ckpt-0 in it, or one that holds a checkpoint), a
-    .tar.gz of such a folder, or the URL of one: file:// means the path, http(s):// a download into `cache_dir`, where
-    archives are also unpacked, once.
+    A source is a prefix, a folder that holds a checkpoint at any depth (the OD API zoo's: checkpoint/ckpt-0), a .tar.gz
+    of such a folder, or the URL of one. file:// means the path, http(s):// a download into `cache_dir`, where archives
+    are unpacked once.
 
     Raises:
         CheckpointError: it is missing, cannot be downloaded, has another sha256, or holds no checkpoint.
@@ -82,14 +82,14 @@ def resolve_checkpoint(checkpoint: FineTuneCheckpoint, cache_dir: Path) -> str:
 
 
 def _find_prefix(directory: Path, source: str) -> str:
-    """Find the one checkpoint in a folder; the zoo's archives hold checkpoint/ckpt-0.index below a folder."""
+    """Find the one checkpoint in a folder; the zoo's archives hold <name>/checkpoint/ckpt-0.index."""
     indexes = sorted(directory.rglob("*.index"), key=lambda path: (len(path.parts), path))
     if not indexes:
         raise CheckpointError(f"trainer.fine_tune_checkpoint: {source} holds no checkpoint (no *.index file)")
     shallowest = [path for path in indexes if len(path.parts) == len(indexes[0].parts)]
     if len(shallowest) > 1:
         names = ", ".join(str(path.relative_to(directory).with_suffix("")) for path in shallowest)
-        raise CheckpointError(f"trainer.fine_tune_checkpoint: {source} holds several checkpoints; name one: {names}")
+        raise CheckpointError(f"trainer.fine_tune_checkpoint: {source} holds several checkpoints; pick one: {names}")
     return str(shallowest[0].with_suffix(""))
 
 
@@ -99,14 +99,15 @@ def _check_hash(path: Path, expected: str | None, source: str) -> None:
     found = hash_file(path)
     if found != expected:
         raise CheckpointError(
-            f"trainer.fine_tune_checkpoint: {source} has sha256 {found}, expected {expected}; it is another file"
+            f"trainer.fine_tune_checkpoint: {source} has sha256 {found}, expected {expected}; "
+            "check the file and the config"
         )
 
 
 def _download(checkpoint: FineTuneCheckpoint, cache_dir: Path) -> Path:
-    """Download to the cache under a name that holds the hash, which is how settings tell one file from another."""
+    """Download to the cache, under a name that holds the hash: files of the same name may differ."""
     if checkpoint.sha256 is None:
-        raise CheckpointError(f"trainer.fine_tune_checkpoint: {checkpoint.source} needs its sha256; add it")
+        raise CheckpointError(f"trainer.fine_tune_checkpoint: {checkpoint.source} needs a sha256; add it")
     name = Path(urllib.parse.urlsplit(checkpoint.source).path).name or "checkpoint.tar.gz"
     target = cache_dir / f"{checkpoint.sha256[:16]}-{name}"
     try:
@@ -117,7 +118,7 @@ def _download(checkpoint: FineTuneCheckpoint, cache_dir: Path) -> Path:
 
 
 def _unpack(archive: Path, cache_dir: Path) -> Path:
-    """Unpack beside and rename, so that a folder that is there is whole; its name is the archive's content."""
+    """Unpack to a temporary folder and rename it, so that a folder that exists is complete; its name is a hash."""
     target = cache_dir / f"unpacked-{hash_file(archive)[:16]}"
     if target.is_dir():
         return target
@@ -129,7 +130,7 @@ def _unpack(archive: Path, cache_dir: Path) -> Path:
         if not target.is_dir():
             partial.rename(target)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        # Another process may have been faster by a moment.
+        # Another process may have just finished the same.
         if not target.is_dir():
             raise CheckpointError(_explain_unpacking(archive, cache_dir, error)) from error
     finally:
@@ -139,5 +140,7 @@ def _unpack(archive: Path, cache_dir: Path) -> Path:
 
 def _explain_unpacking(archive: Path, cache_dir: Path, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return f"trainer.fine_tune_checkpoint: {archive.name} cannot be unpacked ({error.strerror}); free {cache_dir}"
+        return (
+            f"trainer.fine_tune_checkpoint: cannot unpack {archive.name} ({error.strerror}); free space in {cache_dir}"
+        )
     return f"trainer.fine_tune_checkpoint: {archive.name} is not a readable tar archive: {error}"

@@ -23,7 +23,7 @@ class TrainingLog:
         self._train, self._eval = open_writer("train"), open_writer("eval")
 
     def step(self, losses: Mapping[str, float], learning_rate: float, step: int) -> None:
-        """Write the losses of a training step by the OD API's names, and the learning rate it used."""
+        """Write the losses of a training step under the OD API's names, and the learning rate it used."""
         import tensorflow as tf
 
         with self._train.as_default(step=step):

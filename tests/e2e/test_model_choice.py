@@ -19,7 +19,7 @@ def test_efficientdet_is_refused_before_any_data_is_read(tmp_path: Path) -> None
     assert run.exit_code == 2
     (error,) = [line for line in run.lines if line.startswith("error: ")]
     assert re.search(r"efficientdet_d0 does not map to the Edge TPU \(.*nearest.*ssd_mobilenet_v2_fpnlite_320", error)
-    assert "or say 'edgetpu: never'" in error
+    assert "or set 'edgetpu: never'" in error
     assert run.summary["verdict"] == "FAILED"
     assert run.summary["failure"]["component"] == "config"
     assert not (run.workspace / "artifacts").exists()

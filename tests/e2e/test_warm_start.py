@@ -45,7 +45,7 @@ def changed_again(changed: PipelineRun) -> PipelineRun:
 
 def test_a_first_run_starts_anew_and_says_so(first: PipelineRun) -> None:
     assert first.exit_code == 0, first.out
-    assert "there is no earlier model to start from, so training starts from new weights" in first.out
+    assert "no model is serving yet; starting from new weights" in first.out
     assert Path(f"{checkpoint_of(first, 1)}.index").is_file()
 
 
@@ -59,7 +59,7 @@ def test_a_changed_training_starts_from_what_serves(changed: PipelineRun) -> Non
     import tensorflow as tf
 
     assert changed.exit_code == 0, changed.out
-    assert f"starts from {checkpoint_of(changed, 1)}: 324 of 324 variables restored (100.0 %" in changed.out
+    assert f"Starting from {checkpoint_of(changed, 1)}: 324 of 324 variables restored (100.0 %" in changed.out
     name = (
         "model/_box_predictor/_prediction_heads/box_encodings/0/_box_encoder_layers/0/kernel/.ATTRIBUTES/VARIABLE_VALUE"
     )

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from reefline.bundle.layout import INT8_FILE
-from reefline.errors import ConfigError
+from reefline.errors import RecordError
 from reefline.export.export_model import ExportInputs, export_model, find_int8_checkpoint
 from reefline.od_api import compat, model_config
 from reefline.settings import EdgeTpuTarget, ExporterSettings, TrainerSettings
+from reefline.structures.artifacts import ModelRunFolder
 from reefline.tflite.reader import read_graph
-from reefline.training.int8_fine_tuning import FineTuning, fine_tune_for_int8, make_fine_tuning_config
-from reefline.training.job import JOB_FILE, TrainingJob
+from reefline.training.int8_fine_tuning import Int8FineTuning, fine_tune_for_int8, make_int8_config
+from reefline.training.job import TrainingJob
 from tests.factories_training import build_config, make_tiny_settings, write_splits
 
 STEPS = 3
@@ -40,7 +41,7 @@ def start_run(folder: Path, settings: TrainerSettings) -> Path:
     run = folder / "model_run"
     run.mkdir()
     model_config.write_pipeline_config(config, run / "pipeline.config")
-    TrainingJob(settings, "", folder).write(run / JOB_FILE)
+    TrainingJob(settings, "", folder).write(ModelRunFolder(run).job)
     seed_everything(settings.seed)
     step = TrainStep(config)
     for _ in range(3):
@@ -54,17 +55,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return start_run(tmp_path_factory.mktemp("tiny"), TINY)
 
 
-def read_run(run: Path, **changes: Any) -> tuple[Any, FineTuning]:
+def read_run(run: Path, **changes: Any) -> tuple[Any, Int8FineTuning]:
     import tensorflow as tf
 
     checkpoint = tf.train.latest_checkpoint(str(run / "best"))
     records = tuple((run.parent / "data" / "Split-train").iterdir())
-    tuning = FineTuning(checkpoint, records, run.parent / "data" / "label_map.pbtxt", STEPS, TINY.seed)
+    tuning = Int8FineTuning(checkpoint, records, run.parent / "data" / "label_map.pbtxt", STEPS, TINY.seed)
     return model_config.read_pipeline_config(run / "pipeline.config"), replace(tuning, **changes)
 
 
 def read_variables(prefix: str) -> dict[str, np.ndarray]:
-    """Return a checkpoint's variables of the model, without those that are a training's own."""
+    """Return a checkpoint's variables of the model, without the optimizer's."""
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(prefix)
@@ -93,9 +94,9 @@ def test_one_seed_gives_one_result_without_augmentations(run: Path, tuned: str, 
     assert all(np.array_equal(first[name], again[name]) for name in first)
 
 
-def test_schedule_is_the_fine_tunings_own(run: Path) -> None:
+def test_fine_tuning_has_its_own_schedule(run: Path) -> None:
     config, tuning = read_run(run, steps=200)
-    made = make_fine_tuning_config(config, tuning)
+    made = make_int8_config(config, tuning)
     rate = made.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
     assert rate.learning_rate_base == pytest.approx(0.005)
     assert rate.warmup_learning_rate == pytest.approx(0.0005)
@@ -107,8 +108,8 @@ def test_schedule_is_the_fine_tunings_own(run: Path) -> None:
 
 def test_a_run_without_its_job_is_refused_before_anything_is_trained(run: Path, tmp_path: Path) -> None:
     inputs = make_inputs(run, tmp_path)
-    (inputs.model_run / JOB_FILE).unlink()
-    with pytest.raises(ConfigError, match=JOB_FILE):
+    ModelRunFolder(inputs.model_run).job.unlink()
+    with pytest.raises(RecordError, match=r"job\.json: cannot read it"):
         export_model(inputs, make_exporter_settings(STEPS), EdgeTpuTarget.REQUIRED, tmp_path / "model")
 
 

@@ -1,4 +1,4 @@
-"""Trainings that are stopped, in processes of their own, and what the next process makes of what they left."""
+"""Trainings in separate processes that are stopped, and resumed by the next process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def killed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was killed after its first evaluation, with a checkpoint beside that was never finished."""
+    """A run that was killed after its first evaluation, with an incomplete checkpoint in its folder."""
     folder = tmp_path_factory.mktemp("killed")
     with start_training(folder, data, SETTINGS) as process:
         _wait_for_evaluations(folder, 1, process)
@@ -46,26 +46,26 @@ def at_the_kill(killed: Path) -> TrainingState:
 
 @pytest.fixture(scope="module")
 def resumed(killed: Path, at_the_kill: TrainingState, data: Path) -> str:
-    """What the next process said."""
+    """What the next process printed."""
     process = start_training(killed, data, SETTINGS)
     output, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors[-2000:]
     return output
 
 
-def test_a_killed_run_is_gone_on_with(killed: Path, at_the_kill: TrainingState, resumed: str) -> None:
+def test_a_killed_run_is_resumed(killed: Path, at_the_kill: TrainingState, resumed: str) -> None:
     assert 2 <= at_the_kill.step < 8
-    assert f"going on from step {at_the_kill.step} of a run that stopped" in resumed
+    assert f"Resuming from step {at_the_kill.step}." in resumed
     report = TrainingReport.read(killed / "training.json")
     assert [point.step for point in report.evaluations] == [2, 4, 6, 8]
     known = len(at_the_kill.evaluations)
     assert report.evaluations[:known] == at_the_kill.evaluations
     assert report.seconds > at_the_kill.seconds
     assert resumed.count("mAP_50") == 4 - known
-    assert re.search(r"all 8 steps done; best mAP \d\.\d{3} at step \d", resumed)
+    assert re.search(r"All 8 steps done\. Best mAP \d\.\d{3} at step \d\.", resumed)
 
 
-def test_what_was_never_finished_is_deleted(killed: Path, resumed: str) -> None:
+def test_incomplete_checkpoints_are_deleted(killed: Path, resumed: str) -> None:
     names = {path.name for path in (killed / "checkpoints").iterdir()}
     assert not [name for name in names if name.startswith(("ckpt-998", "ckpt-999"))]
     best = TrainingReport.read(killed / "training.json").best_step
@@ -103,7 +103,7 @@ def test_a_finished_run_is_not_trained_again(killed: Path, resumed: str, data: P
     output, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors[-2000:]
     assert "mAP_50" not in output
-    assert "all 8 steps done" in output
+    assert "All 8 steps done." in output
 
 
 def test_ctrl_c_saves_and_stops(data: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_ctrl_c_saves_and_stops(data: Path, tmp_path: Path) -> None:
     assert process.returncode == 130
     state = TrainingState.read(tmp_path / "state.json")
     assert state.step >= 1
-    assert f"stopped at step {state.step}, which is saved: the same command goes on from there" in output
+    assert f"Stopped at step {state.step} (checkpoint saved). Run the same command to resume." in output
     assert (tmp_path / "checkpoints" / f"ckpt-{state.step}.index").is_file()
 
 
@@ -131,13 +131,13 @@ def test_a_damaged_checkpoint_is_named(killed: Path, resumed: str) -> None:
     content = index.read_bytes()
     index.write_bytes(content[: len(content) // 2])
     store = CheckpointStore(killed / "checkpoints", tf.train.Checkpoint(step=tf.Variable(0)))
-    with pytest.raises(CheckpointError, match=r"ckpt-6: the checkpoint to go on from cannot be read .*; delete"):
+    with pytest.raises(CheckpointError, match=r"ckpt-6: cannot read the checkpoint to resume from .*; delete"):
         store.restore(6)
     index.write_bytes(content)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a file system that can be filled up needs root to mount")
-def test_a_full_disk_leaves_earlier_checkpoints_whole(data: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_earlier_checkpoints_intact(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], check=True)
@@ -161,7 +161,7 @@ def _wait_for_evaluations(folder: Path, count: int, process: subprocess.Popen[st
         time.sleep(0.02)
 
 
-def test_an_evaluation_in_a_process_of_its_own_finds_the_same(killed: Path, resumed: str, data: Path) -> None:
+def test_an_evaluation_in_a_separate_process_finds_the_same(killed: Path, resumed: str, data: Path) -> None:
     compat.apply()
     from reefline.od_api.isolated_evaluation import evaluate_checkpoint, evaluate_in_child
 
@@ -176,9 +176,9 @@ def test_an_evaluation_in_a_process_of_its_own_finds_the_same(killed: Path, resu
     assert apart.loss == pytest.approx(found.loss, rel=1e-4)
 
 
-def test_a_failed_evaluation_says_what_its_process_said(killed: Path, resumed: str, data: Path) -> None:
+def test_a_failed_evaluation_shows_the_last_lines_of_its_process(killed: Path, resumed: str, data: Path) -> None:
     compat.apply()
     from reefline.od_api.isolated_evaluation import evaluate_in_child
 
-    with pytest.raises(ReeflineError, match=r"the evaluation's process exited with code 1: .*nowhere"):
+    with pytest.raises(ReeflineError, match=r"the evaluation process exited with code 1: .*nowhere"):
         evaluate_in_child(build_config(data, SETTINGS), str(killed / "nowhere"))

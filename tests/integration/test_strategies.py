@@ -13,7 +13,7 @@ from reefline.od_api import compat
 from reefline.settings import DistributionStrategy
 from tests import strategy_process
 
-# Sums over two parts of a batch are not added up in the order of sums over the whole.
+# Two partial sums round differently than one sum over the batch.
 TOLERANCE = 2e-5
 
 
@@ -51,7 +51,7 @@ def test_two_processes_equal_one(folder: Path, one_device: list[float]) -> None:
     assert first == pytest.approx(one_device, rel=TOLERANCE)
 
 
-def test_a_cluster_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_multi_worker_needs_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     compat.apply()
     from reefline.od_api.devices import create_strategy
 

@@ -122,7 +122,7 @@ def test_a_start_that_is_gone_stops_the_run(history: History) -> None:
     history.train(history.examples())
     history.push()
     Path(f"{history.prefix}.index").unlink()
-    with pytest.raises(CheckpointError, match=r"ckpt-3, which is not there any more; restore it, or set"):
+    with pytest.raises(CheckpointError, match=r"ckpt-3, which no longer exists; restore it, or set"):
         history.resolve(history.examples())
 
 

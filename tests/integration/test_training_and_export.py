@@ -1,4 +1,4 @@
-"""The real loop and the real exporters on a few drawn images: minutes of work in half a minute."""
+"""The real loop and the real exporters on a few drawn images."""
 
 import json
 from pathlib import Path
@@ -15,9 +15,11 @@ from reefline.export.preflight import quantize_untrained
 from reefline.export.quantization_diagnosis import ExportedModel, diagnose_quantization
 from reefline.od_api import compat, model_config
 from reefline.settings import Augmentation, EdgeTpuTarget, ExporterSettings, TrainerSettings
+from reefline.structures.artifacts import ModelRunFolder
 from reefline.tflite.metadata import read_embedded_labels
 from reefline.tflite.postprocess import read_postprocess_op
 from reefline.tflite.reader import count_operators, read_graph
+from reefline.training.job import TrainingJob
 from reefline.training.report import StopReason, TrainingReport
 from tests.factories_training import LABELS, build_config, draw_example, make_tiny_settings, write_splits
 
@@ -42,7 +44,7 @@ def train(data: Path, settings: TrainerSettings, directory: Path) -> TrainingRep
     config = build_config(data, settings)
     directory.mkdir(parents=True, exist_ok=True)
     model_config.write_pipeline_config(config, directory / "pipeline.config")
-    return train_detector(config, settings, directory, directory / "cache")
+    return train_detector(config, TrainingJob(settings, "", directory / "cache"), ModelRunFolder(directory))
 
 
 @pytest.fixture(scope="module")

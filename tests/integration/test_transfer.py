@@ -33,7 +33,7 @@ def build(tmp_path: Path, template: str = TINY, classes: int = 2) -> Any:
     model = model_builder.build(config.model, is_training=True)
     images, shapes = model.preprocess(tf.zeros([1, SIZES_PX[template], SIZES_PX[template], 3]))
     tf.function(lambda: model.predict(images, shapes), autograph=False)()
-    # New variables are alike from model to model where they begin as zeros or ones: make each its own.
+    # New variables that start as zeros or ones equal those of other models: make all of them differ.
     generator = np.random.default_rng(classes)
     for variable in model.variables:
         variable.assign(generator.uniform(0.5, 1.5, variable.shape).astype("float32"))
@@ -68,7 +68,7 @@ def values(model: Any) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     "template", [pytest.param(TINY, id=TINY), pytest.param(FPN_LITE, id=FPN_LITE, marks=pytest.mark.slow)]
 )
-def test_equal_class_counts_bring_everything_along(template: str, tmp_path: Path) -> None:
+def test_equal_class_counts_restore_everything(template: str, tmp_path: Path) -> None:
     teacher = build(tmp_path, template)
     prefix = save(teacher, tmp_path)
     for variable in teacher.variables:
@@ -90,7 +90,7 @@ def test_equal_class_counts_bring_everything_along(template: str, tmp_path: Path
         pytest.param(EFFICIENT_DET, 2, id="shared-head-without-background", marks=pytest.mark.slow),
     ],
 )
-def test_other_class_counts_bring_all_but_the_class_head(template: str, class_variables: int, tmp_path: Path) -> None:
+def test_other_class_counts_restore_all_but_the_class_head(template: str, class_variables: int, tmp_path: Path) -> None:
     teacher, student = build(tmp_path, template, 2), build(tmp_path, template, 3)
     prefix = save(teacher, tmp_path)
     taught, before = values(teacher), values(student)
@@ -105,7 +105,7 @@ def test_other_class_counts_bring_all_but_the_class_head(template: str, class_va
     assert report.total_variables - report.restored_variables == class_variables
 
 
-def test_a_classifier_gives_the_backbone_alone(tmp_path: Path) -> None:
+def test_a_classifier_restores_only_the_backbone(tmp_path: Path) -> None:
     import tensorflow as tf
 
     teacher, student = build(tmp_path, classes=2), build(tmp_path, classes=3)
@@ -131,7 +131,9 @@ def test_another_architecture_is_refused_and_changes_nothing(tmp_path: Path) -> 
     teacher, student = build(tmp_path, FPN_LITE), build(tmp_path, TINY)
     prefix = save(teacher, tmp_path)
     before = values(student)
-    with pytest.raises(CheckpointError, match=r"another architecture: \d+ of the backbone's 260 variables fit; choose"):
+    with pytest.raises(
+        CheckpointError, match=r"another architecture: only \d+ of the backbone's 260 variables fit; use"
+    ):
         restore_what_fits(student, prefix, CheckpointType.DETECTION)
     after = values(student)
     assert all(np.array_equal(after[name], before[name]) for name in before)
@@ -140,13 +142,13 @@ def test_another_architecture_is_refused_and_changes_nothing(tmp_path: Path) -> 
 def test_another_kind_of_checkpoint_is_refused(tmp_path: Path) -> None:
     student = build(tmp_path)
     prefix = save(student, tmp_path)
-    with pytest.raises(CheckpointError, match=r"0 of the backbone's 260 variables fit; choose a classification"):
+    with pytest.raises(CheckpointError, match=r"0 of the backbone's 260 variables fit; use a classification"):
         restore_what_fits(student, prefix, CheckpointType.CLASSIFICATION)
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ckpt-0.index").write_text("not an index")
-    with pytest.raises(CheckpointError, match=r"ckpt-0: not a readable checkpoint"):
+    with pytest.raises(CheckpointError, match=r"ckpt-0: cannot read the checkpoint"):
         restore_what_fits(None, str(tmp_path / "ckpt-0"), CheckpointType.DETECTION)
 
 
@@ -157,16 +159,16 @@ def test_a_checkpoint_of_tensorflow_1_is_refused(tmp_path: Path) -> None:
         tf.compat.v1.get_variable("kernel", [2])
         session.run(tf.compat.v1.global_variables_initializer())
         prefix = tf.compat.v1.train.Saver().save(session, str(tmp_path / "model.ckpt"))
-    with pytest.raises(CheckpointError, match="a checkpoint of TensorFlow 1"):
+    with pytest.raises(CheckpointError, match="a TensorFlow 1 checkpoint"):
         restore_what_fits(None, prefix, CheckpointType.DETECTION)
 
 
-def test_the_report_is_one_sentence() -> None:
+def test_the_report_as_a_line() -> None:
     left_out = (LeftOut("class head", 12, "3 classes here, 90 in the checkpoint"),)
     report = TransferReport("/zoo/ckpt-0", 312, 324, 1_950_000, 2_000_000, left_out)
     assert report.describe() == (
-        "starts from /zoo/ckpt-0: 312 of 324 variables restored (97.5 % of 2,000,000 values); "
-        "new: class head (12 variables; 3 classes here, 90 in the checkpoint)"
+        "Starting from /zoo/ckpt-0: 312 of 324 variables restored (97.5 % of 2,000,000 values). "
+        "New: class head (12 variables; 3 classes here, 90 in the checkpoint)."
     )
     whole = TransferReport("/zoo/ckpt-0", 324, 324, 2_000_000, 2_000_000)
-    assert whole.describe().endswith("324 of 324 variables restored (100.0 % of 2,000,000 values)")
+    assert whole.describe().endswith("324 of 324 variables restored (100.0 % of 2,000,000 values).")

@@ -44,7 +44,7 @@ def test_a_run_that_is_killed_twenty_times_loses_nothing(tmp_path: Path) -> None
     process = start_training(folder, data, last)
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors[-2000:]
-    assert f"going on from step {before.step} of a run that stopped" in output
+    assert f"Resuming from step {before.step}." in output
     report = TrainingReport.read(folder / "training.json")
     assert [point.step for point in report.evaluations] == list(range(2, last.num_steps + 1, STEPS_PER_EVAL))
     assert (folder / "best" / f"ckpt-{report.best_step}.index").is_file()

@@ -13,7 +13,8 @@ import pytest
 
 from reefline.od_api import compat
 from reefline.settings import DistributionStrategy
-from reefline.training.job import CONFIG_FILE, JOB_FILE, TrainingJob
+from reefline.structures.artifacts import ModelRunFolder
+from reefline.training.job import TrainingJob
 from reefline.training.report import TrainingReport
 from tests.factories_training import make_tiny_settings, write_labels, write_records
 
@@ -35,8 +36,8 @@ def _prepare_job(folder: Path) -> None:
         label_map=write_labels(folder / "data" / "label_map.pbtxt"),
     )
     config = model_config.build_pipeline_config(model_config.load_template(SETTINGS.model), SETTINGS, files)
-    model_config.write_pipeline_config(config, folder / CONFIG_FILE)
-    TrainingJob(SETTINGS, "", folder / "cache").write(folder / JOB_FILE)
+    model_config.write_pipeline_config(config, ModelRunFolder(folder).pipeline_config)
+    TrainingJob(SETTINGS, "", folder / "cache").write(ModelRunFolder(folder).job)
 
 
 def _start_worker(folder: Path, addresses: list[str], index: int) -> subprocess.Popen[str]:
@@ -64,5 +65,5 @@ def test_two_workers_leave_one_result(tmp_path: Path) -> None:
     report = TrainingReport.read(tmp_path / "training.json")
     assert [point.step for point in report.evaluations] == [2, 4]
     assert (tmp_path / "best" / f"ckpt-{report.best_step}.index").is_file()
-    assert "all 4 steps done" in results[0][0]
+    assert "All 4 steps done." in results[0][0]
     assert results[1][0] == ""

@@ -63,7 +63,7 @@ def test_a_malformed_map_is_refused_with_one_problem_each(tmp_path: Path, text: 
 def test_an_unreadable_file_is_refused(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "map.pbtxt").write_bytes(content)
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot read the label map"):
         read_label_map(tmp_path / "map.pbtxt")
 
 

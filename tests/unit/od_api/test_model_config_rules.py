@@ -1,4 +1,4 @@
-"""What is wrong with a pipeline.config, all of it; tests/unit/od_api/test_model_config.py has the rest."""
+"""Every problem of a pipeline.config; tests/unit/od_api/test_model_config.py has the rest."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def config(tmp_path: Path):
     return model_config.build_pipeline_config(model_config.load_template(settings.model), settings, files)
 
 
-def test_every_unknown_field_is_told_with_its_line() -> None:
+def test_every_unknown_field_is_reported_with_its_line() -> None:
     text = "model {\n ssd {\n nun_classes: 3\n }\n}\ntrain_config {\n batch_size: many\n num_stepz: 3\n}\n"
     problems = find_syntax_problems(text, "mine.config")
     assert len(problems) == 3
@@ -35,7 +35,7 @@ def test_every_unknown_field_is_told_with_its_line() -> None:
         assert name in problem
 
 
-def test_a_brace_too_few_ends_the_search() -> None:
+def test_a_missing_brace_ends_the_search() -> None:
     assert len(find_syntax_problems("model {\n ssd {\n nun_classes: 3\n", "mine.config")) >= 1
     assert len(find_syntax_problems("modle {\n ssd {\n }\n}\n", "mine.config")) == 1
 
@@ -81,11 +81,11 @@ def train_one_epoch(config) -> None:
 @pytest.mark.parametrize(
     ("breakage", "message"),
     [
-        pytest.param(shorten_schedule, "falls to 0 in 60 steps, and num_steps is 100", id="rate-dies"),
+        pytest.param(shorten_schedule, "falls to 0 in 60 steps, but num_steps is 100", id="rate-dies"),
         pytest.param(warm_up_for_ever, "warmup_steps (100) and hold_base_rate_steps (0)", id="warmup"),
         pytest.param(hold_for_ever, "warmup_steps (10) and hold_base_rate_steps (95)", id="hold"),
         pytest.param(drop_optimizer, "train_config.optimizer is missing", id="no-optimizer"),
-        pytest.param(drop_eval_reader, "0 eval_input_reader; expected one", id="no-eval-reader"),
+        pytest.param(drop_eval_reader, "found 0 eval_input_reader; expected exactly one", id="no-eval-reader"),
         pytest.param(train_one_epoch, "num_epochs is 1; expected 0", id="data-ends"),
     ],
 )

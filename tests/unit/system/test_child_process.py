@@ -46,6 +46,18 @@ def test_the_child_is_not_part_of_the_cluster(tmp_path: Path, module, monkeypatc
     assert (tmp_path / "done").read_text() == "False 0"
 
 
+def test_a_worker_takes_the_parents_place_in_the_cluster_and_its_output_is_shown(
+    tmp_path: Path, module, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    name = module("print('step 1'); Path(sys.argv[1], 'done').write_text(os.environ['TF_CONFIG'])")
+
+    run_module(name, tmp_path, "the work", is_worker=True)
+
+    assert (tmp_path / "done").read_text() == "{}"
+    assert capfd.readouterr().out == "step 1\n"
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

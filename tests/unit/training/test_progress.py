@@ -1,4 +1,4 @@
-"""The plain lines of training, where there is no terminal."""
+"""Training progress: plain lines, and a bar on a terminal."""
 
 import io
 
@@ -25,10 +25,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_lines_tell_loss_speed_and_time_left(clock: Clock) -> None:
+def test_lines_show_loss_speed_and_time_left(clock: Clock) -> None:
     stream = io.StringIO()
     with TrainingProgress(100, stream) as bar:
-        clock.now_s += 30.0  # the trace, which is not speed
+        clock.now_s += 30.0  # the trace does not count
         bar.step(1, 9.0)
         clock.now_s += 20.0
         bar.step(41, 2.5)
@@ -75,9 +75,16 @@ def test_a_terminal_gets_a_bar(clock: Clock) -> None:
     assert "10/10" in stream.getvalue() and "loss 3.250" in stream.getvalue()
 
 
-def test_a_quiet_one_says_nothing(clock: Clock) -> None:
+def test_quiet_shows_nothing(clock: Clock) -> None:
     stream = io.StringIO()
     with TrainingProgress(2, stream, quiet=True) as bar:
         bar.step(2, 1.0)
-        bar.note("stopped")
+        bar.note("Stopped.")
     assert stream.getvalue() == ""
+
+
+def test_a_loss_that_is_not_finite_is_shown_as_none() -> None:
+    stream = io.StringIO()
+    with TrainingProgress(10, stream) as bar:
+        bar.evaluation(EvaluationPoint(step=5, map=0.5, map_50=0.5, loss=None), None, 1.0)
+    assert "eval loss none  mAP 0.500" in stream.getvalue()

@@ -7,19 +7,19 @@ from reefline.training.resumable_folder import hand_over, open_unfinished
 DONE = "training.json"
 
 
-def test_the_same_work_finds_what_it_left(tmp_path: Path) -> None:
+def test_the_same_work_is_resumed(tmp_path: Path) -> None:
     folder = open_unfinished(tmp_path / "1", ("a", "b"))
     (folder / "state.json").write_text("{}")
     assert open_unfinished(tmp_path / "2", ("a", "b")) == folder
     assert (folder / "state.json").is_file()
 
 
-def test_other_work_finds_nothing(tmp_path: Path) -> None:
+def test_other_work_starts_empty(tmp_path: Path) -> None:
     folder = open_unfinished(tmp_path / "1", ("a", "b"))
     assert open_unfinished(tmp_path / "1", ("ab",)) != folder != open_unfinished(tmp_path / "1", ("a", "c"))
 
 
-def test_finished_work_is_handed_over_and_stays_until_the_next(tmp_path: Path) -> None:
+def test_finished_work_stays_until_other_work_is_handed_over(tmp_path: Path) -> None:
     first, stopped = open_unfinished(tmp_path / "1", ("first",)), open_unfinished(tmp_path / "1", ("stopped",))
     (first / "best").mkdir()
     (first / "best" / "ckpt").write_text("weights")
@@ -37,7 +37,7 @@ def test_finished_work_is_handed_over_and_stays_until_the_next(tmp_path: Path) -
     assert (tmp_path / "1" / "best" / "ckpt").read_text() == "weights"
 
 
-def test_handing_over_twice_is_handing_over_once(tmp_path: Path) -> None:
+def test_handing_over_twice_changes_nothing(tmp_path: Path) -> None:
     folder = open_unfinished(tmp_path / "1", ("a",))
     (folder / DONE).write_text("{}")
     for _ in range(2):

@@ -19,11 +19,11 @@ def push(tmp_path: Path, content: bytes, checkpoint: str, *, judged: int = 0) ->
     return tmp_path / "serving" / "detector"
 
 
-def test_nothing_serves_before_the_first_push(tmp_path: Path) -> None:
+def test_no_model_serves_before_the_first_push(tmp_path: Path) -> None:
     assert find_serving_checkpoint(tmp_path / "serving" / "detector") is None
 
 
-def test_the_manifest_of_what_serves_names_the_checkpoint(tmp_path: Path) -> None:
+def test_the_serving_manifest_names_the_checkpoint(tmp_path: Path) -> None:
     push(tmp_path, b"one", "/runs/3/best/ckpt-10")
     home = push(tmp_path, b"two", "/runs/9/best/ckpt-20", judged=1)
     found = find_serving_checkpoint(home)
@@ -31,7 +31,7 @@ def test_the_manifest_of_what_serves_names_the_checkpoint(tmp_path: Path) -> Non
     assert found.model_run == Path("/runs/9")
 
 
-def test_after_a_rollback_the_older_checkpoint_is_meant(tmp_path: Path) -> None:
+def test_after_a_rollback_the_older_checkpoint_is_found(tmp_path: Path) -> None:
     push(tmp_path, b"one", "/runs/3/best/ckpt-10")
     home = push(tmp_path, b"two", "/runs/9/best/ckpt-20", judged=1)
     rollback(tmp_path / "serving", "detector")
@@ -42,7 +42,7 @@ def test_after_a_rollback_the_older_checkpoint_is_meant(tmp_path: Path) -> None:
 
 def test_a_manifest_without_a_checkpoint(tmp_path: Path) -> None:
     home = push(tmp_path, b"one", "")
-    with pytest.raises(CheckpointError, match=r"1/manifest.json does not say which checkpoint .*warm_start to false"):
+    with pytest.raises(CheckpointError, match=r"1/manifest.json names no checkpoint .*warm_start to false"):
         find_serving_checkpoint(home)
 
 
@@ -53,12 +53,12 @@ def test_a_damaged_current(tmp_path: Path) -> None:
         find_serving_checkpoint(home)
 
 
-def test_a_checkpoint_that_is_gone_says_so(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_an_error(tmp_path: Path) -> None:
     gone = ServingCheckpoint(str(tmp_path / "best" / "ckpt-3"), tmp_path / "1" / "manifest.json")
-    with pytest.raises(CheckpointError, match=r"1/manifest.json names the checkpoint .*ckpt-3, which is not there any"):
+    with pytest.raises(CheckpointError, match=r"1/manifest.json names the checkpoint .*ckpt-3, which no longer exists"):
         gone.check()
 
 
-def test_a_checkpoint_that_is_there_passes(tmp_path: Path) -> None:
+def test_an_existing_checkpoint_passes(tmp_path: Path) -> None:
     (tmp_path / "ckpt-3.index").write_bytes(b"index")
     ServingCheckpoint(str(tmp_path / "ckpt-3"), tmp_path / "manifest.json").check()

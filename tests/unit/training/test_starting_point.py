@@ -46,12 +46,12 @@ def resolve(source: object, tmp_path: Path, digest: str | None = None) -> str:
     return resolve_checkpoint(FineTuneCheckpoint(source=str(source), sha256=digest), tmp_path / "cache")
 
 
-def test_prefix_is_taken_as_it_is(zoo_folder: Path, tmp_path: Path) -> None:
+def test_a_prefix_is_used_unchanged(zoo_folder: Path, tmp_path: Path) -> None:
     prefix = zoo_folder / "ssd_something" / "checkpoint" / "ckpt-0"
     assert resolve(prefix, tmp_path) == str(prefix)
 
 
-def test_folder_of_the_zoo_holds_its_checkpoint(zoo_folder: Path, tmp_path: Path) -> None:
+def test_the_checkpoint_in_a_zoo_folder_is_found(zoo_folder: Path, tmp_path: Path) -> None:
     assert resolve(zoo_folder, tmp_path).endswith("checkpoint/ckpt-0")
 
 
@@ -70,7 +70,7 @@ def test_url_is_downloaded_and_kept(site: Site, archive: Path, tmp_path: Path) -
     assert len(site.requests) == 1
 
 
-def test_a_cut_download_goes_on(site: Site, archive: Path, tmp_path: Path) -> None:
+def test_a_cut_download_is_resumed(site: Site, archive: Path, tmp_path: Path) -> None:
     site.cuts = [50]
     assert resolve(site.url, tmp_path, sha256(archive)).endswith("ckpt-0")
     assert site.asked_ranges == [None, "bytes=50-"]
@@ -95,7 +95,7 @@ def test_file_url_needs_no_hash(archive: Path, tmp_path: Path) -> None:
     assert resolve(archive.as_uri(), tmp_path).endswith("ckpt-0")
 
 
-def test_file_url_is_checked_where_it_has_a_hash(archive: Path, tmp_path: Path) -> None:
+def test_file_url_with_a_hash_is_checked(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=f"has sha256 {sha256(archive)}, expected 0000"):
         resolve(archive.as_uri(), tmp_path, "0" * 64)
 
@@ -124,7 +124,7 @@ def test_missing_path(tmp_path: Path) -> None:
         resolve(tmp_path / "nothing.tar.gz", tmp_path)
 
 
-def test_archive_that_is_none(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive(tmp_path: Path) -> None:
     (tmp_path / "notes.tar.gz").write_text("not an archive")
     with pytest.raises(CheckpointError, match=r"notes.tar.gz is not a readable tar archive"):
         resolve(tmp_path / "notes.tar.gz", tmp_path)
@@ -139,7 +139,7 @@ def test_archive_that_is_cut(archive: Path, tmp_path: Path, cut: int) -> None:
     assert not any((tmp_path / "cache").iterdir())
 
 
-def test_a_full_disk_is_not_taken_for_a_bad_archive(zoo_folder: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_not_reported_as_a_bad_archive(zoo_folder: Path, tmp_path: Path) -> None:
     (zoo_folder / "ssd_something" / "checkpoint" / "ckpt-0.data-00000-of-00001").write_bytes(bytes(1_000_000))
     path = tmp_path / "large.tar.gz"
     with tarfile.open(path, "w:gz") as file:
@@ -147,7 +147,9 @@ def test_a_full_disk_is_not_taken_for_a_bad_archive(zoo_folder: Path, tmp_path: 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
     try:
-        with pytest.raises(CheckpointError, match=r"large.tar.gz cannot be unpacked \(File too large\); free .*cache"):
+        with pytest.raises(
+            CheckpointError, match=r"cannot unpack large.tar.gz \(File too large\); free space in .*cache"
+        ):
             resolve(path, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -160,11 +162,11 @@ def test_folder_without_checkpoint(tmp_path: Path) -> None:
         resolve(tmp_path / "empty", tmp_path)
 
 
-def test_folder_with_several_checkpoints_asks_which(tmp_path: Path) -> None:
+def test_folder_with_several_checkpoints_lists_them(tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
     for name in ("ckpt-1", "ckpt-2"):
         (tmp_path / "two" / f"{name}.index").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="name one: ckpt-1, ckpt-2"):
+    with pytest.raises(CheckpointError, match="pick one: ckpt-1, ckpt-2"):
         resolve(tmp_path / "two", tmp_path)
 
 
@@ -182,7 +184,7 @@ def settings(**changes: object) -> TrainerSettings:
     return TrainerSettings.model_validate({"model": "ssd_mobilenet_v2_tiny", **changes})
 
 
-def test_without_wishes_training_starts_anew(tmp_path: Path) -> None:
+def test_by_default_training_starts_from_new_weights(tmp_path: Path) -> None:
     assert choose_start(settings(), "", tmp_path) == StartingPoint(None)
 
 
@@ -194,25 +196,25 @@ def test_a_fine_tune_checkpoint_keeps_its_type(zoo_folder: Path, tmp_path: Path)
     assert (start.type, start.note) == (CheckpointType.CLASSIFICATION, "")
 
 
-def test_the_model_that_serves_comes_first(zoo_folder: Path, tmp_path: Path) -> None:
+def test_the_serving_model_comes_first(zoo_folder: Path, tmp_path: Path) -> None:
     prefix = str(zoo_folder / "ssd_something" / "checkpoint" / "ckpt-0")
     wish = {"source": str(tmp_path / "nowhere"), "type": "classification"}
     start = choose_start(settings(warm_start=True, fine_tune_checkpoint=wish), prefix, tmp_path)
-    assert start == StartingPoint(prefix, CheckpointType.DETECTION, "warm start from the model that serves")
+    assert start == StartingPoint(prefix, CheckpointType.DETECTION, "Warm start from the serving model.")
 
 
-def test_a_first_warm_start_says_that_it_has_new_weights(tmp_path: Path) -> None:
+def test_a_first_warm_start_reports_new_weights(tmp_path: Path) -> None:
     start = choose_start(settings(warm_start=True), "", tmp_path)
     assert start.prefix is None
-    assert start.note.endswith("no earlier model to start from, so training starts from new weights")
+    assert start.note == "trainer.warm_start: no model is serving yet; starting from new weights."
 
 
-def test_a_first_warm_start_takes_the_fine_tune_checkpoint(zoo_folder: Path, tmp_path: Path) -> None:
+def test_a_first_warm_start_uses_the_fine_tune_checkpoint(zoo_folder: Path, tmp_path: Path) -> None:
     start = choose_start(settings(warm_start=True, fine_tune_checkpoint={"source": str(zoo_folder)}), "", tmp_path)
     assert start.prefix is not None
-    assert start.note.endswith("so training starts from trainer.fine_tune_checkpoint")
+    assert start.note.endswith("; starting from trainer.fine_tune_checkpoint.")
 
 
 def test_a_serving_model_without_its_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"/gone/ckpt-3, the checkpoint .* is not there any more; restore it, or"):
+    with pytest.raises(CheckpointError, match=r"/gone/ckpt-3, the checkpoint .* no longer exists; restore it, or"):
         choose_start(settings(warm_start=True), "/gone/ckpt-3", tmp_path)
