@@ -16,7 +16,7 @@ from components.annotation_validator.anomalies import read_anomalies
 from reefline.data.reports import Anomaly, ValidationReport
 from reefline.errors import DataError
 from reefline.findings import Severity
-from reefline.formats.tf_example import IngestedExample, write_examples
+from reefline.formats.tf_example import IngestedExample, IngestedObject, write_examples
 from reefline.settings import ValidationSettings
 from reefline.structures.boxes import BoxXyxyPx
 from tests.factories import add_image, make_data_set, make_jpeg, make_object
@@ -73,20 +73,13 @@ def _make_example(box: BoxXyxyPx = GOOD_BOX, *, class_id: int = 1) -> IngestedEx
         encoded_jpeg=make_jpeg(),
         width_px=64,
         height_px=48,
-        boxes_xyxy_px=(box,),
-        class_ids=(class_id,),
-        class_names=("cat",),
-        difficult=(False,),
-        truncated=(False,),
-        poses=("Unspecified",),
+        objects=(IngestedObject(box, class_id, "cat"),),
         sha256="0" * 64,
     )
 
 
 def test_the_schema_takes_what_ingestion_writes(tmp_path: Path) -> None:
-    negative = replace(
-        _make_example(), boxes_xyxy_px=(), class_ids=(), class_names=(), difficult=(), truncated=(), poses=()
-    )
+    negative = replace(_make_example(), objects=())
     assert not _validate(tmp_path, _make_example(), negative).anomaly_info
     assert not _validate(tmp_path, negative).anomaly_info
 

@@ -11,7 +11,7 @@ import pytest
 from reefline.data.image_record import read_records
 from reefline.data.reports import IngestionReport
 from reefline.errors import ConfigError, DataError
-from reefline.formats.tf_example import IngestedExample, read_examples
+from reefline.formats.tf_example import IngestedExample, IngestedObject, read_examples
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
 from reefline.structures.label_map import LabelMap
@@ -42,9 +42,8 @@ def test_what_is_written_is_what_was_annotated(tmp_path: Path) -> None:
     }
     first = examples["image_000.jpg"]
     assert first.encoded_jpeg == (data / "image_000.jpg").read_bytes()
-    assert (first.class_names, first.class_ids) == (("cat",), (1,))
-    assert first.boxes_xyxy_px == (make_object().box_xyxy_px,)
-    assert examples["negative.jpg"].boxes_xyxy_px == ()
+    assert first.objects == (IngestedObject(make_object().box_xyxy_px, 1, "cat"),)
+    assert examples["negative.jpg"].objects == ()
     assert read_label_map(run.folder("Config", "VocExampleGen") / "label_map.pbtxt") == LabelMap(("cat", "dog"))
 
 

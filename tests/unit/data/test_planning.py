@@ -18,7 +18,7 @@ from reefline.data.shards import write_shard
 from reefline.data.splitting import assign_splits, split_of_content
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
-from reefline.formats.tf_example import read_examples
+from reefline.formats.tf_example import IngestedObject, read_examples
 from reefline.settings import IngestionSettings
 from reefline.structures.label_map import LabelMap
 from tests.factories import (
@@ -213,11 +213,13 @@ def test_a_shard_is_written_as_planned(tmp_path: Path) -> None:
     assert path.name == "data_tfrecord-00000-of-00001.gz"
     assert [p for p in (tmp_path / "out").rglob("*") if p.is_file()] == [path]
     assert first.encoded_jpeg == good.read_bytes()
-    assert (first.class_names, first.class_ids, first.source_id) == (("dog",), (2,), "good.jpg")
-    assert (first.difficult, first.truncated, first.poses) == ((True,), (True,), ("Left",))
+    box = make_object().box_xyxy_px
+    assert first.source_id == "good.jpg"
+    assert first.objects == (IngestedObject(box, 2, "dog", difficult=True, truncated=True, pose="Left"),)
     assert first.sha256 == hashlib.sha256(good.read_bytes()).hexdigest()
     assert second.encoded_jpeg[:2] == b"\xff\xd8"
-    assert (second.width_px, second.height_px, second.class_ids) == (64, 48, (1,))
+    assert (second.width_px, second.height_px) == (64, 48)
+    assert second.objects == (IngestedObject(box, 1, "cat"),)
 
 
 def test_an_image_that_changed_meanwhile_stops_and_leaves_no_file(tmp_path: Path) -> None:
@@ -225,9 +227,9 @@ def test_an_image_that_changed_meanwhile_stops_and_leaves_no_file(tmp_path: Path
     add_image(tmp_path, "b", seed=5)
     shard = Shard(TRAIN, 0, 1, (_inspected(tmp_path, "b.jpg"), _inspected(tmp_path, "a.jpg")))
     path.write_bytes(make_jpeg(seed=9))
-    with pytest.raises(DataError, match=r"a\.jpg: changed while it was ingested"):
+    with pytest.raises(DataError, match=r"a\.jpg: changed during ingestion"):
         write_shard(tmp_path, tmp_path / "out" / "Split-train", shard, LabelMap(("cat",)))
     path.unlink()
-    with pytest.raises(DataError, match=r"a\.jpg: gone since it was inspected"):
+    with pytest.raises(DataError, match=r"a\.jpg: can no longer be read"):
         write_shard(tmp_path, tmp_path / "out" / "Split-train", shard, LabelMap(("cat",)))
     assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
