@@ -9,7 +9,8 @@ from pathlib import Path
 
 from reefline.data.image_record import ImageRecord, ObjectRecord
 from reefline.data.matching import Candidate, is_unsafe_filename, report_unsafe_filename
-from reefline.data.rules.annotation_rules import ImageContext, check_size, repair_objects
+from reefline.data.rules.annotation_rules import ImageContext, check_size
+from reefline.data.rules.box_repair import repair_objects
 from reefline.findings import Action, Finding
 from reefline.formats.voc import AnnotationSyntaxError, ForbiddenXmlError, parse_voc_annotation
 from reefline.images.codec import MAX_JPEG_SIDE_PX, ImageFacts, ImageProblemError, inspect_image, shrunk_size_px

@@ -44,7 +44,7 @@ def test_a_warning_is_reported_and_an_error_stops(tmp_path: Path) -> None:
     (data / "image_001.jpg").write_bytes((data / "image_003.jpg").read_bytes())
     names = [f"image_{i:03d}" for i in range(16)]
     _write_split_lists(data, names[:2] + names[4:], names[2:4])
-    with pytest.raises(DataError, match=r"the same image \(train\) is in another split as image_003.jpg") as caught:
+    with pytest.raises(DataError, match=r"this image \(train\) is identical to image_003\.jpg \(eval\)") as caught:
         ingest(data, tmp_path / "ws", validation=ValidationSettings())
     assert [finding.rule for finding in caught.value.findings] == ["duplicate_across_splits"]
     assert open_run(tmp_path / "ws").states("AnnotationValidator") == ["FAILED"]
