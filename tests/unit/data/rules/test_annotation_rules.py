@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reefline.data.rules.annotation_rules import BoxOutcome, ImageContext, KeptBoxes, check_size, is_unremarkable
@@ -135,15 +135,24 @@ def test_a_wrong_size_is_reported(annotated: tuple[int | None, int | None], repo
     assert all("the image has 500 x 400 px" in f.message and f.action.value == "fixed" for f in findings)
 
 
-CONTEXTS = st.builds(
-    ImageContext, st.just("a.xml"), st.integers(1, 6), st.integers(1, 6), st.sampled_from([None, ("cat", "dog")])
+SIDES = st.integers(1, 3)
+CONTEXTS = st.builds(ImageContext, st.just("a.xml"), SIDES, SIDES, st.sampled_from([None, ("cat", "dog")]))
+# Good and bad in such numbers that boxes with a single fault are common.
+EXTENTS = st.sampled_from(
+    [(0, 1), (0, 3), (1, 2), (0.5, 2.5), (1, 1), (2, 1), (-1, 1), (-3, 1), (1, 4), (1, 9), (math.nan, 1), (1, math.inf)]
 )
-COORDINATES = st.sampled_from([0, 1, 2, 3, 4, 6]) | st.sampled_from([-3, -1, 0.5, 7, 9, math.nan, math.inf, -math.inf])
 OBJECTS = st.lists(
-    st.builds(make_object, st.sampled_from(["cat", "dog", "emu", ""]), st.tuples(*[COORDINATES] * 4)), max_size=12
+    st.builds(
+        lambda label, x, y: make_object(label, (x[0], y[0], x[1], y[1])),
+        st.sampled_from(["cat", "dog", "emu", ""]),
+        EXTENTS,
+        EXTENTS,
+    ),
+    max_size=20,
 )
 
 
+@settings(max_examples=300)
 @given(CONTEXTS, OBJECTS)
 def test_no_rule_reports_an_unremarkable_box(image: ImageContext, objects: list[AnnotatedObject]) -> None:
     kept: set[tuple[str, BoxXyxyPx]] = set()
@@ -153,6 +162,7 @@ def test_no_rule_reports_an_unremarkable_box(image: ImageContext, objects: list[
             kept.add((item.label, item.box_xyxy_px))
 
 
+@settings(max_examples=300)
 @given(CONTEXTS, OBJECTS)
 def test_skipping_unremarkable_boxes_changes_nothing(image: ImageContext, objects: list[AnnotatedObject]) -> None:
     every_box_checked = [BoxRule(rule.name, rule.severity, rule.check) for rule in BOX_RULES]
