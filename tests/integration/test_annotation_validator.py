@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def test_good_data_has_neither_findings_nor_anomalies(tmp_path: Path) -> None:
     add_image(data, "edges", seed=51, objects=[make_object(box=(0, 0, 64, 48))])
     run = ingest(data, tmp_path / "ws", validation=ValidationSettings())
     path = run.folder("ExampleAnomalies", "AnnotationValidator") / "validation.json"
-    assert ValidationReport.from_json(json.loads(path.read_text())) == ValidationReport((), ())
+    assert ValidationReport.read(path) == ValidationReport((), ())
 
 
 def test_a_warning_is_reported_and_an_error_stops(tmp_path: Path) -> None:
@@ -52,7 +51,7 @@ def test_a_warning_is_reported_and_an_error_stops(tmp_path: Path) -> None:
     run = ingest(data, tmp_path / "ws", validation=lenient)
     assert run.states("VocExampleGen") == ["COMPLETE", "CACHED"]
     path = run.folder("ExampleAnomalies", "AnnotationValidator") / "validation.json"
-    report = ValidationReport.from_json(json.loads(path.read_text()))
+    report = ValidationReport.read(path)
     assert [finding.rule for finding in report.findings] == ["duplicate_across_splits"]
 
 

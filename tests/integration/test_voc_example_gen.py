@@ -14,6 +14,7 @@ from reefline.errors import ConfigError, DataError
 from reefline.formats.tf_example import IngestedExample, IngestedObject, read_examples
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
+from reefline.structures.artifacts import ExamplesFolder, IngestionFolder
 from reefline.structures.label_map import LabelMap
 from tests.factories import add_image, make_data_set, make_jpeg, make_object
 from tests.factories_ingestion import IngestionRun, ingest, open_run
@@ -22,12 +23,11 @@ BCCD_DIR = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "bcc
 
 
 def _report(run: IngestionRun) -> IngestionReport:
-    path = run.folder("ExampleAnomalies", "VocExampleGen") / "report.json"
-    return IngestionReport.from_json(json.loads(path.read_text()))
+    return IngestionReport.read(IngestionFolder(run.folder("ExampleAnomalies", "VocExampleGen")).report)
 
 
 def _examples(run: IngestionRun, split: str) -> list[IngestedExample]:
-    return list(read_examples(sorted((run.folder("Examples", "VocExampleGen") / f"Split-{split}").iterdir())))
+    return list(read_examples(ExamplesFolder(run.folder("Examples", "VocExampleGen")).files(split)))
 
 
 def test_what_is_written_is_what_was_annotated(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_few_rejected_are_reported_and_the_rest_is_ingested(tmp_path: Path) -> N
     (data / "image_003.jpg").write_text("not an image")
     run = ingest(data, tmp_path / "ws", settings=IngestionSettings(max_rejected_fraction=0.1))
     report = _report(run)
-    assert (report.images_found, report.images_rejected) == (12, 1)
+    assert [(finding.file, finding.rule) for finding in report.findings] == [("image_003.jpg", "image_unreadable")]
     assert sum(counts.images for counts in report.splits.values()) == 11
 
 

