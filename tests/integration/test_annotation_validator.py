@@ -1,4 +1,4 @@
-"""AnnotationValidator behind the real VocExampleGen, StatisticsGen and ExampleValidator on the checked-in schema."""
+"""AnnotationValidator after the real VocExampleGen, StatisticsGen and ExampleValidator on the checked-in schema."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _make_example(box: BoxXyxyPx = GOOD_BOX, *, class_id: int = 1) -> IngestedEx
     )
 
 
-def test_the_schema_takes_what_ingestion_writes(tmp_path: Path) -> None:
+def test_the_schema_accepts_ingested_examples(tmp_path: Path) -> None:
     negative = replace(_make_example(), objects=())
     assert not _validate(tmp_path, _make_example(), negative).anomaly_info
     assert not _validate(tmp_path, negative).anomaly_info
@@ -92,7 +92,7 @@ def test_the_schema_takes_what_ingestion_writes(tmp_path: Path) -> None:
         pytest.param(_make_example(class_id=-1), "image/object/class/label", id="negative-class"),
     ],
 )
-def test_the_schema_refuses_what_no_ingestion_may_write(tmp_path: Path, example: IngestedExample, feature: str) -> None:
+def test_the_schema_refuses_invalid_examples(tmp_path: Path, example: IngestedExample, feature: str) -> None:
     assert list(_validate(tmp_path, _make_example(), example).anomaly_info) == [feature]
 
 

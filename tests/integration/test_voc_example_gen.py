@@ -30,7 +30,7 @@ def _examples(run: IngestionRun, split: str) -> list[IngestedExample]:
     return list(read_examples(ExamplesFolder(run.folder("Examples", "VocExampleGen")).files(split)))
 
 
-def test_what_is_written_is_what_was_annotated(tmp_path: Path) -> None:
+def test_examples_match_the_annotations(tmp_path: Path) -> None:
     data = make_data_set(tmp_path / "data", images=14)
     add_image(data, "negative", seed=50, objects=())
     run = ingest(data, tmp_path / "ws", settings=IngestionSettings(images_per_shard=5))
@@ -47,7 +47,7 @@ def test_what_is_written_is_what_was_annotated(tmp_path: Path) -> None:
     assert read_label_map(run.folder("Config", "VocExampleGen") / "label_map.pbtxt") == LabelMap(("cat", "dog"))
 
 
-def test_the_artifact_says_what_others_need(tmp_path: Path) -> None:
+def test_the_artifact_has_the_facts_others_need(tmp_path: Path) -> None:
     data = make_data_set(tmp_path / "data")
     many = [make_object(box=(x, 1, x + 5, 9)) for x in range(7)]
     add_image(data, "many", seed=60, objects=many)
@@ -85,7 +85,7 @@ def test_a_changed_label_map_is_ingested_again(tmp_path: Path) -> None:
     assert _report(run).label_map_names == ("cat", "dog", "emu")
 
 
-def test_too_much_rejected_stops_with_the_list_and_leaves_nothing(tmp_path: Path) -> None:
+def test_too_many_rejected_images_stop_with_the_list_and_leave_nothing(tmp_path: Path) -> None:
     data = make_data_set(tmp_path / "data")
     (data / "image_003.jpg").write_text("not an image")
     content = (data / "image_004.jpg").read_bytes()
@@ -107,7 +107,7 @@ def test_few_rejected_are_reported_and_the_rest_is_ingested(tmp_path: Path) -> N
     assert sum(counts.images for counts in report.splits.values()) == 11
 
 
-def test_a_bad_label_map_is_told_before_any_image_is_read(tmp_path: Path) -> None:
+def test_a_bad_label_map_is_reported_before_any_image_is_read(tmp_path: Path) -> None:
     path = tmp_path / "labels.pbtxt"
     path.write_text("item { id: 0 name: 'cat' }")
     data = make_data_set(tmp_path / "data")
@@ -129,8 +129,8 @@ def test_workers_change_nothing(tmp_path: Path) -> None:
     assert _report(runs[0]) == _report(runs[1])
 
 
-@pytest.mark.skipif(not BCCD_DIR.is_dir(), reason="../shared/data/bccd is not there")
-def test_bccd_is_ingested_whole_but_for_two_boxes(tmp_path: Path) -> None:
+@pytest.mark.skipif(not BCCD_DIR.is_dir(), reason="../shared/data/bccd is missing")
+def test_bccd_is_ingested_except_for_two_boxes(tmp_path: Path) -> None:
     run = ingest(BCCD_DIR.resolve(), tmp_path / "ws")
     report = _report(run)
     assert {split: counts.images for split, counts in report.splits.items()} == {"train": 205, "eval": 87, "test": 72}

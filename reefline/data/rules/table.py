@@ -5,26 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from reefline.data.rules.annotation_rules import (
-    BoxOutcome,
-    ImageContext,
-    KeptBoxes,
-    check_degenerate,
-    check_duplicate,
-    check_label,
-    check_outside,
-)
-from reefline.data.rules.dataset_rules import (
-    DatasetContext,
-    Observation,
-    check_box_tiny,
-    check_class_absent,
-    check_class_imbalance,
-    check_duplicate_across_splits,
-    check_duplicate_in_split,
-    check_label_outside_label_map,
-    check_near_duplicate_across_splits,
-)
+from reefline.data.rules import annotation_rules, dataset_rules
+from reefline.data.rules.annotation_rules import BoxOutcome, ImageContext, KeptBoxes
+from reefline.data.rules.dataset_rules import DatasetContext, Observation
 from reefline.findings import Action, Finding, Severity
 from reefline.structures.annotation import AnnotatedObject
 
@@ -64,17 +47,17 @@ class DatasetRule(Rule):
 # data.max_rejected_fraction. `validation.severities` overrides both. docs/data.md describes each rule.
 RULES: tuple[Rule, ...] = (
     # Box rules run in this order.
-    BoxRule("label_unknown", Severity.WARNING, check_label, skips_unremarkable=True),
-    BoxRule("box_degenerate", Severity.WARNING, check_degenerate, skips_unremarkable=True),
-    BoxRule("box_outside_image", Severity.WARNING, check_outside, skips_unremarkable=True),
-    BoxRule("box_duplicate", Severity.WARNING, check_duplicate, skips_unremarkable=True),
-    DatasetRule("box_tiny", Severity.WARNING, check_box_tiny),
-    DatasetRule("label_outside_label_map", Severity.ERROR, check_label_outside_label_map),
-    DatasetRule("class_absent", Severity.WARNING, check_class_absent),
-    DatasetRule("class_imbalance", Severity.WARNING, check_class_imbalance),
-    DatasetRule("duplicate_across_splits", Severity.ERROR, check_duplicate_across_splits),
-    DatasetRule("duplicate_in_split", Severity.WARNING, check_duplicate_in_split),
-    DatasetRule("near_duplicate_across_splits", Severity.WARNING, check_near_duplicate_across_splits),
+    BoxRule("label_unknown", Severity.WARNING, annotation_rules.check_label, skips_unremarkable=True),
+    BoxRule("box_degenerate", Severity.WARNING, annotation_rules.check_degenerate, skips_unremarkable=True),
+    BoxRule("box_outside_image", Severity.WARNING, annotation_rules.check_outside, skips_unremarkable=True),
+    BoxRule("box_duplicate", Severity.WARNING, annotation_rules.check_duplicate, skips_unremarkable=True),
+    DatasetRule("box_tiny", Severity.WARNING, dataset_rules.check_box_tiny),
+    DatasetRule("label_outside_label_map", Severity.ERROR, dataset_rules.check_label_outside_label_map),
+    DatasetRule("class_absent", Severity.WARNING, dataset_rules.check_class_absent),
+    DatasetRule("class_imbalance", Severity.WARNING, dataset_rules.check_class_imbalance),
+    DatasetRule("duplicate_across_splits", Severity.ERROR, dataset_rules.check_duplicate_across_splits),
+    DatasetRule("duplicate_in_split", Severity.WARNING, dataset_rules.check_duplicate_in_split),
+    DatasetRule("near_duplicate_across_splits", Severity.WARNING, dataset_rules.check_near_duplicate_across_splits),
     Rule("annotation_duplicate", Severity.WARNING),
     Rule("exif_rotated", Severity.WARNING),
     Rule("filename_unsafe", Severity.ERROR),

@@ -108,7 +108,7 @@ def test_images_that_fit_equally_well_are_a_finding(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("filename", ["../../etc/passwd", "..\\secret.jpg", "a/../../b.jpg"])
-def test_a_filename_that_climbs_out_is_a_finding(tmp_path: Path, filename: str) -> None:
+def test_a_filename_outside_the_folder_is_a_finding(tmp_path: Path, filename: str) -> None:
     add_image(tmp_path, "a")
     (tmp_path / "x.xml").write_bytes(make_xml(filename=filename))
     assert _rules(_discover(tmp_path)) == [("x.xml", "filename_unsafe")]
@@ -132,7 +132,7 @@ def test_entities_in_an_ambiguous_xml_are_refused(tmp_path: Path) -> None:
     assert _rules(_discover(tmp_path)) == [("x.xml", "xml_forbidden")]
 
 
-def test_what_does_not_match_is_a_finding(tmp_path: Path) -> None:
+def test_files_without_a_match_are_findings(tmp_path: Path) -> None:
     add_image(tmp_path, "a")
     (tmp_path / "alone.jpg").write_bytes(make_jpeg())
     (tmp_path / "other.xml").write_bytes(make_xml(filename="gone.jpg"))
@@ -181,14 +181,14 @@ def test_lists_are_honoured(tmp_path: Path, lists: dict[str, str], expected: str
     assert discovery.findings == ()
 
 
-def test_each_root_has_lists_of_its_own(tmp_path: Path) -> None:
+def test_each_root_has_its_own_lists(tmp_path: Path) -> None:
     for year, name in (("VOC2007", "train"), ("VOC2012", "val")):
         add_image(tmp_path / year, "a", images="JPEGImages", annotations="Annotations")
         _lists(tmp_path / year, **{name: "a"})
     assert [candidate.split for candidate in _discover(tmp_path).candidates] == ["train", "eval"]
 
 
-def test_what_lists_leave_out_name_twice_or_name_in_vain(tmp_path: Path) -> None:
+def test_faulty_lists_are_findings(tmp_path: Path) -> None:
     for stem in "abc":
         add_image(tmp_path, stem)
     _lists(tmp_path, train="a\ngone", val="b\na")
@@ -204,13 +204,13 @@ def test_what_lists_leave_out_name_twice_or_name_in_vain(tmp_path: Path) -> None
     ]
 
 
-def test_empty_lists_are_none(tmp_path: Path) -> None:
+def test_empty_lists_count_as_none(tmp_path: Path) -> None:
     add_image(tmp_path)
     _lists(tmp_path, train="\n")
     assert not _discover(tmp_path).has_split_lists
 
 
-def test_masks_and_hidden_files_are_passed_over(tmp_path: Path) -> None:
+def test_masks_and_hidden_files_are_ignored(tmp_path: Path) -> None:
     add_image(tmp_path, "a", images="JPEGImages", annotations="Annotations")
     for name in ("SegmentationClass/a.png", ".hidden/b.jpg", "JPEGImages/._a.jpg"):
         _write(tmp_path / name, make_jpeg())
@@ -227,7 +227,7 @@ def test_folders_can_be_named(tmp_path: Path) -> None:
         list_data_files(tmp_path, image_dir="nowhere")
 
 
-def test_links_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
+def test_links_are_followed_once(tmp_path: Path) -> None:
     add_image(tmp_path / "disk", "a")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "images").symlink_to(tmp_path / "disk")
@@ -235,7 +235,7 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
     assert list_data_files(tmp_path / "data").all == ("images/a.jpg", "images/a.xml")
 
 
-def test_a_folder_without_the_one_or_the_other_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_images_or_annotations_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="missing: no such folder"):
         list_data_files(tmp_path / "missing")
     with pytest.raises(DataError, match="holds neither images nor VOC annotations"):

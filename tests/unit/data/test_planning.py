@@ -80,7 +80,7 @@ def test_fractions_are_met_and_growing_eval_takes_from_train_alone() -> None:
     assert moves == {(TRAIN, EVAL)}
 
 
-def test_a_tiny_data_set_lends_an_image_to_the_empty_split() -> None:
+def test_a_tiny_data_set_fills_an_empty_split() -> None:
     for seeds in ((0, 1), (0, 1, 2), (1, 2, 3, 4)):
         for eval_fraction in (0.0001, 0.9999):
             records = [make_record(f"{s}.jpg", split=UNASSIGNED, sha256=_sha256(s)) for s in seeds]
@@ -88,7 +88,7 @@ def test_a_tiny_data_set_lends_an_image_to_the_empty_split() -> None:
             assert {record.split for record in assigned} == {TRAIN, EVAL}
 
 
-def test_duplicates_stay_on_one_side_and_listed_splits_stand() -> None:
+def test_duplicates_stay_together_and_listed_splits_are_kept() -> None:
     twins = [make_record(f"{i}.jpg", split=UNASSIGNED, sha256=_sha256(i // 4)) for i in range(8)]
     for fraction in (0.0001, 0.5, 0.9999):
         assigned = assign_splits(twins, eval_fraction=fraction, test_fraction=0.0)
@@ -111,7 +111,7 @@ def test_shards_hold_every_image_once() -> None:
     assert train == [f"data_tfrecord-{i:05d}-of-{len(train):05d}.gz" for i in range(len(train))]
 
 
-def test_the_label_map_is_made_sorted_or_the_given_one_wins() -> None:
+def test_the_label_map_is_sorted_unless_one_is_given() -> None:
     records = [
         *_records(20, label="dog"),
         *(make_record(f"x{i}.jpg", split="", sha256=_sha256(99 + i)) for i in (1, 2)),
@@ -123,7 +123,7 @@ def test_the_label_map_is_made_sorted_or_the_given_one_wins() -> None:
     assert plan.report.splits["train"].per_class["emu"] == 0
 
 
-def test_the_test_split_is_there_only_where_it_has_images() -> None:
+def test_the_test_split_exists_only_with_images() -> None:
     assert set(_plan(_records(40)).report.splits) == {TRAIN, EVAL}
     assert set(_plan(_records(40), test_fraction=0.2).report.splits) == {TRAIN, EVAL, TEST}
     listed = [*_records(30, split=UNASSIGNED)]
@@ -183,7 +183,7 @@ def test_a_long_list_of_problems_is_cut_but_not_the_findings() -> None:
         pytest.param([make_record("a.jpg", objects=())], False, "no box is left", id="no-boxes"),
     ],
 )
-def test_what_cannot_be_trained_on_stops(records: list[ImageRecord], lists: bool, message: str) -> None:
+def test_data_that_cannot_be_trained_on_stops(records: list[ImageRecord], lists: bool, message: str) -> None:
     with pytest.raises(DataError, match=message):
         _plan(records, has_split_lists=lists)
 
@@ -221,7 +221,7 @@ def test_a_shard_is_written_as_planned(tmp_path: Path) -> None:
     assert second.objects == (IngestedObject(box, 1, "cat"),)
 
 
-def test_an_image_that_changed_meanwhile_stops_and_leaves_no_file(tmp_path: Path) -> None:
+def test_an_image_changed_since_inspection_stops_and_leaves_no_file(tmp_path: Path) -> None:
     path = add_image(tmp_path)
     add_image(tmp_path, "b", seed=5)
     shard = Shard(TRAIN, 0, 1, (_inspected(tmp_path, "b.jpg"), _inspected(tmp_path, "a.jpg")))

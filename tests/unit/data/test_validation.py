@@ -1,4 +1,4 @@
-"""The rules on data sets, what they weigh, and the reports they end in."""
+"""The rules on data sets, their severities, and the reports."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_warning_is_reported_an_error_stops_and_off_is_silent() -> None:
     assert caught.value.findings == (WARNED,)
 
 
-def test_all_errors_are_told_with_all_findings() -> None:
+def test_all_errors_are_raised_with_all_findings() -> None:
     unsafe = Finding("b.xml", None, "filename_unsafe", "worse", Action.DROPPED_IMAGE)
     with pytest.raises(DataError, match="worse") as caught:
         _validate(Anomaly("eval", "image/width", "too small"), findings=(unsafe, WARNED))

@@ -58,7 +58,7 @@ def test_examples_stream_through_gzip_records_in_order(tmp_path: Path) -> None:
     assert EXAMPLE.encoded_jpeg in gzip.decompress(paths[0].read_bytes())
 
 
-def test_no_files_hold_no_examples() -> None:
+def test_no_files_give_no_examples() -> None:
     assert list(read_examples([])) == []
 
 
