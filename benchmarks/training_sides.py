@@ -194,16 +194,17 @@ def make_settings(options: argparse.Namespace) -> Any:
 def prepare(folder: Path, options: argparse.Namespace) -> None:
     """Write the records, the label map and the pipeline.config that both sides read."""
     from reefline.data.demo import DEMO_CLASSES, IMAGE_SIZE_PX, draw_demo_image
-    from reefline.formats.tf_example import IngestedExample, write_examples
+    from reefline.formats.tf_example import IngestedExample, IngestedObject, write_examples
     from reefline.od_api import model_config
     from reefline.od_api.label_map_file import write_label_map
     from reefline.structures.label_map import LabelMap
 
     def draw(index: int) -> IngestedExample:
         jpeg, objects = draw_demo_image(0, index)
-        names = tuple(each.label for each in objects)
-        boxes, ids = tuple(each.box_xyxy_px for each in objects), tuple(DEMO_CLASSES.index(name) + 1 for name in names)
-        return IngestedExample(str(index), f"{index}.jpg", jpeg, IMAGE_SIZE_PX, IMAGE_SIZE_PX, boxes, ids, names)
+        ingested = tuple(
+            IngestedObject(each.box_xyxy_px, DEMO_CLASSES.index(each.label) + 1, each.label) for each in objects
+        )
+        return IngestedExample(str(index), f"{index}.jpg", jpeg, IMAGE_SIZE_PX, IMAGE_SIZE_PX, ingested)
 
     total = TRAIN_IMAGES + EVAL_IMAGES
     for split, indices in {"train": range(TRAIN_IMAGES), "eval": range(TRAIN_IMAGES, total)}.items():

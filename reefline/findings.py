@@ -1,10 +1,9 @@
-"""A finding: one thing in the data that was dropped, repaired or is worth a look."""
+"""A finding: something in the data that was dropped, repaired or deserves a look."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 class Action(str, enum.Enum):
@@ -17,19 +16,19 @@ class Action(str, enum.Enum):
 
 
 class Severity(str, enum.Enum):
-    """How much a finding weighs: an error stops the run before training, a warning is reported, off is dropped."""
+    """How much a finding weighs: an error stops the run before training, a warning is reported, off is silent."""
 
     ERROR = "error"
     WARNING = "warning"
     OFF = "off"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Finding:
-    """One finding.
+    """One finding; the reports hold it as JSON, with these names.
 
-    `file` is relative to the data folder, with forward slashes; "" means the data set as a whole.
-    `object` is the 0-based index of the <object> in the XML, None where the finding is about the whole file.
+    `file` is relative to the data folder, with forward slashes; "" stands for the data set.
+    `object` is the 0-based index of the <object> in the XML, None where the finding is about the file.
     """
 
     file: str
@@ -37,12 +36,3 @@ class Finding:
     rule: str
     message: str
     action: Action
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the finding as summary.json shows it."""
-        return {**asdict(self), "action": self.action.value}
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Finding:
-        """Read back what `to_json` wrote."""
-        return cls(**{**record, "action": Action(record["action"])})

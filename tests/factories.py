@@ -108,11 +108,6 @@ def make_report(
         "splits": count_splits(records, ("train", "eval"), names),
         "findings": (),
         "label_map_names": tuple(names),
-        "images_found": len(records),
-        "images_rejected": 0,
-        "boxes_found": sum(len(record.objects) for record in records),
-        "boxes_rejected": 0,
         "max_boxes_per_image": max((len(record.objects) for record in records), default=0),
-        "duplicate_groups": (),
     }
     return IngestionReport(**{**defaults, **facts})

@@ -17,7 +17,7 @@ from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.evaluation.coco_metrics import ClassMetrics, CocoMetrics
 from reefline.evaluation.gate import EvaluationReport, GateResult
 from reefline.evaluation.scores import Precision, Scores
-from reefline.formats.tf_example import IngestedExample
+from reefline.formats.tf_example import IngestedExample, IngestedObject
 from reefline.structures.boxes import BoxXyxyPx
 from reefline.structures.detections import Detections, GroundTruth, ScoredImage
 
@@ -239,9 +239,7 @@ def make_example(number: int, left: str, right: str, label_map=("cat", "dog")) -
         encoded_jpeg=buffer.getvalue(),
         width_px=48,
         height_px=24,
-        boxes_xyxy_px=tuple(box for _, box in objects),
-        class_ids=tuple(index + 1 for index, _ in objects),
-        class_names=tuple(label_map[index] for index, _ in objects),
+        objects=tuple(IngestedObject(box, index + 1, label_map[index]) for index, box in objects),
     )
 
 

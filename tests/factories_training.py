@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from reefline.formats.tf_example import IngestedExample, write_examples
+from reefline.formats.tf_example import IngestedExample, IngestedObject, write_examples
 from reefline.od_api.label_map_file import write_label_map
 from reefline.settings import TrainerSettings
 from reefline.structures.boxes import BoxXyxyPx
@@ -24,13 +24,12 @@ def draw_example(index: int, size_px: int = 128) -> IngestedExample:
     generator = np.random.default_rng(index)
     image = Image.fromarray(generator.integers(90, 160, (size_px, size_px, 3), dtype=np.uint8))
     pen = ImageDraw.Draw(image)
-    names = LABELS.names[: 1 + index % 2]
-    boxes = []
-    for name in names:
+    objects = []
+    for class_id, name in enumerate(LABELS.names[: 1 + index % 2], start=1):
         side = int(generator.integers(30, 60))
         left, top = (int(value) for value in generator.integers(0, size_px - side, 2))
         pen.rectangle((left, top, left + side - 1, top + side - 1), fill=COLOURS[name])
-        boxes.append(BoxXyxyPx(left, top, left + side, top + side))
+        objects.append(IngestedObject(BoxXyxyPx(left, top, left + side, top + side), class_id, name, pose=""))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG")
     return IngestedExample(
@@ -39,12 +38,7 @@ def draw_example(index: int, size_px: int = 128) -> IngestedExample:
         encoded_jpeg=buffer.getvalue(),
         width_px=size_px,
         height_px=size_px,
-        boxes_xyxy_px=tuple(boxes),
-        class_ids=tuple(LABELS.ids_by_name()[name] for name in names),
-        class_names=names,
-        difficult=(False,) * len(names),
-        truncated=(False,) * len(names),
-        poses=("",) * len(names),
+        objects=tuple(objects),
         sha256=f"{index:064x}",
     )
 

@@ -36,8 +36,10 @@ SETTINGS = make_tiny_settings(batch_size=GLOBAL_BATCH, num_steps=STEPS, learning
 def write_strategy_records(folder: Path) -> None:
     """Write `whole/`, one file of batches, and `halves/`, two files whose parts make up the same batches."""
     box = BoxXyxyPx(20.0, 20.0, 80.0, 80.0)
+    drawn = [draw_example(2 * index) for index in range(STEPS * GLOBAL_BATCH)]
     examples = [
-        dataclasses.replace(draw_example(2 * index), boxes_xyxy_px=(box,)) for index in range(STEPS * GLOBAL_BATCH)
+        dataclasses.replace(each, objects=tuple(item._replace(box_xyxy_px=box) for item in each.objects))
+        for each in drawn
     ]
     half = GLOBAL_BATCH // 2
     batches = [examples[start : start + GLOBAL_BATCH] for start in range(0, len(examples), GLOBAL_BATCH)]

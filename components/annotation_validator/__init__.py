@@ -1,1 +1,1 @@
-"""AnnotationValidator: the verdict on the data, before anything is trained on it."""
+"""AnnotationValidator: the verdict on the data, before training."""

@@ -11,7 +11,7 @@ from components.voc_example_gen.executor import Executor
 
 
 class VocExampleGenSpec(ComponentSpec):
-    """What VocExampleGen takes and makes; the driver adds `input_fingerprint`, which keys the cache by content."""
+    """Inputs and outputs of VocExampleGen; the driver adds `input_fingerprint`, which keys the cache by content."""
 
     PARAMETERS = {
         "data_dir": ExecutionParameter(type=str),
@@ -31,11 +31,11 @@ class VocExampleGenSpec(ComponentSpec):
 class VocExampleGen(BaseBeamComponent):
     """Ingest a folder of images with Pascal VOC annotations.
 
-    `data_dir` is the folder, best a link whose path never changes, as it is part of the cache key; `settings` is an
-    IngestionSettings as JSON; `hash_memory` is the path of a SQLite file that remembers the hashes of files; `code`
-    only keys the cache. Outputs: `examples` (Split-train, Split-eval and, where there are test images, Split-test, with
-    the custom properties `input_fingerprint` and `max_boxes_per_image`), `label_map` (label_map.pbtxt), `report`
-    (report.json, an IngestionReport, and records.jsonl, an ImageRecord a line).
+    `data_dir` is the folder, preferably a link whose path never changes: the path is part of the cache key.
+    `settings` is an IngestionSettings as JSON, `hash_memory` the path of a SQLite file that remembers the hashes of
+    files, `code` only keys the cache. Outputs: `examples` (an ExamplesFolder with the splits train, eval and, where
+    there are test images, test; custom properties `input_fingerprint` and `max_boxes_per_image`), `label_map` (a
+    LabelMapFolder) and `report` (an IngestionFolder).
     """
 
     SPEC_CLASS = VocExampleGenSpec

@@ -16,19 +16,13 @@ from tfx.types import artifact_utils
 from tfx.types.artifact import Artifact
 
 from components.voc_example_gen.driver import FINGERPRINT_PROPERTY
-from components.voc_example_gen.passes import (
-    LABEL_MAP_FILE,
-    RECORDS_FILE,
-    REPORT_FILE,
-    Passes,
-    apply_passes,
-    read_failure,
-    read_report,
-)
+from components.voc_example_gen.passes import Passes, apply_passes, read_failure
 from reefline.data.layouts import list_data_files
 from reefline.data.matching import discover
+from reefline.data.reports import IngestionReport
 from reefline.od_api.label_map_file import read_label_map
 from reefline.settings import IngestionSettings
+from reefline.structures.artifacts import IngestionFolder, LabelMapFolder
 
 _ALLOCATIONS_PER_COLLECTION = 100_000
 
@@ -42,7 +36,7 @@ class Executor(BaseBeamExecutor):
         output_dict: Mapping[str, list[Artifact]],
         exec_properties: Mapping[str, Any],
     ) -> None:
-        """Ingest `data_dir` as `settings` say.
+        """Ingest `data_dir` with the given settings.
 
         Raises:
             DataError: the data cannot be ingested; it carries all findings.
@@ -55,7 +49,7 @@ class Executor(BaseBeamExecutor):
         data_dir = Path(exec_properties["data_dir"])
         files = list_data_files(data_dir, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
         given = read_label_map(settings.label_map) if settings.label_map is not None else None
-        # TFX removes the outputs of an execution that raises, and with them the working folder.
+        # TFX removes the outputs of an execution that raises, including the working folder.
         work_dir = Path(report.uri) / ".work"
         work_dir.mkdir(parents=True)
         passes = Passes(str(data_dir), str(work_dir), examples.uri, exec_properties["settings"], given)
@@ -64,13 +58,14 @@ class Executor(BaseBeamExecutor):
         failure = read_failure(work_dir)
         if failure is not None:
             raise failure
-        _hand_over(work_dir, label_map, report)
-        _describe_examples(examples, Path(report.uri), exec_properties[FINGERPRINT_PROPERTY])
+        ingestion = IngestionFolder(Path(report.uri))
+        _hand_over(work_dir, LabelMapFolder(Path(label_map.uri)), ingestion)
+        _describe_examples(examples, IngestionReport.read(ingestion.report), exec_properties[FINGERPRINT_PROPERTY])
 
 
 @contextlib.contextmanager
 def _rare_garbage_collection() -> Iterator[None]:
-    """Keep the collector from looking through TensorFlow's million objects, and the records, again and again."""
+    """Keep the collector from scanning TensorFlow's million objects and the records over and over."""
     thresholds = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS_PER_COLLECTION)
@@ -81,20 +76,19 @@ def _rare_garbage_collection() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _hand_over(work_dir: Path, label_map: Artifact, report: Artifact) -> None:
-    Path(label_map.uri).mkdir(parents=True, exist_ok=True)
-    # Moved, not renamed: on some orchestrators each output is a volume of its own.
-    shutil.move(work_dir / LABEL_MAP_FILE, Path(label_map.uri) / LABEL_MAP_FILE)
-    for name in (REPORT_FILE, RECORDS_FILE):
-        shutil.move(work_dir / name, Path(report.uri) / name)
+def _hand_over(work_dir: Path, label_map: LabelMapFolder, ingestion: IngestionFolder) -> None:
+    label_map.root.mkdir(parents=True, exist_ok=True)
+    # Moved, not renamed: some orchestrators give each output its own volume.
+    shutil.move(LabelMapFolder(work_dir).label_map, label_map.label_map)
+    shutil.move(IngestionFolder(work_dir).report, ingestion.report)
+    shutil.move(IngestionFolder(work_dir).records, ingestion.records)
     shutil.rmtree(work_dir)
 
 
-def _describe_examples(examples: Artifact, report_dir: Path, fingerprint: str) -> None:
-    report = read_report(report_dir)
+def _describe_examples(examples: Artifact, report: IngestionReport, fingerprint: str) -> None:
     examples.split_names = artifact_utils.encode_split_names(list(report.splits))
     examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
     examples_utils.set_file_format(examples, "tfrecords_gzip")
     examples.set_string_custom_property(FINGERPRINT_PROPERTY, fingerprint)
-    # The OD API pads the boxes of a batch to a number that has to be known before training.
+    # The OD API pads the boxes of a batch to a number that must be known before training.
     examples.set_int_custom_property("max_boxes_per_image", report.max_boxes_per_image)

@@ -1,14 +1,12 @@
-"""The Beam steps of VocExampleGen: thin, for what they do is in `reefline.data`.
+"""The Beam steps of VocExampleGen: thin wrappers around `reefline.data`.
 
-An element is a chunk of candidates in the first pass and a shard in the second, never an image: nothing is grouped
-over images, and no more than one is in a process's memory. What passes leave behind is files in a working folder. Beam
-reshuffles nothing, as the processes that share the work are not its own (see InspectDoFn), and each reshuffling costs
-as much as 200 images.
+An element is a chunk of candidates in the first pass and a shard in the second, never an image, so that a process holds
+one image at a time. The passes leave files in a working folder. Nothing is reshuffled: the work is shared by processes
+that Beam does not know (see InspectDoFn), and each reshuffle costs as much as 200 images.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -21,24 +19,21 @@ from reefline.data.inspection import ImageLimits
 from reefline.data.matching import Candidate, Discovery
 from reefline.data.parallel_inspection import Chunk, inspect_chunk, read_inspections, start_workers
 from reefline.data.planning import IngestionPlan, Shard, plan_ingestion
-from reefline.data.reports import IngestionReport
+from reefline.data.reports import IngestionFailure
 from reefline.data.shards import write_shard
 from reefline.errors import DataError
 from reefline.findings import Finding
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
+from reefline.structures.artifacts import ExamplesFolder, IngestionFolder, LabelMapFolder
 from reefline.structures.label_map import LabelMap
 
-LABEL_MAP_FILE = "label_map.pbtxt"
-REPORT_FILE = "report.json"
-RECORDS_FILE = "records.jsonl"
-_FAILURE_FILE = "failure.json"
 _CANDIDATES_PER_CHUNK = 64
 
 
 @dataclass(frozen=True)
 class Passes:
-    """What the steps need to know; paths as strings and settings as JSON, so that it travels to any worker."""
+    """What the steps need to know; paths are strings and settings JSON, so that any worker can unpickle it."""
 
     data_dir: str
     work_dir: str
@@ -68,23 +63,15 @@ def apply_passes(pipeline: beam.Pipeline, passes: Passes, discovery: Discovery) 
 
 
 def read_failure(work_dir: Path) -> DataError | None:
-    """Return the error that planning ended in: raised inside Beam it would lose its type on the way."""
-    path = work_dir / _FAILURE_FILE
-    if not path.is_file():
-        return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    return DataError(*record["problems"], findings=tuple(map(Finding.from_json, record["findings"])))
-
-
-def read_report(work_dir: Path) -> IngestionReport:
-    """Return the report that planning left."""
-    return IngestionReport.from_json(json.loads((work_dir / REPORT_FILE).read_text(encoding="utf-8")))
+    """Return the error that planning ended with: raised inside Beam, it would lose its type."""
+    path = _failure_file(work_dir)
+    return IngestionFailure.read(path).to_error() if path.is_file() else None
 
 
 class InspectDoFn(beam.DoFn):
-    """Inspects chunks of candidates: with processes of its own beside this one where `data.workers` asks for more.
+    """Inspects chunks of candidates, in further processes too where `data.workers` is above 1.
 
-    Beam's own worker processes each import TensorFlow and TFX, which takes longer than thousands of images do.
+    Each of Beam's own worker processes would import TensorFlow and TFX, which takes longer than thousands of images.
     """
 
     def __init__(self, passes: Passes) -> None:
@@ -99,7 +86,7 @@ class InspectDoFn(beam.DoFn):
             self._pool = start_workers(others)
 
     def process(self, element: tuple[int, Sequence[Candidate]]) -> Iterator[int]:
-        """Yield how many candidates are inspected, or will be when the bundle is finished."""
+        """Yield how many candidates are inspected, or will be once the bundle is finished."""
         start, candidates = element
         passes, settings = self._passes, self._passes.settings
         limits = ImageLimits(settings.max_image_pixels, settings.max_dimension)
@@ -112,7 +99,7 @@ class InspectDoFn(beam.DoFn):
         yield len(candidates)
 
     def finish_bundle(self) -> None:
-        """Do what no process has begun, from the end, and wait for the rest; what one of them raised is raised here."""
+        """Inspect the chunks that no process has started, last first, and wait for the rest; their errors rise here."""
         pending, self._pending = self._pending, []
         for chunk, future in reversed(pending):
             if future.cancel():
@@ -128,21 +115,26 @@ class InspectDoFn(beam.DoFn):
 
 
 class PlanDoFn(beam.DoFn):
-    """Plans what is written, once all is inspected; a data set that is refused leaves its reasons and no shard."""
+    """Plans what to write once everything is inspected; a refused data set leaves an IngestionFailure and no shard."""
 
     def __init__(self, passes: Passes, findings: tuple[Finding, ...], has_split_lists: bool) -> None:
         self._passes = passes
-        self._discovery = Discovery((), findings, has_split_lists)
+        self._findings = findings
+        self._has_split_lists = has_split_lists
 
     def process(self, _: int) -> Iterator[Shard]:
         """Yield the shards to write."""
         work_dir = Path(self._passes.work_dir)
-        inspections = read_inspections(work_dir)
         try:
-            plan = plan_ingestion(self._discovery, inspections, self._passes.settings, self._passes.given_label_map)
+            plan = plan_ingestion(
+                read_inspections(work_dir),
+                self._passes.settings,
+                self._passes.given_label_map,
+                matching_findings=self._findings,
+                has_split_lists=self._has_split_lists,
+            )
         except DataError as error:
-            record = {"problems": error.problems, "findings": [finding.to_json() for finding in error.findings]}
-            (work_dir / _FAILURE_FILE).write_text(json.dumps(record), encoding="utf-8")
+            IngestionFailure.from_error(error).write(_failure_file(work_dir))
             return
         _write_plan(work_dir, plan)
         yield from plan.shards
@@ -156,12 +148,17 @@ class WriteDoFn(beam.DoFn):
 
     def process(self, element: Shard) -> Iterator[str]:
         """Yield the path of the file that was written."""
-        label_map = read_label_map(Path(self._passes.work_dir) / LABEL_MAP_FILE)
-        split_dir = Path(self._passes.examples_dir) / f"Split-{element.split}"
+        label_map = read_label_map(LabelMapFolder(Path(self._passes.work_dir)).label_map)
+        split_dir = ExamplesFolder(Path(self._passes.examples_dir)).split(element.split)
         yield str(write_shard(Path(self._passes.data_dir), split_dir, element, label_map))
 
 
 def _write_plan(work_dir: Path, plan: IngestionPlan) -> None:
-    write_label_map(work_dir / LABEL_MAP_FILE, plan.label_map)
-    write_records(work_dir / RECORDS_FILE, plan.records)
-    (work_dir / REPORT_FILE).write_text(json.dumps(plan.report.to_json(), indent=1), encoding="utf-8")
+    write_label_map(LabelMapFolder(work_dir).label_map, plan.label_map)
+    folder = IngestionFolder(work_dir)
+    write_records(folder.records, plan.records)
+    plan.report.write(folder.report)
+
+
+def _failure_file(work_dir: Path) -> Path:
+    return work_dir / "failure.json"

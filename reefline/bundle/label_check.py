@@ -48,11 +48,7 @@ def check_example_labels(label_map: LabelMap, examples: Iterable[IngestedExample
     Raises:
         DataError: an id lies outside the label map, or stands beside another class's name; one problem a kind.
     """
-    pairs = {
-        (class_id, name)
-        for example in examples
-        for class_id, name in zip(example.class_ids, example.class_names, strict=True)
-    }
+    pairs = {(item.class_id, item.class_name) for example in examples for item in example.objects}
     problems = [problem for pair in sorted(pairs) if (problem := _find_label_problem(label_map, *pair))]
     if problems:
         raise DataError(*problems)

@@ -26,7 +26,7 @@ _DRAWING_VERSION = 1
 _OBJECT_SIZE_PX = (52, 110)
 _MARGIN_PX = 3
 _PLACING_ATTEMPTS = 30
-# Each class has hues of its own, wide enough to vary and apart enough to be learnt in a few hundred steps.
+# Each class has its own range of hues: wide enough to vary, and separate enough to learn in a few hundred steps.
 _HUE_CENTRES = {"disc": 0.0, "square": 0.33, "triangle": 0.63}
 _HUE_SPREAD = 0.09
 
@@ -34,8 +34,8 @@ _HUE_SPREAD = 0.09
 def generate_demo_data(directory: Path, *, images: int = 360, seed: int = 0) -> None:
     """Draw a VOC data set (JPEGImages, Annotations) of three classes into `directory`.
 
-    Equal arguments give equal files. The folder appears whole or not at all; nothing is done where it already holds
-    the same data set, and an older demo data set is replaced.
+    Equal arguments give equal files. The folder appears complete or not at all. The same data set is kept, an older
+    demo data set is replaced.
 
     Raises:
         DataError: `directory` holds something that is not a demo data set.
@@ -43,7 +43,7 @@ def generate_demo_data(directory: Path, *, images: int = 360, seed: int = 0) -> 
     marker = json.dumps({"images": images, "seed": seed, "drawing_version": _DRAWING_VERSION})
     if directory.is_dir() and any(directory.iterdir()):
         if not (directory / _MARKER).is_file():
-            raise DataError(f"{directory}: holds other files, so no demo data is written there: name an empty folder")
+            raise DataError(f"{directory}: holds other files, so no demo data is written there: choose an empty folder")
         if (directory / _MARKER).read_text() == marker:
             return
     beside = directory.with_name(f".{directory.name}.{os.getpid()}.part")
@@ -113,7 +113,7 @@ def _dull_colour(rng: np.random.Generator) -> np.ndarray:
 
 
 def _place_boxes(rng: np.random.Generator, *, count: int) -> list[BoxXyxyPx]:
-    """Return up to `count` boxes, at least one, that lie inside the image and do not touch each other."""
+    """Return up to `count` boxes, at least one, inside the image and not overlapping."""
     boxes: list[BoxXyxyPx] = []
     for _ in range(_PLACING_ATTEMPTS):
         if len(boxes) == count:

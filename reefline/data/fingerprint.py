@@ -1,4 +1,4 @@
-"""What a data set is, as one hash over its contents; the hashes of files are remembered between runs."""
+"""One hash over the contents of a data set; the hashes of its files are remembered between runs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _TABLE = (
 def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path, *, extra: Sequence[bytes] = ()) -> str:
     """Return a sha256 over the relative names and contents of files, and over the contents of `extra`.
 
-    Neither where the folder lies nor the files' times are part of it. A file of unchanged path, size and mtime_ns is
-    not read again: `memory`, a SQLite file that is made where it is missing, remembers its hash.
+    The folder's location and the files' times are not part of it. A file of unchanged path, size and mtime_ns is not
+    read again: `memory`, a SQLite file that is created if missing, remembers its hash.
 
     Raises:
         DataError: a file cannot be read.
@@ -31,7 +31,7 @@ def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path, *, ext
     digest = hashlib.sha256()
     for content in extra:
         digest.update(f"extra\0{hashlib.sha256(content).hexdigest()}\n".encode())
-    # By real path, as the folder's own path may be a link that led elsewhere before.
+    # By real path: the folder's path may be a link whose target changes.
     real_dir = data_dir.resolve()
     with _open_memory(memory) as connection:
         remembered = {path: tuple(facts) for path, *facts in connection.execute("SELECT * FROM file_hash")}
@@ -47,7 +47,7 @@ def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path, *, ext
 
 
 def _hash_row(path: Path, remembered: Mapping[str, tuple[Any, ...]]) -> tuple[str, int, int, str]:
-    """Return the file's row: path, size, mtime_ns and sha256, the last from memory where the others agree."""
+    """Return the file's path, size, mtime_ns and sha256, the latter from memory where the others are unchanged."""
     try:
         status = path.stat()
         known = remembered.get(str(path))
@@ -55,13 +55,13 @@ def _hash_row(path: Path, remembered: Mapping[str, tuple[Any, ...]]) -> tuple[st
             return str(path), status.st_size, status.st_mtime_ns, known[2]
         found = hash_file(path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        raise DataError(f"{path}: cannot read it ({error.strerror})") from error
     return str(path), status.st_size, status.st_mtime_ns, found
 
 
 @contextlib.contextmanager
 def _open_memory(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the memory; one that is damaged is forgotten, as it only saves time."""
+    """Open the memory; a damaged one is deleted, as it only saves time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         try:

@@ -1,4 +1,4 @@
-"""What is remembered of an image between the two passes of ingestion, and for the rules on the whole data set."""
+"""The record of an image between the two passes of ingestion, and for the rules on the data set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNASSIGNED = ""
 
 
 class ObjectRecord(NamedTuple):
-    """One box that is ingested; `object_index` is the 0-based place of its <object> in the XML."""
+    """One ingested box; `object_index` is the 0-based index of its <object> in the XML."""
 
     object_index: int
     label: str
@@ -27,7 +27,7 @@ class ObjectRecord(NamedTuple):
     pose: str
 
     def to_json(self) -> list[Any]:
-        """Return the box as JSON can hold it: a list, as there may be a million of them."""
+        """Return the box as a list, which is shorter than an object: there may be a million of them."""
         return [self.object_index, self.label, *self.box_xyxy_px, self.difficult, self.truncated, self.pose]
 
     @classmethod
@@ -37,11 +37,12 @@ class ObjectRecord(NamedTuple):
 
 
 class ImageRecord(NamedTuple):
-    """One image that is ingested, without its pixels.
+    """One ingested image, without its pixels.
 
     `image` and `xml` are relative to the data folder, with forward slashes. Width, height and boxes are those of the
-    image that is written, after rotation and shrinking. `apply_exif` and `passes_through` say how its bytes come to be.
-    `split` is one of SPLITS, or UNASSIGNED until the split is planned. `perceptual_hash` has 64 bits.
+    written image, after rotation and shrinking. The file's bytes are written where `passes_through` is set, else a
+    JPEG, upright where `apply_exif` is. `split` is one of SPLITS, or UNASSIGNED until the split is planned.
+    `perceptual_hash` has 64 bits.
     """
 
     image: str
@@ -56,7 +57,7 @@ class ImageRecord(NamedTuple):
     objects: tuple[ObjectRecord, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record as JSON can hold it."""
+        """Return the record as JSON's types."""
         return {**self._asdict(), "objects": [item.to_json() for item in self.objects]}
 
     @classmethod
@@ -66,7 +67,7 @@ class ImageRecord(NamedTuple):
 
 
 def write_records(path: Path, records: Iterable[ImageRecord]) -> None:
-    """Write the records, one line of JSON each."""
+    """Write the records as JSON Lines."""
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(record.to_json()) + "\n" for record in records)
 

@@ -1,4 +1,4 @@
-"""The first pass over the images: each is read, checked and forgotten; its record and findings stay."""
+"""The first pass over the images: each is read, checked and released; its record and findings remain."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reefline.data.annotation_file import read_annotation
 from reefline.data.image_record import ImageRecord, ObjectRecord
-from reefline.data.matching import Candidate, is_unsafe_filename, report_unsafe_filename
-from reefline.data.rules.annotation_rules import ImageContext, check_size, repair_objects
+from reefline.data.matching import Candidate
+from reefline.data.rules.annotation_rules import ImageContext, check_size
+from reefline.data.rules.box_repair import repair_objects
 from reefline.findings import Action, Finding
-from reefline.formats.voc import AnnotationSyntaxError, ForbiddenXmlError, parse_voc_annotation
 from reefline.images.codec import MAX_JPEG_SIDE_PX, ImageFacts, ImageProblemError, inspect_image, shrunk_size_px
 from reefline.structures.annotation import Annotation
 from reefline.structures.boxes import BoxXyxyPx
@@ -27,65 +28,64 @@ class ImageLimits:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What came of one candidate; `record` is None where it is left out."""
+    """The result for one candidate; `record` is None where it is left out."""
 
     record: ImageRecord | None
     findings: tuple[Finding, ...]
     boxes_found: int = 0
 
 
+@dataclass(frozen=True)
+class _Rendering:
+    """How an image is written: `drawn_px` is the size that its boxes were drawn on, `written_px` that of the JPEG."""
+
+    apply_exif: bool
+    passes_through: bool
+    drawn_px: tuple[int, int]
+    written_px: tuple[int, int]
+
+
 def inspect_candidate(
     data_dir: Path, candidate: Candidate, limits: ImageLimits, label_names: Sequence[str] | None
 ) -> Inspection:
-    """Read an image and its annotation and return what is to be ingested of them, and what there is to report.
+    """Read an image and its annotation and return the record to ingest, and all findings.
 
-    `label_names` is the given label map's, None where it is made from what is found. What is wrong with the data
-    becomes a finding.
+    `label_names` are those of the given label map; None where the label map is built from the labels found. Problems
+    with the data become findings.
     """
-    annotation = _read_annotation(data_dir, candidate.xml)
+    annotation = candidate.annotation or read_annotation(data_dir, candidate.xml)
     if isinstance(annotation, Finding):
         return Inspection(None, (annotation,))
     try:
         image_bytes = (data_dir / candidate.image).read_bytes()
         facts = inspect_image(image_bytes, max_image_pixels=limits.max_image_pixels)
-        apply_exif, exif_findings = _judge_rotation(candidate.image, annotation, facts)
-        record = _start_record(candidate, facts, apply_exif, limits.max_dimension)
+        rendering = _plan_rendering(annotation, facts, limits.max_dimension)
     except OSError as error:
-        problem = ImageProblemError("image_missing", f"the image cannot be opened: {error.strerror}")
+        problem = ImageProblemError("image_missing", f"cannot open the image ({error.strerror})")
         return _leave_out(candidate, annotation, problem)
     except ImageProblemError as error:
         return _leave_out(candidate, annotation, error)
-    size_px = facts.upright_size_px if apply_exif else (facts.width_px, facts.height_px)
-    context = ImageContext(candidate.xml, *size_px, None if label_names is None else tuple(label_names))
-    objects, box_findings = repair_objects(context, annotation.objects)
-    findings = (*exif_findings, *check_size(candidate.xml, annotation, size_px), *box_findings)
-    if facts.is_animated:
-        message = "the image has several frames; the first is used: check that the boxes belong to it"
-        findings += (Finding(candidate.image, None, "image_animated", message, Action.KEPT),)
-    return Inspection(
-        record=record._replace(
-            sha256=hashlib.sha256(image_bytes).hexdigest(),
-            objects=_scale_objects(objects, record, size_px),
-        ),
-        findings=findings,
-        boxes_found=len(annotation.objects),
+    names = None if label_names is None else tuple(label_names)
+    objects, box_findings = repair_objects(ImageContext(candidate.xml, *rendering.drawn_px, names), annotation.objects)
+    record = ImageRecord(
+        image=candidate.image,
+        xml=candidate.xml,
+        split=candidate.split,
+        sha256=hashlib.sha256(image_bytes).hexdigest(),
+        perceptual_hash=facts.perceptual_hash,
+        width_px=rendering.written_px[0],
+        height_px=rendering.written_px[1],
+        apply_exif=rendering.apply_exif,
+        passes_through=rendering.passes_through,
+        objects=_scale_objects(objects, rendering),
     )
-
-
-def _read_annotation(data_dir: Path, xml: str) -> Annotation | Finding:
-    try:
-        annotation = parse_voc_annotation((data_dir / xml).read_bytes())
-    except ForbiddenXmlError as error:
-        return Finding(xml, None, "xml_forbidden", str(error), Action.DROPPED_IMAGE)
-    except AnnotationSyntaxError as error:
-        return Finding(xml, None, "xml_unreadable", str(error), Action.DROPPED_IMAGE)
-    except OSError as error:
-        return Finding(
-            xml, None, "xml_unreadable", f"the file cannot be opened: {error.strerror}", Action.DROPPED_IMAGE
-        )
-    if is_unsafe_filename(annotation.filename):
-        return report_unsafe_filename(xml, annotation.filename)
-    return annotation
+    findings = (
+        *_report_rotation(candidate.image, facts, rendering),
+        *check_size(candidate.xml, annotation, rendering.drawn_px),
+        *box_findings,
+        *_report_frames(candidate.image, facts),
+    )
+    return Inspection(record, findings, boxes_found=len(annotation.objects))
 
 
 def _leave_out(candidate: Candidate, annotation: Annotation, problem: ImageProblemError) -> Inspection:
@@ -93,59 +93,55 @@ def _leave_out(candidate: Candidate, annotation: Annotation, problem: ImageProbl
     return Inspection(None, (finding,), len(annotation.objects))
 
 
-def _judge_rotation(image: str, annotation: Annotation, facts: ImageFacts) -> tuple[bool, tuple[Finding, ...]]:
-    """Say whether the boxes were drawn on the upright image, and report it: <size> tells, else where the boxes lie."""
-    if facts.exif_orientation == 1:
-        return False, ()
-    stored, upright = (facts.width_px, facts.height_px), facts.upright_size_px
-    annotated = (annotation.width_px, annotation.height_px)
-    if annotated in (stored, upright):
-        is_upright = annotated == upright
-    else:
-        is_upright = all(
-            item.box_xyxy_px.overhang_px(*upright) == 0 for item in annotation.objects if item.box_xyxy_px.is_finite
-        )
-    if is_upright:
-        message = f"EXIF orientation {facts.exif_orientation} is applied: the boxes agree with the upright image"
-        return True, (Finding(image, None, "exif_rotated", message, Action.FIXED),)
-    message = f"EXIF orientation {facts.exif_orientation} is not applied: the boxes agree with the image as stored"
-    return False, (Finding(image, None, "exif_rotated", message, Action.KEPT),)
-
-
-def _start_record(candidate: Candidate, facts: ImageFacts, apply_exif: bool, max_dimension: int | None) -> ImageRecord:
-    size_px = facts.upright_size_px if apply_exif else (facts.width_px, facts.height_px)
-    written_px = shrunk_size_px(size_px, max_dimension)
-    passes_through = facts.is_rgb_jpeg and not apply_exif and written_px == size_px
+def _plan_rendering(annotation: Annotation, facts: ImageFacts, max_dimension: int | None) -> _Rendering:
+    apply_exif = facts.exif_orientation != 1 and _is_drawn_upright(annotation, facts)
+    drawn_px = facts.upright_size_px if apply_exif else (facts.width_px, facts.height_px)
+    written_px = shrunk_size_px(drawn_px, max_dimension)
+    passes_through = facts.is_rgb_jpeg and not apply_exif and written_px == drawn_px
     if not passes_through and max(written_px) > MAX_JPEG_SIDE_PX:
         raise ImageProblemError(
             "image_too_large",
-            f"{written_px[0]} x {written_px[1]} px do not fit into a JPEG, whose sides end at {MAX_JPEG_SIDE_PX} px: "
+            f"{written_px[0]} x {written_px[1]} px exceed a JPEG's limit of {MAX_JPEG_SIDE_PX} px a side: "
             "set data.max_dimension",
         )
-    return ImageRecord(
-        image=candidate.image,
-        xml=candidate.xml,
-        split=candidate.split,
-        sha256="",
-        perceptual_hash=facts.perceptual_hash,
-        width_px=written_px[0],
-        height_px=written_px[1],
-        apply_exif=apply_exif,
-        passes_through=passes_through,
-        objects=(),
-    )
+    return _Rendering(apply_exif, passes_through, drawn_px, written_px)
 
 
-def _scale_objects(
-    objects: Sequence[ObjectRecord], record: ImageRecord, size_px: tuple[int, int]
-) -> tuple[ObjectRecord, ...]:
-    written_px = (record.width_px, record.height_px)
-    if written_px == size_px:
-        return tuple(objects)
-    factors = (written_px[0] / size_px[0], written_px[1] / size_px[1])
+def _is_drawn_upright(annotation: Annotation, facts: ImageFacts) -> bool:
+    """Return whether the boxes were drawn on the upright image: <size> decides, else where the boxes lie."""
+    stored, upright = (facts.width_px, facts.height_px), facts.upright_size_px
+    annotated = (annotation.width_px, annotation.height_px)
+    if annotated in (stored, upright):
+        return annotated == upright
+    boxes = (item.box_xyxy_px for item in annotation.objects)
+    return all(box.overhang_px(*upright) == 0 for box in boxes if box.is_finite)
+
+
+def _report_rotation(image: str, facts: ImageFacts, rendering: _Rendering) -> tuple[Finding, ...]:
+    if facts.exif_orientation == 1:
+        return ()
+    if rendering.apply_exif:
+        message = f"EXIF orientation {facts.exif_orientation} is applied: the boxes match the upright image"
+        return (Finding(image, None, "exif_rotated", message, Action.FIXED),)
+    message = f"EXIF orientation {facts.exif_orientation} is ignored: the boxes match the image as stored"
+    return (Finding(image, None, "exif_rotated", message, Action.KEPT),)
+
+
+def _report_frames(image: str, facts: ImageFacts) -> tuple[Finding, ...]:
+    if not facts.is_animated:
+        return ()
+    message = "the image has several frames and the first is used: check that the boxes belong to it"
+    return (Finding(image, None, "image_animated", message, Action.KEPT),)
+
+
+def _scale_objects(objects: tuple[ObjectRecord, ...], rendering: _Rendering) -> tuple[ObjectRecord, ...]:
+    drawn_px, written_px = rendering.drawn_px, rendering.written_px
+    if written_px == drawn_px:
+        return objects
+    factors = (written_px[0] / drawn_px[0], written_px[1] / drawn_px[1])
     return tuple(item._replace(box_xyxy_px=_scale(item.box_xyxy_px, factors, written_px)) for item in objects)
 
 
 def _scale(box: BoxXyxyPx, factors: tuple[float, float], written_px: tuple[int, int]) -> BoxXyxyPx:
-    # Clipped, as a product of floats may land a hair outside.
+    # Clipped, as a product of floats may land slightly outside.
     return box.scaled(*factors).clipped(*written_px)

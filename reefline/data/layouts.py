@@ -1,4 +1,4 @@
-"""Which files of a data folder are images, annotations and split lists, however they are laid out."""
+"""Which files of a data folder are images, annotations and split lists, in any layout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED
 from reefline.errors import DataError
 from reefline.images.codec import IMAGE_SUFFIXES
 
-# VOCdevkit keeps segmentation masks beside the photographs; they are PNGs, and no images to detect things in.
+# VOCdevkit keeps segmentation masks next to the photographs: PNGs that are not images to detect objects in.
 _MASK_FOLDERS = frozenset({"SegmentationClass", "SegmentationObject"})
 _LIST_FOLDER = ("ImageSets", "Main")
 _LIST_SPLITS = {"train": TRAIN, "val": EVAL, "eval": EVAL, "test": TEST, "trainval": UNASSIGNED}
@@ -20,7 +20,7 @@ _LIST_SPLITS = {"train": TRAIN, "val": EVAL, "eval": EVAL, "test": TEST, "trainv
 
 @dataclass(frozen=True)
 class DataFiles:
-    """The files that count, relative to the data folder, sorted, with forward slashes."""
+    """The files to ingest, relative to the data folder, sorted, with forward slashes."""
 
     images: tuple[str, ...]
     annotations: tuple[str, ...]
@@ -34,9 +34,9 @@ class DataFiles:
 
 @dataclass(frozen=True)
 class SplitLists:
-    """What ImageSets/Main/*.txt say: (root folder, image id) → split; UNASSIGNED is to be divided by hash.
+    """The splits from ImageSets/Main/*.txt: (root folder, image id) → split; UNASSIGNED is divided by hash.
 
-    `sources` maps the same keys to the list file; `repeated` holds the (list file, id) that an earlier list has too.
+    `sources` maps the same keys to the list file; `repeated` holds each (list file, id) that an earlier list names too.
     """
 
     splits: dict[tuple[str, str], str]
@@ -44,7 +44,7 @@ class SplitLists:
     repeated: tuple[tuple[str, str], ...]
 
     def split_of(self, *paths: str) -> str | None:
-        """Return the split of a file that any of `paths` names; None where no list has it."""
+        """Return the split of the first of `paths` that a list names; None where no list names any."""
         for path in paths:
             pure = PurePosixPath(path)
             for folder in pure.parents:
@@ -57,13 +57,13 @@ class SplitLists:
 def list_data_files(data_dir: Path, *, image_dir: str | None = None, annotation_dir: str | None = None) -> DataFiles:
     """Find the images, annotations and split lists of a data folder, in nested folders too.
 
-    `image_dir` and `annotation_dir`, relative to the data folder, narrow where images and annotations are looked for.
+    `image_dir` and `annotation_dir`, relative to the data folder, narrow the search for images and annotations.
 
     Raises:
-        DataError: there is no such folder, or it holds no images, or no annotations.
+        DataError: the folder is missing, or holds no images or no annotations.
     """
     if not data_dir.is_dir():
-        raise DataError(f"{data_dir}: no such folder: name the folder that holds the images and their VOC annotations")
+        raise DataError(f"{data_dir}: no such folder: expected a folder of images with VOC annotations")
     for name, value in (("image_dir", image_dir), ("annotation_dir", annotation_dir)):
         if value is not None and not (data_dir / value).is_dir():
             raise DataError(f"{data_dir / value}: no such folder: data.{name} is relative to the data folder")
@@ -75,19 +75,19 @@ def list_data_files(data_dir: Path, *, image_dir: str | None = None, annotation_
         raise DataError(f"{where}: holds neither images nor VOC annotations (.xml): is this the right folder?")
     if not annotations:
         raise DataError(
-            f"{where}: holds {len(images)} images and no annotation: save one VOC .xml file an image (LabelImg's "
-            "PascalVOC format) beside the images or in a folder of their own"
+            f"{where}: holds {len(images)} images and no annotation: save one VOC .xml file per image (LabelImg's "
+            "PascalVOC format), next to the images or in a separate folder"
         )
     if not images:
-        raise DataError(f"{where}: holds {len(annotations)} annotations and no image: copy the images there too")
+        raise DataError(f"{where}: holds {len(annotations)} annotations and no image: add the images")
     lists = [path for path in files if _is_split_list(path)]
     return DataFiles(images=tuple(images), annotations=tuple(annotations), split_lists=tuple(lists))
 
 
 def read_split_lists(data_dir: Path, split_lists: tuple[str, ...]) -> SplitLists | None:
-    """Read ImageSets/Main/{train,val|eval,test,trainval}.txt; None where there is none, or nothing in it.
+    """Read ImageSets/Main/{train,val|eval,test,trainval}.txt; None where all are missing or empty.
 
-    train.txt, val.txt and test.txt win over trainval.txt. Where no list names eval images, those of train are divided.
+    train.txt, val.txt and test.txt win over trainval.txt. Where no list names eval images, train.txt is divided.
     """
     splits: dict[tuple[str, str], str] = {}
     sources: dict[tuple[str, str], str] = {}
@@ -111,13 +111,13 @@ def _read_list(data_dir: Path, path: str) -> Iterator[tuple[str, str]]:
     root = "/".join(PurePosixPath(path).parts[: -len(_LIST_FOLDER) - 1])
     text = (data_dir / path).read_text(encoding="utf-8", errors="replace")
     for line in text.splitlines():
-        # The lists of one class hold a second column; ids with spaces would be cut short, and VOC has none.
+        # The lists of one class have a second column. VOC has no ids with spaces.
         if words := line.split():
             yield root, words[0]
 
 
 def _walk(data_dir: Path) -> Iterator[str]:
-    """Yield every file, following links to folders but never in a circle; hidden files and masks are passed over."""
+    """Yield every file but hidden ones and masks, following links to folders, each folder once."""
     visited = set()
     for folder, folders, files in os.walk(data_dir, followlinks=True):
         real = os.path.realpath(folder)
@@ -132,7 +132,7 @@ def _walk(data_dir: Path) -> Iterator[str]:
 
 
 def _is_image(path: str) -> bool:
-    # Not by PurePosixPath, which takes five times as long (benchmarks/ingestion.py).
+    # PurePosixPath takes five times as long (benchmarks/ingestion.py).
     return posixpath.splitext(path)[1].lower() in IMAGE_SUFFIXES
 
 

@@ -1,7 +1,7 @@
 """Which annotation belongs to which image.
 
-Only images that were found inside the data folder are ever matched: a <filename> is compared with their names, never
-opened, and <path>, which leads into the annotator's computer, is not looked at.
+Only images found inside the data folder are matched: <filename> is compared with their names and never opened, and
+<path>, a place on the annotator's computer, is ignored.
 """
 
 from __future__ import annotations
@@ -12,59 +12,68 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from reefline.data.annotation_file import read_annotation, split_path
 from reefline.data.image_record import UNASSIGNED
 from reefline.data.layouts import DataFiles, SplitLists, read_split_lists
 from reefline.findings import Action, Finding
-from reefline.formats.voc import AnnotationSyntaxError, parse_voc_annotation
+from reefline.structures.annotation import Annotation
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An image and its annotation, to be looked into; `split` is UNASSIGNED where the content's hash decides."""
+    """An image and its annotation, to be inspected; `split` is UNASSIGNED where the content's hash decides.
+
+    `annotation` is what the XML holds where matching had to read it, else None.
+    """
 
     image: str
     xml: str
     split: str
+    annotation: Annotation | None = None
 
 
 @dataclass(frozen=True)
 class Discovery:
-    """The candidates in the order of their images, what else was found, and whether lists name the splits."""
+    """The candidates in the order of their images, the findings on other files, and whether lists name the splits."""
 
     candidates: tuple[Candidate, ...]
     findings: tuple[Finding, ...]
     has_split_lists: bool
 
 
+@dataclass(frozen=True)
+class _Match:
+    """An annotation and the image it belongs to; `annotation` as in Candidate."""
+
+    xml: str
+    image: str
+    annotation: Annotation | None
+
+
 def discover(data_dir: Path, files: DataFiles) -> Discovery:
-    """Match annotations with images and give each pair the split that ImageSets names."""
+    """Match annotations with images and give each pair its split from ImageSets."""
     index = _ImageIndex(files.images)
-    matches: dict[str, list[str]] = defaultdict(list)
+    matches: dict[str, list[_Match]] = defaultdict(list)
     findings = []
     for xml in files.annotations:
         match = _match(data_dir, xml, index)
         if isinstance(match, Finding):
             findings.append(match)
         else:
-            matches[match].append(xml)
+            matches[match.image].append(match)
     pairs = {}
-    for image, xmls in matches.items():
+    for image, found in matches.items():
         pairs[image], *others = (
-            xmls if len(xmls) == 1 else sorted(xmls, key=lambda xml: _nearness(xml, image), reverse=True)
+            found if len(found) == 1 else sorted(found, key=lambda each: _nearness(each.xml, image), reverse=True)
         )
-        findings += [_report_duplicate(other, image, pairs[image]) for other in others]
+        findings += [_report_duplicate(other.xml, image, pairs[image].xml) for other in others]
     lists = read_split_lists(data_dir, files.split_lists)
     candidates, more = _assign_listed_splits(files, pairs, lists)
     return Discovery(tuple(candidates), (*findings, *more), lists is not None)
 
 
-def is_unsafe_filename(filename: str) -> bool:
-    """True where a <filename> climbs out of its folder; a plain folder before the name is common, and harmless."""
-    return ".." in _split_path(filename)
-
-
 class _ImageIndex:
-    """The images by name and by stem, case folded: Windows tools write names as they please."""
+    """The images by name and by stem, case folded: Windows tools vary the case."""
 
     def __init__(self, images: Iterable[str]) -> None:
         self._by_name: dict[str, list[str]] = defaultdict(list)
@@ -81,50 +90,38 @@ class _ImageIndex:
         return self._by_name.get(name.casefold(), ())
 
 
-def _match(data_dir: Path, xml: str, index: _ImageIndex) -> str | Finding:
-    """Return the image of an annotation, or why there is none; the XML is read only where its own name does not tell.
+def _match(data_dir: Path, xml: str, index: _ImageIndex) -> _Match | Finding:
+    """Return the image of an annotation, or why it has none; the XML is read only where its own name is not enough.
 
-    Its own stem comes before <filename>: who renames a pair of files rarely edits the XML.
+    Its own stem comes before <filename>: people who rename a pair of files rarely edit the XML.
     """
     nearest = _nearest(xml, index.with_stem(_stem(xml)))
     if len(nearest) == 1:
-        return nearest[0]
-    try:
-        filename = parse_voc_annotation((data_dir / xml).read_bytes()).filename
-    except (AnnotationSyntaxError, OSError) as error:
-        return Finding(xml, None, "xml_unreadable", str(error), Action.DROPPED_IMAGE)
-    if is_unsafe_filename(filename):
-        return report_unsafe_filename(xml, filename)
-    name = (_split_path(filename) or ("",))[-1]
+        return _Match(xml, nearest[0], None)
+    annotation = read_annotation(data_dir, xml)
+    if isinstance(annotation, Finding):
+        return annotation
+    name = (split_path(annotation.filename) or ("",))[-1]
     for named in (index.with_name(name), index.with_stem(_stem(name))):
         found = _nearest(xml, [image for image in named if not nearest or image in nearest])
         if len(found) == 1:
-            return found[0]
+            return _Match(xml, found[0], annotation)
         nearest = nearest or (found if len(found) > 1 else [])
     if nearest:
-        message = f"{len(nearest)} images fit equally well ({', '.join(nearest)}): let <filename> name one of them"
+        message = f"{len(nearest)} images match equally well ({', '.join(nearest)}): name one of them in <filename>"
     else:
-        message = f"there is no image for it: neither {name or 'a <filename>'!r} nor an image of the XML's own name"
+        tried = f"is called {name!r} (from <filename>) or" if name else "(<filename> is empty)"
+        message = f"no image {tried} has the XML's own name: add the image, or delete the XML"
     return Finding(xml, None, "image_missing", message, Action.DROPPED_IMAGE)
 
 
-def report_unsafe_filename(xml: str, filename: str) -> Finding:
-    """Return the finding of rule filename_unsafe."""
-    message = f"<filename> {filename!r} leads out of the data folder and is not followed: write the image's name alone"
-    return Finding(xml, None, "filename_unsafe", message, Action.DROPPED_IMAGE)
-
-
 def _stem(path: str) -> str:
-    """Return the file's name without its last suffix; PurePosixPath takes five times as long to say so."""
+    """Return the file's name without its last suffix; PurePosixPath takes five times as long."""
     return posixpath.splitext(posixpath.basename(path))[0]
 
 
-def _split_path(filename: str) -> tuple[str, ...]:
-    return tuple(part for part in filename.replace("\\", "/").split("/") if part)
-
-
 def _nearest(xml: str, images: Sequence[str]) -> list[str]:
-    """Return the images that lie nearest to the XML's folder: more than one where the folders do not tell."""
+    """Return the images nearest to the XML's folder: more than one where the folders do not decide."""
     if len(images) < 2:
         return list(images)
     ranked = [(_nearness(xml, image)[:3], image) for image in images]
@@ -152,26 +149,26 @@ def _common_length(first: Sequence[str], second: Sequence[str]) -> int:
 
 
 def _report_duplicate(xml: str, image: str, winner: str) -> Finding:
-    message = f"{image} has two annotations; {winner} is used: delete the wrong one"
+    message = f"{image} has two annotations and {winner} is used: delete the wrong one"
     return Finding(xml, None, "annotation_duplicate", message, Action.FIXED)
 
 
 def _assign_listed_splits(
-    files: DataFiles, pairs: dict[str, str], lists: SplitLists | None
+    files: DataFiles, pairs: dict[str, _Match], lists: SplitLists | None
 ) -> tuple[list[Candidate], list[Finding]]:
     candidates, findings, unlisted = [], [], 0
     for image in files.images:
-        xml = pairs.get(image)
-        split = UNASSIGNED if lists is None else lists.split_of(image, *([xml] if xml else []))
+        match = pairs.get(image)
+        split = UNASSIGNED if lists is None else lists.split_of(image, *([match.xml] if match else []))
         if split is None:
             unlisted += 1
-        elif xml is None:
+        elif match is None:
             message = "the image has no annotation: annotate it, or save an empty annotation if it shows nothing"
             findings.append(Finding(image, None, "image_not_annotated", message, Action.DROPPED_IMAGE))
         else:
-            candidates.append(Candidate(image, xml, split))
+            candidates.append(Candidate(image, match.xml, split, match.annotation))
     if unlisted:
-        message = f"{unlisted} images are in none of the lists of ImageSets/Main and are left out"
+        message = f"{unlisted} images are left out: no list in ImageSets/Main names them"
         findings.append(Finding("", None, "image_not_listed", message, Action.KEPT))
     return candidates, findings + (_check_lists(files, lists) if lists else [])
 
@@ -187,13 +184,13 @@ def _check_lists(files: DataFiles, lists: SplitLists) -> list[Finding]:
             lists.sources[key],
             None,
             "image_missing",
-            f"the list names {key[1]!r}, and there is no such image: copy it there, or take it off the list",
+            f"the list names {key[1]!r}, but no such image exists: add the image, or remove the name",
             Action.DROPPED_IMAGE,
         )
         for key in lists.splits
         if key not in known
     ]
     for path, image_id in lists.repeated:
-        message = f"{image_id!r} is in another list too, which counts: keep it in one list"
+        message = f"{image_id!r} is also in another list, which wins: keep it in one list"
         findings.append(Finding(path, None, "listed_twice", message, Action.FIXED))
     return findings

@@ -1,6 +1,6 @@
-"""The first pass in chunks: any process inspects one, and leaves what came of it in a file of the working folder.
+"""The first pass in chunks: any process can inspect one, and leaves its inspections in a file of the working folder.
 
-This module imports quickly, for each worker process does it: none of TensorFlow, Beam and pydantic is behind it.
+Every worker process imports this module, so it must import quickly: no TensorFlow, no Beam, no pydantic.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _FILE_NAME = "inspected-{start:09d}.pickle"
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some candidates, the first of which is number `start`, and what it takes to look into them.
+    """Some candidates, the first of which is number `start`, and everything needed to inspect them.
 
-    `label_names` is the given label map's, None where it is made from what is found.
+    `label_names` are those of the given label map; None where the label map is built from the labels found.
     """
 
     start: int
@@ -36,7 +36,7 @@ class Chunk:
 
 
 def inspect_chunk(chunk: Chunk) -> None:
-    """Inspect the candidates of a chunk, one image in memory at a time, and leave their inspections in its file."""
+    """Inspect a chunk, with one image in memory at a time, and write its inspections to its file."""
     data_dir = Path(chunk.data_dir)
     inspections = [
         inspect_candidate(data_dir, candidate, chunk.limits, chunk.label_names) for candidate in chunk.candidates
@@ -46,23 +46,23 @@ def inspect_chunk(chunk: Chunk) -> None:
 
 
 def read_inspections(work_dir: Path) -> Iterator[Inspection]:
-    """Yield what `inspect_chunk` left, in the order of the candidates."""
+    """Yield the inspections that `inspect_chunk` wrote, in the order of the candidates."""
     for path in sorted(work_dir.glob(_FILE_NAME.replace("{start:09d}", "*"))):
-        # Written by this very execution, into a folder of its own.
+        # Safe to unpickle: this execution wrote it, into its own folder.
         yield from pickle.loads(path.read_bytes())
 
 
 def start_workers(count: int) -> ProcessPoolExecutor:
-    """Return a pool of fresh processes, which end with this one, however it ends.
+    """Return a pool of fresh processes, which end when this one does, even when it is killed.
 
-    Forked ones would inherit TensorFlow's locks without the threads that hold them.
+    Forked processes would inherit TensorFlow's locks without the threads that hold them.
     """
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)
 
 
 def _start_worker() -> None:
-    # Ctrl-C reaches every process of the terminal; it is the parent that ends the run.
+    # Ctrl-C reaches every process of the terminal, but only the parent ends the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -71,5 +71,5 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        # An exception would end this thread alone, and the queue that the other one waits at stays empty.
+        # An exception would end this thread only; the main one would wait for its queue forever.
         signal.raise_signal(signal.SIGKILL)

@@ -1,14 +1,12 @@
-"""Between the passes: the label map, the splits, the verdict on how much was rejected, and the shards to write."""
+"""Between the passes: the label map, the splits, the check on how much was rejected, and the shards to write."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from reefline.data.image_record import EVAL, SPLITS, TEST, TRAIN, ImageRecord
 from reefline.data.inspection import Inspection
-from reefline.data.matching import Discovery
 from reefline.data.reports import IngestionReport, count_splits
 from reefline.data.rules.severity import describe_finding
 from reefline.data.splitting import assign_splits
@@ -31,13 +29,13 @@ class Shard:
 
     @property
     def file_name(self) -> str:
-        """The name that TFX expects of a split's files."""
+        """The file's name, in the form that TFX expects."""
         return f"data_tfrecord-{self.index:05d}-of-{self.count:05d}.gz"
 
 
 @dataclass
 class _Tally:
-    """What the inspections add up to."""
+    """The sum of the inspections."""
 
     records: list[ImageRecord] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -47,7 +45,7 @@ class _Tally:
 
 @dataclass(frozen=True)
 class IngestionPlan:
-    """All that the second pass needs, and the report of the first."""
+    """Everything the second pass needs, and the report on the first."""
 
     label_map: LabelMap
     shards: tuple[Shard, ...]
@@ -60,17 +58,19 @@ class IngestionPlan:
 
 
 def plan_ingestion(
-    discovery: Discovery,
     inspections: Iterable[Inspection],
     settings: IngestionSettings,
     given_label_map: LabelMap | None,
+    *,
+    matching_findings: Sequence[Finding],
+    has_split_lists: bool,
 ) -> IngestionPlan:
-    """Decide what is written where.
+    """Decide what is written where; `matching_findings` are those on files that made no candidate.
 
     Raises:
-        DataError: too much was rejected, no box is left, or there is nothing to split; it carries all findings.
+        DataError: too much was rejected, no box is left, or a split would be empty; it carries all findings.
     """
-    tally = _add_up(discovery, inspections)
+    tally = _add_up(matching_findings, inspections)
     findings = sort_findings(tally.findings)
     rejected_images = sum(finding.action is Action.DROPPED_IMAGE for finding in findings)
     rejected_boxes = sum(finding.action is Action.DROPPED_BOX for finding in findings)
@@ -79,14 +79,16 @@ def plan_ingestion(
     _check_rejected("boxes", rejected_boxes, tally.boxes_found, limit, findings)
     names = sorted({item.label for record in tally.records for item in record.objects})
     if not names:
-        raise DataError("no box is left to train on: annotate objects, or see the findings", findings=findings)
+        raise DataError(
+            "no box is left to train on: annotate objects, or fix what the findings name", findings=findings
+        )
     label_map = given_label_map or LabelMap(tuple(names))
     records = assign_splits(
         tally.records,
         eval_fraction=settings.eval_fraction,
-        test_fraction=0.0 if discovery.has_split_lists else settings.test_fraction,
+        test_fraction=0.0 if has_split_lists else settings.test_fraction,
     )
-    _check_splits(records, discovery.has_split_lists, findings)
+    _check_splits(records, has_split_lists, findings)
     splits = [split for split in SPLITS if split != TEST or any(record.split == TEST for record in records)]
     return IngestionPlan(
         label_map=label_map,
@@ -95,31 +97,26 @@ def plan_ingestion(
             splits=count_splits(records, splits, label_map.names),
             findings=findings,
             label_map_names=label_map.names,
-            images_found=tally.images_found,
-            images_rejected=rejected_images,
-            boxes_found=tally.boxes_found,
-            boxes_rejected=rejected_boxes,
             max_boxes_per_image=max(len(record.objects) for record in records),
-            duplicate_groups=_group_duplicates(records),
         ),
     )
 
 
 def sort_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings in the order of files; what is said of a whole file comes before its objects."""
+    """Return the findings in the order of files; those on a file come before those on its objects."""
     return tuple(sorted(findings, key=lambda f: (f.file, -1 if f.object is None else f.object, f.rule, f.message)))
 
 
-def _add_up(discovery: Discovery, inspections: Iterable[Inspection]) -> _Tally:
-    tally = _Tally(findings=list(discovery.findings))
-    tally.images_found = sum(finding.action is Action.DROPPED_IMAGE for finding in discovery.findings)
+def _add_up(matching_findings: Sequence[Finding], inspections: Iterable[Inspection]) -> _Tally:
+    tally = _Tally(findings=list(matching_findings))
+    tally.images_found = sum(finding.action is Action.DROPPED_IMAGE for finding in matching_findings)
     for inspection in inspections:
         tally.images_found += 1
         tally.boxes_found += inspection.boxes_found
         tally.findings += inspection.findings
         if inspection.record is not None:
             tally.records.append(inspection.record)
-    # Passes may end in any order; the result must not depend on it.
+    # Inspections may arrive in any order; the result must not depend on it.
     tally.records.sort(key=lambda record: (record.sha256, record.image))
     return tally
 
@@ -132,9 +129,9 @@ def _check_rejected(kind: str, rejected: int, found: int, limit: float, findings
     left_out = len(problems) - _LISTED_PROBLEMS
     raise DataError(
         f"{rejected} of {found} {kind} are rejected, more than data.max_rejected_fraction allows ({limit:g}): "
-        "mend them, or raise the limit",
+        "fix them, or raise the limit",
         *problems[:_LISTED_PROBLEMS],
-        *([f"… and {left_out} more, which the run's summary.json lists"] if left_out > 0 else []),
+        *([f"… and {left_out} more, listed in the run's summary.json"] if left_out > 0 else []),
         findings=findings,
     )
 
@@ -143,10 +140,11 @@ def _check_splits(records: Sequence[ImageRecord], has_split_lists: bool, finding
     found = {record.split for record in records}
     if found >= {TRAIN, EVAL}:
         return
-    if len({record.sha256 for record in records}) < 2:
+    distinct = len({record.sha256 for record in records})
+    if distinct < 2:
         raise DataError(
-            f"there is nothing to split: {len(records)} usable image of distinct content, and training and evaluation "
-            "need one each: add images",
+            f"nothing to split: {distinct} usable image of distinct content found, but training and evaluation need "
+            "one each: add images",
             findings=findings,
         )
     missing = TRAIN if TRAIN not in found else EVAL
@@ -155,15 +153,8 @@ def _check_splits(records: Sequence[ImageRecord], has_split_lists: bool, finding
 
 
 def _shard(records: Sequence[ImageRecord], split: str, images_per_shard: int) -> list[Shard]:
-    """Cut a split into shards in the order of content hashes, which is as good as shuffled, and stable."""
+    """Cut a split into shards in the order of content hashes, which is stable and as good as shuffled."""
     chosen = [record for record in records if record.split == split]
     count = max(1, -(-len(chosen) // images_per_shard))
     starts = [len(chosen) * index // count for index in range(count + 1)]
     return [Shard(split, index, count, tuple(chosen[starts[index] : starts[index + 1]])) for index in range(count)]
-
-
-def _group_duplicates(records: Sequence[ImageRecord]) -> tuple[tuple[str, ...], ...]:
-    groups: dict[str, list[str]] = defaultdict(list)
-    for record in records:
-        groups[record.sha256].append(record.image)
-    return tuple(sorted(tuple(sorted(images)) for images in groups.values() if len(images) > 1))

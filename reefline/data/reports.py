@@ -3,114 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from reefline.data.image_record import ImageRecord
+from reefline.errors import DataError
 from reefline.findings import Finding
+from reefline.system.record import Record
 
 
 @dataclass(frozen=True)
-class SplitCounts:
-    """How much a split holds; `per_class` maps every class of the label map to its boxes, 0 included."""
+class SplitCounts(Record):
+    """The size of a split; `per_class` maps every class of the label map to its number of boxes, 0 included."""
 
     images: int
     boxes: int
     per_class: Mapping[str, int]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the counts as summary.json shows them."""
-        return {"images": self.images, "boxes": self.boxes, "per_class": dict(self.per_class)}
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> SplitCounts:
-        """Read back what `to_json` wrote."""
-        return cls(images=record["images"], boxes=record["boxes"], per_class=dict(record["per_class"]))
-
 
 @dataclass(frozen=True)
-class Anomaly:
-    """One anomaly that ExampleValidator found in a split."""
+class Anomaly(Record):
+    """One anomaly that ExampleValidator found in a split; `feature` is "" where it concerns the split itself."""
 
     split: str
     feature: str
     description: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the anomaly as summary.json shows it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Anomaly:
-        """Read back what `to_json` wrote."""
-        return cls(**record)
-
 
 @dataclass(frozen=True)
-class IngestionReport:
-    """What was found, what became of it, and every finding on the way, in the order of files.
-
-    `duplicate_groups` lists images of equal content, each group in the order of names.
-    """
+class IngestionReport(Record):
+    """What was ingested, and every finding on the way, in the order of files."""
 
     splits: Mapping[str, SplitCounts]
     findings: tuple[Finding, ...]
     label_map_names: tuple[str, ...]
-    images_found: int
-    images_rejected: int
-    boxes_found: int
-    boxes_rejected: int
     max_boxes_per_image: int
-    duplicate_groups: tuple[tuple[str, ...], ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what report.json holds."""
-        return {
-            "splits": {name: counts.to_json() for name, counts in self.splits.items()},
-            "findings": [finding.to_json() for finding in self.findings],
-            "label_map_names": list(self.label_map_names),
-            "images_found": self.images_found,
-            "images_rejected": self.images_rejected,
-            "boxes_found": self.boxes_found,
-            "boxes_rejected": self.boxes_rejected,
-            "max_boxes_per_image": self.max_boxes_per_image,
-            "duplicate_groups": [list(group) for group in self.duplicate_groups],
-        }
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> IngestionReport:
-        """Read back what `to_json` wrote."""
-        values = dict(record)
-        return cls(
-            splits={name: SplitCounts.from_json(counts) for name, counts in values.pop("splits").items()},
-            findings=tuple(map(Finding.from_json, values.pop("findings"))),
-            label_map_names=tuple(values.pop("label_map_names")),
-            duplicate_groups=tuple(map(tuple, values.pop("duplicate_groups"))),
-            **values,
-        )
 
 
 @dataclass(frozen=True)
-class ValidationReport:
-    """All findings that are not switched off, ingestion's included, and ExampleValidator's anomalies."""
+class IngestionFailure(Record):
+    """Why the data could not be ingested: a DataError that crosses a process boundary as a file."""
+
+    problems: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def from_error(cls, error: DataError) -> IngestionFailure:
+        """Return the failure that an error describes."""
+        return cls(error.problems, error.findings)
+
+    def to_error(self) -> DataError:
+        """Return the error again."""
+        return DataError(*self.problems, findings=self.findings)
+
+
+@dataclass(frozen=True)
+class ValidationReport(Record):
+    """All findings whose rule is not off, ingestion's included, and ExampleValidator's anomalies."""
 
     findings: tuple[Finding, ...]
     anomalies: tuple[Anomaly, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what validation.json holds."""
-        return {
-            "findings": [finding.to_json() for finding in self.findings],
-            "anomalies": [anomaly.to_json() for anomaly in self.anomalies],
-        }
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> ValidationReport:
-        """Read back what `to_json` wrote."""
-        return cls(
-            findings=tuple(map(Finding.from_json, record["findings"])),
-            anomalies=tuple(map(Anomaly.from_json, record["anomalies"])),
-        )
 
 
 def count_splits(

@@ -1,4 +1,4 @@
-"""The second pass over the images: one shard at a time, one image in memory at a time."""
+"""The second pass over the images: writes one shard at a time, with one image in memory."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from reefline.data.image_record import ImageRecord
 from reefline.data.planning import Shard
 from reefline.errors import DataError
-from reefline.formats.tf_example import IngestedExample, write_examples
+from reefline.formats.tf_example import IngestedExample, IngestedObject, write_examples
 from reefline.images.codec import transcode_to_rgb_jpeg
 from reefline.structures.label_map import LabelMap
 
 
 def write_shard(data_dir: Path, split_dir: Path, shard: Shard, label_map: LabelMap) -> Path:
-    """Write a shard into the folder of its split and return its path; the file appears whole or not at all.
+    """Write a shard to the folder of its split and return its path; the file appears complete or not at all.
 
     Raises:
-        DataError: an image is not the one that was inspected any more.
+        DataError: an image has changed or disappeared since it was inspected.
     """
     split_dir.mkdir(parents=True, exist_ok=True)
     path = split_dir / shard.file_name
@@ -32,33 +32,32 @@ def write_shard(data_dir: Path, split_dir: Path, shard: Shard, label_map: LabelM
 
 
 def load_example(data_dir: Path, record: ImageRecord, class_ids: dict[str, int]) -> IngestedExample:
-    """Read an image again and return it as it is ingested: a good RGB JPEG byte for byte, any other transcoded.
+    """Read an image again and return its example: a good RGB JPEG unchanged, anything else transcoded.
 
     Raises:
-        DataError: the file is gone, or its content is not what was inspected.
+        DataError: the image has changed or disappeared since it was inspected.
     """
     try:
         image_bytes = (data_dir / record.image).read_bytes()
     except OSError as error:
-        raise DataError(f"{record.image}: gone since it was inspected ({error.strerror}): run again") from error
+        raise DataError(f"{record.image}: can no longer be read ({error.strerror}): run again") from error
     if hashlib.sha256(image_bytes).hexdigest() != record.sha256:
-        raise DataError(f"{record.image}: changed while it was ingested: run again")
+        raise DataError(f"{record.image}: changed during ingestion: run again")
     size_px = (record.width_px, record.height_px)
     if not record.passes_through:
         image_bytes = transcode_to_rgb_jpeg(image_bytes, apply_exif=record.apply_exif, size_px=size_px)
-    objects = record.objects
     return IngestedExample(
-        # The relative path, as a name alone may be there twice.
+        # The relative path: a name alone may not be unique.
         source_id=record.image,
         filename=record.image,
         encoded_jpeg=image_bytes,
         width_px=record.width_px,
         height_px=record.height_px,
-        boxes_xyxy_px=tuple(item.box_xyxy_px for item in objects),
-        class_ids=tuple(class_ids[item.label] for item in objects),
-        class_names=tuple(item.label for item in objects),
-        difficult=tuple(item.difficult for item in objects),
-        truncated=tuple(item.truncated for item in objects),
-        poses=tuple(item.pose for item in objects),
+        objects=tuple(
+            IngestedObject(
+                item.box_xyxy_px, class_ids[item.label], item.label, item.difficult, item.truncated, item.pose
+            )
+            for item in record.objects
+        ),
         sha256=record.sha256,
     )

@@ -1,4 +1,4 @@
-"""Which split an image goes to, from its content alone."""
+"""Which split an image goes to, decided by its content."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _HASH_DIGITS = 13
 def split_of_content(sha256: str, *, eval_fraction: float, test_fraction: float) -> str:
     """Return the split of an image by the sha256 (hex) of its file.
 
-    It depends on nothing else: adding images moves none, and exact duplicates land on one side. A larger
-    `eval_fraction` only ever moves images from train to eval.
+    It depends on nothing else: adding images moves none, and exact duplicates land in the same split. A larger
+    `eval_fraction` only moves images from train to eval.
     """
     position = _position(sha256)
     if position < eval_fraction:
@@ -27,8 +27,8 @@ def assign_splits(
 ) -> tuple[ImageRecord, ...]:
     """Return the records with a split each; those that have one keep it.
 
-    A data set so small that its hashes leave train or eval empty lends the image that lies nearest to the empty split,
-    with all of its duplicates.
+    Where the hashes of a small data set leave train or eval empty, the image nearest to that split moves there, with
+    all its duplicates.
     """
     assigned = [
         record
@@ -42,14 +42,14 @@ def assign_splits(
     for split in (EVAL, TRAIN):
         filled = {record.split for record in assigned}
         if split not in filled and len(free) > 1:
-            lent = free[0] if split == EVAL else free[-1]
+            moved = free[0] if split == EVAL else free[-1]
             assigned = [
-                after._replace(split=split) if before.split == UNASSIGNED and after.sha256 == lent else after
+                after._replace(split=split) if before.split == UNASSIGNED and after.sha256 == moved else after
                 for before, after in zip(records, assigned, strict=True)
             ]
     return tuple(assigned)
 
 
 def _position(sha256: str) -> float:
-    """Return where a hash lies in 0..1."""
+    """Return the position of a hash in 0..1."""
     return int(sha256[:_HASH_DIGITS], 16) / 16**_HASH_DIGITS

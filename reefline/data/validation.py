@@ -1,4 +1,4 @@
-"""The verdict on the data: all rules run, all findings collected, then it is decided."""
+"""The verdict on the data: every rule runs and every finding is collected before the decision."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from reefline.data.image_record import ImageRecord
 from reefline.data.planning import sort_findings
 from reefline.data.reports import Anomaly, IngestionReport, ValidationReport
-from reefline.data.rules.dataset_rules import DATASET_RULES, DatasetContext
+from reefline.data.rules.dataset_rules import DatasetContext
 from reefline.data.rules.severity import describe_finding, drop_silenced, resolve_severities, select_errors
+from reefline.data.rules.table import DATASET_RULES
 from reefline.errors import DataError
 from reefline.settings import ValidationSettings
 
@@ -19,15 +20,15 @@ def validate_data_set(
     anomalies: Iterable[Anomaly],
     settings: ValidationSettings,
 ) -> ValidationReport:
-    """Return ingestion's findings and those of the rules on the whole data set, without those that are off.
+    """Return ingestion's findings and those of the data-set rules, without rules that are off.
 
     Raises:
-        ConfigError: `settings.severities` names a rule that does not exist.
+        ConfigError: `settings.severities` names an unknown rule.
         DataError: a finding is an error, or ExampleValidator found an anomaly; it carries all findings.
     """
     severities = resolve_severities(settings.severities)
     context = DatasetContext(tuple(records), report, settings)
-    found = [finding for rule in DATASET_RULES for finding in rule(context)]
+    found = [finding for rule in DATASET_RULES for finding in rule.find(context)]
     findings = drop_silenced(sort_findings([*report.findings, *found]), severities)
     anomalies = tuple(anomalies)
     problems = [describe_finding(finding) for finding in select_errors(findings, severities)]

@@ -30,7 +30,7 @@ def sample_calibration_images(records: Path, count: int) -> tuple[bytes, ...]:
     from reefline.formats.tf_example import read_examples
 
     files = sorted(records.iterdir())
-    classes_of_image = [frozenset(example.class_ids) for example in read_examples(files)]
+    classes_of_image = [frozenset(item.class_id for item in each.objects) for each in read_examples(files)]
     chosen = choose_stratified(classes_of_image, count)
     return tuple(example.encoded_jpeg for at, example in enumerate(read_examples(files)) if at in chosen)
 

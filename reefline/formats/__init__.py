@@ -1,1 +1,1 @@
-"""File formats of annotated images: parsing and writing, and nothing else."""
+"""File formats of annotated images: parsing and writing only."""

@@ -10,36 +10,43 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from reefline.structures.boxes import BoxXyxyPx
 
-# JPEG data does not shrink further: a stored gzip stream costs a tenth of the time of a deflated one, and every reader
-# of gzip reads it (benchmarks/ingestion.py).
+# JPEG data does not compress further: storing takes a tenth of the time of deflating (benchmarks/ingestion.py), and any
+# gzip reader can read it.
 GZIP_LEVEL = 0
-# Fractions are float32: this many decimals of a pixel come back exactly for images up to 16,000 px.
+# Fractions are float32: this many decimals of a pixel survive for images up to 16,000 px.
 _PIXEL_DECIMALS = 3
+
+
+class IngestedObject(NamedTuple):
+    """One object of an ingested image; `class_id` is 1-based, as in the label map."""
+
+    box_xyxy_px: BoxXyxyPx
+    class_id: int
+    class_name: str
+    difficult: bool = False
+    truncated: bool = False
+    pose: str = "Unspecified"
 
 
 @dataclass(frozen=True)
 class IngestedExample:
-    """One image as it was ingested: an RGB JPEG and its boxes; the per-object tuples are equally long."""
+    """One ingested image: an RGB JPEG and its objects."""
 
     source_id: str
     filename: str
     encoded_jpeg: bytes
     width_px: int
     height_px: int
-    boxes_xyxy_px: tuple[BoxXyxyPx, ...] = ()
-    class_ids: tuple[int, ...] = ()
-    class_names: tuple[str, ...] = ()
-    difficult: tuple[bool, ...] = ()
-    truncated: tuple[bool, ...] = ()
-    poses: tuple[str, ...] = ()
+    objects: tuple[IngestedObject, ...] = ()
     sha256: str = ""
 
 
 def encode_example(example: IngestedExample) -> bytes:
-    """Return the example as a serialized tf.Example; boxes become fractions 0..1 and class ids stay 1-based."""
+    """Return the example as a serialized tf.Example; boxes become fractions 0..1, class ids stay 1-based."""
     import tensorflow as tf
 
     message = tf.train.Example()
@@ -52,22 +59,23 @@ def encode_example(example: IngestedExample) -> bytes:
     features["image/key/sha256"].bytes_list.value.append(example.sha256.encode())
     features["image/encoded"].bytes_list.value.append(example.encoded_jpeg)
     features["image/format"].bytes_list.value.append(b"jpeg")
-    boxes = example.boxes_xyxy_px
+    objects = example.objects
+    boxes = [item.box_xyxy_px for item in objects]
     features["image/object/bbox/xmin"].float_list.value.extend([box.x_min / width for box in boxes])
     features["image/object/bbox/ymin"].float_list.value.extend([box.y_min / height for box in boxes])
     features["image/object/bbox/xmax"].float_list.value.extend([box.x_max / width for box in boxes])
     features["image/object/bbox/ymax"].float_list.value.extend([box.y_max / height for box in boxes])
-    features["image/object/class/label"].int64_list.value.extend(example.class_ids)
-    features["image/object/class/text"].bytes_list.value.extend([name.encode() for name in example.class_names])
-    features["image/object/difficult"].int64_list.value.extend(map(int, example.difficult))
-    features["image/object/truncated"].int64_list.value.extend(map(int, example.truncated))
-    features["image/object/view"].bytes_list.value.extend([pose.encode() for pose in example.poses])
-    # Equal images give equal files, whatever process wrote them.
+    features["image/object/class/label"].int64_list.value.extend([item.class_id for item in objects])
+    features["image/object/class/text"].bytes_list.value.extend([item.class_name.encode() for item in objects])
+    features["image/object/difficult"].int64_list.value.extend([int(item.difficult) for item in objects])
+    features["image/object/truncated"].int64_list.value.extend([int(item.truncated) for item in objects])
+    features["image/object/view"].bytes_list.value.extend([item.pose.encode() for item in objects])
+    # Equal images give equal files, whichever process wrote them.
     return message.SerializeToString(deterministic=True)
 
 
 def decode_example(serialized: bytes) -> IngestedExample:
-    """Return what `encode_example` wrote, with boxes in pixels again (rounded to a thousandth)."""
+    """Read back what `encode_example` wrote; boxes are in pixels, rounded to a thousandth."""
     import tensorflow as tf
 
     features = tf.train.Example.FromString(serialized).features.feature
@@ -82,18 +90,24 @@ def decode_example(serialized: bytes) -> IngestedExample:
         encoded_jpeg=features["image/encoded"].bytes_list.value[0],
         width_px=width,
         height_px=height,
-        boxes_xyxy_px=tuple(BoxXyxyPx(*box) for box in zip(*corners, strict=True)),
-        class_ids=tuple(features["image/object/class/label"].int64_list.value),
-        class_names=tuple(name.decode() for name in features["image/object/class/text"].bytes_list.value),
-        difficult=tuple(map(bool, features["image/object/difficult"].int64_list.value)),
-        truncated=tuple(map(bool, features["image/object/truncated"].int64_list.value)),
-        poses=tuple(pose.decode() for pose in features["image/object/view"].bytes_list.value),
+        objects=tuple(
+            IngestedObject(BoxXyxyPx(*box), class_id, name.decode(), bool(difficult), bool(truncated), pose.decode())
+            for box, class_id, name, difficult, truncated, pose in zip(
+                zip(*corners, strict=True),
+                features["image/object/class/label"].int64_list.value,
+                features["image/object/class/text"].bytes_list.value,
+                features["image/object/difficult"].int64_list.value,
+                features["image/object/truncated"].int64_list.value,
+                features["image/object/view"].bytes_list.value,
+                strict=True,
+            )
+        ),
         sha256=features["image/key/sha256"].bytes_list.value[0].decode(),
     )
 
 
 def write_examples(path: Path | str, examples: Iterable[IngestedExample]) -> int:
-    """Write the examples into one gzip TFRecord file, one at a time, and return how many there were."""
+    """Write the examples to one gzip TFRecord file, one at a time, and return their number."""
     import tensorflow as tf
 
     options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=GZIP_LEVEL)

@@ -1,9 +1,9 @@
-"""Pascal VOC annotations (LabelImg's XML): read and written here, and nowhere else.
+"""Pascal VOC annotations (LabelImg's XML); only this module reads and writes them.
 
 VOC counts pixels from 1 and its corners belong to the box (VOC2012 devkit, section 3.2). The internal box counts from
-0 and ends where the last pixel ends, so that x_min = xmin - 1 and x_max = xmax. Two things that tools do are allowed
-for: one that counts from 0 writes xmin 0 for the image's edge, and a click without a drag leaves xmin = xmax, which
-stays an empty box rather than one of a pixel.
+0 and ends where the last pixel ends, so x_min = xmin - 1 and x_max = xmax. Two habits of tools are handled: tools that
+count from 0 write xmin 0 for the image's edge, and a click without a drag writes xmin = xmax, which stays an empty box
+and does not become one pixel.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from reefline.structures.annotation import AnnotatedObject, Annotation
 from reefline.structures.boxes import BoxXyxyPx
 
 _TRUE_WORDS = frozenset({"1", "true", "yes"})
-# What nearly every file says, and quicker to tell than to look into.
+# The texts in nearly every file, recognized without further parsing.
 _FALSE_TEXTS = frozenset({"0", None})
 
 
 class AnnotationSyntaxError(DataError):
-    """An annotation file that cannot be read as VOC XML."""
+    """An annotation file that is not VOC XML."""
 
 
 class ForbiddenXmlError(AnnotationSyntaxError):
-    """An annotation file that declares entities: an XML bomb, or a door to other files."""
+    """An annotation file that declares entities, which may be an XML bomb or read other files."""
 
 
 def parse_voc_annotation(xml_bytes: bytes) -> Annotation:
     """Read one VOC annotation from the bytes of its XML file, in any encoding the XML declares.
 
     Missing optional tags get their defaults; a coordinate that is missing or not a number becomes NaN, for the rules
-    to judge. Neither entities nor external files are ever resolved.
+    to judge. Entities and external files are never resolved.
 
     Raises:
         ForbiddenXmlError: the XML declares entities.
-        AnnotationSyntaxError: the bytes are no well-formed, harmless XML with an <annotation> at its root.
+        AnnotationSyntaxError: the bytes are not well-formed XML with an <annotation> at its root.
     """
     root = _parse_xml(xml_bytes)
     if root.tag != "annotation":
@@ -68,7 +68,7 @@ def format_voc_annotation(annotation: Annotation) -> bytes:
 
 
 def describe_voc_box(box_xyxy_px: BoxXyxyPx) -> str:
-    """Return the box in the words and numbers of the XML it was read from."""
+    """Return the box with the tags and numbers of the XML it was read from."""
     box = box_xyxy_px
     xmin, ymin = _written_low(box.x_min, box.x_max), _written_low(box.y_min, box.y_max)
     return f"xmin {xmin:g}, ymin {ymin:g}, xmax {box.x_max:g}, ymax {box.y_max:g}"
@@ -79,19 +79,21 @@ def _parse_xml(xml_bytes: bytes) -> ElementTree.Element:
         if _may_declare_entities(xml_bytes):
             return defusedxml.ElementTree.fromstring(xml_bytes)
         # defusedxml parses in Python; the C parser takes a third of the time (benchmarks/ingestion.py).
-        return ElementTree.fromstring(xml_bytes)  # noqa: S314  without a DTD there are no entities to abuse
+        return ElementTree.fromstring(xml_bytes)  # noqa: S314  without a DTD it has no entities
     except DefusedXmlException as error:
-        raise ForbiddenXmlError(f"the XML declares an entity ({error}), which is refused: delete its DTD") from error
+        raise ForbiddenXmlError(
+            f"the XML declares an entity ({error}), which is not allowed: delete its DTD"
+        ) from error
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         # LookupError: an encoding that Python does not know. ValueError: a multi-byte encoding that expat refuses.
-        raise AnnotationSyntaxError(f"the XML cannot be read: {error}") from error
+        raise AnnotationSyntaxError(f"cannot parse the XML ({error}): save or export it again") from error
 
 
 def _may_declare_entities(xml_bytes: bytes) -> bool:
-    """Return False only where the bytes cannot hold a DTD, the one place where XML declares entities.
+    """Return False only where the bytes cannot hold a DTD, the only place where XML declares entities.
 
-    expat reads UTF-8, UTF-16, and encodings that agree with ASCII in its letters. UTF-16 has a zero byte for each of
-    them; in all others a DTD begins with these very bytes (XML 1.0, 2.8).
+    expat reads UTF-8, UTF-16 and encodings that extend ASCII. UTF-16 has a zero byte in each ASCII character; in the
+    others a DTD starts with exactly these bytes (XML 1.0, 2.8).
     """
     return b"\0" in xml_bytes or b"<!DOCTYPE" in xml_bytes
 
@@ -119,7 +121,7 @@ def _read_extent(low: float, high: float) -> tuple[float, float]:
 
 
 def _written_low(low: float, high: float) -> float:
-    """Return what `_read_extent` reads as `low`, but for boxes of a pixel or less away from the image's edge."""
+    """Return the inverse of `_read_extent` for `low`, except for boxes of up to a pixel away from the image's edge."""
     is_edge_pixel = low == 0 and high <= 1
     return low if low >= high or low < 0 or is_edge_pixel else low + 1
 
@@ -144,7 +146,7 @@ def _text(element: ElementTree.Element, path: str) -> str:
 
 
 def _texts(element: ElementTree.Element) -> dict[str, str | None]:
-    """Return the text of each child by its tag, in one pass; of children that repeat the first counts."""
+    """Return the text of each child by its tag, in one pass; of repeated children the first counts."""
     return {child.tag: child.text for child in reversed(element)}
 
 

@@ -1,4 +1,4 @@
-"""Images as files: what one is, whether it is whole, and how it becomes an RGB JPEG."""
+"""Image files: inspecting them, detecting damage, and converting them to RGB JPEGs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from reefline.images.perceptual_hash import compute_perceptual_hash
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
-# The first stage of a JPEG decoder that PIL offers: an eighth of the size, for a quarter of the time.
+# A JPEG can be decoded at an eighth of its size, in a quarter of the time.
 _DRAFT_DIVISOR = 8
 # libjpeg's JPEG_MAX_DIMENSION.
 MAX_JPEG_SIDE_PX = 65_500
 _JPEG_QUALITY = 95
-# Pillow takes a JPEG of several pictures (MPO) for a JPEG first.
+# Pillow opens a JPEG of several pictures (MPO) as a JPEG first.
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "GIF", "TIFF")
 _JPEG_FORMATS = frozenset({"JPEG", "MPO"})
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -28,15 +28,15 @@ _PNG_SIZE = slice(16, 24)
 _EXIF_ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
 _AXIS_SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
-# Pillow's limit is a module variable, and Beam may run threads.
+# Pillow's limit is a module variable, and Beam may use threads.
 _PILLOW_LIMIT_LOCK = threading.Lock()
 _EMPTY_FILE = "the file is empty: copy it again"
-# What Pillow says, and nothing else tells a file that ends too soon from one that is broken.
+# Only Pillow's message distinguishes a truncated file from a broken one.
 _TRUNCATION_WORDS = ("truncated", "premature", "unexpected end", "not enough data", "incomplete")
 
 
 class ImageProblemError(Exception):
-    """An image that cannot be used; `rule` is the id of the rule it breaks, the message says what was found."""
+    """An image that cannot be used; `rule` is the name of the rule it breaks."""
 
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class ImageProblemError(Exception):
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What an image file holds: its stored size in pixels, before any EXIF orientation (1..8) is applied."""
+    """The facts about an image file; sizes are as stored, before the EXIF orientation (1..8) is applied."""
 
     width_px: int
     height_px: int
@@ -63,14 +63,14 @@ class ImageFacts:
 
 
 def inspect_image(image_bytes: bytes, *, max_image_pixels: int) -> ImageFacts:
-    """Return what an image is, after decoding it far enough to know that it is whole.
+    """Return the facts about an image, after decoding it far enough to know that it is complete.
 
-    The size is read from the header first, so that an image of more than `max_image_pixels` is never decoded. A JPEG
-    is decoded at an eighth of its size, which still reads every byte of it.
+    The size is read from the header first, so an image of more than `max_image_pixels` is never decoded. A JPEG is
+    decoded at an eighth of its size, which still reads every byte.
 
     Raises:
-        ImageProblemError: the image is too large (image_too_large), ends too soon (image_truncated) or is no image
-            of a known format (image_unreadable).
+        ImageProblemError: the image is too large (image_too_large), truncated (image_truncated), damaged or not of a
+            known format (image_unreadable).
     """
     image = _open_image(image_bytes, max_image_pixels)
     width_px, height_px = image.size
@@ -80,7 +80,7 @@ def inspect_image(image_bytes: bytes, *, max_image_pixels: int) -> ImageFacts:
     with _decoder_errors():
         is_animated = not is_jpeg and getattr(image, "n_frames", 1) > 1
         if is_jpeg:
-            # Grey is enough for the perceptual hash, and read in the same pass.
+            # The perceptual hash only needs grey.
             image.draft("L", (max(1, width_px // _DRAFT_DIVISOR), max(1, height_px // _DRAFT_DIVISOR)))
         image.load()
         perceptual_hash = compute_perceptual_hash(image if is_jpeg else _to_rgb(image))
@@ -95,14 +95,14 @@ def inspect_image(image_bytes: bytes, *, max_image_pixels: int) -> ImageFacts:
 
 
 def transcode_to_rgb_jpeg(image_bytes: bytes, *, apply_exif: bool, size_px: tuple[int, int]) -> bytes:
-    """Return the first frame of an image as an RGB JPEG of `size_px` (width, height), upright where asked.
+    """Return the first frame of an image as an RGB JPEG of `size_px` (width, height), upright if `apply_exif`.
 
     Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent parts become white.
 
     Raises:
         ImageProblemError: the bytes are not an image that `inspect_image` would accept.
     """
-    # The header was checked when the image was inspected; its size is now known to be allowed.
+    # Its size was checked when the image was inspected.
     image = _open_image(image_bytes, max_image_pixels=None)
     with _decoder_errors():
         image.load()
@@ -118,7 +118,7 @@ def decode_upright(image_bytes: bytes) -> Image.Image:
     """Return the first frame of an image as 8-bit RGB with its EXIF orientation applied; transparent parts are white.
 
     Raises:
-        ImageProblemError: as `inspect_image`, but for the size: what is too large is for Pillow to say.
+        ImageProblemError: as `inspect_image`, but with Pillow's own limit on the size.
     """
     if not image_bytes:
         raise ImageProblemError("image_unreadable", _EMPTY_FILE)
@@ -129,7 +129,7 @@ def decode_upright(image_bytes: bytes) -> Image.Image:
 
 
 def shrunk_size_px(size_px: tuple[int, int], max_dimension: int | None) -> tuple[int, int]:
-    """Return the size that fits in a square of `max_dimension` px with its aspect kept; sides stay at least 1 px."""
+    """Return the size shrunk into a square of `max_dimension` px, with its aspect kept and sides of at least 1 px."""
     longest_px = max(size_px)
     if max_dimension is None or longest_px <= max_dimension:
         return size_px
@@ -140,7 +140,7 @@ def shrunk_size_px(size_px: tuple[int, int], max_dimension: int | None) -> tuple
 def _open_image(image_bytes: bytes, max_image_pixels: int | None) -> ImageFile.ImageFile:
     if not image_bytes:
         raise ImageProblemError("image_unreadable", _EMPTY_FILE)
-    # A PNG that ends behind its header is none to Pillow; its size is refused all the same, for it is what counts.
+    # Pillow does not open a PNG that ends after its header, so the size is read here: being too large comes first.
     if max_image_pixels is not None and image_bytes.startswith(_PNG_SIGNATURE) and len(image_bytes) >= _PNG_SIZE.stop:
         _check_pixels(struct.unpack(">II", image_bytes[_PNG_SIZE]), max_image_pixels)
     with _decoder_errors(), _without_pillow_limit():
@@ -155,14 +155,14 @@ def _check_pixels(size_px: tuple[int, ...], max_image_pixels: int) -> None:
     if width_px * height_px > max_image_pixels:
         raise ImageProblemError(
             "image_too_large",
-            f"{width_px} x {height_px} px are more than the {max_image_pixels} that data.max_image_pixels allows: "
+            f"{width_px} x {height_px} px exceed data.max_image_pixels ({max_image_pixels}): "
             "shrink the image, or raise the limit",
         )
 
 
 @contextlib.contextmanager
 def _without_pillow_limit() -> Iterator[None]:
-    """Let headers of any size be read: Pillow refuses to say how large the image is that it refuses."""
+    """Lift Pillow's limit while a header is read: its error would not tell the image's size."""
     with _PILLOW_LIMIT_LOCK:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -173,7 +173,7 @@ def _without_pillow_limit() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _decoder_errors() -> Iterator[None]:
-    """Turn whatever a decoder raises on broken input, which may be anything, into an ImageProblemError."""
+    """Turn any error of a decoder into an ImageProblemError: on broken input it may raise anything."""
     try:
         yield
     except Exception as error:
@@ -186,17 +186,17 @@ def _describe(error: Exception) -> ImageProblemError:
         return ImageProblemError("image_too_large", f"{text}: shrink the image")
     if isinstance(error, UnidentifiedImageError):
         return ImageProblemError(
-            "image_unreadable", "not a readable JPEG, PNG, BMP, WebP, GIF or TIFF image, whatever its name says"
+            "image_unreadable", "not a readable JPEG, PNG, BMP, WebP, GIF or TIFF image, despite its name"
         )
     if isinstance(error, EOFError) or any(word in text.lower() for word in _TRUNCATION_WORDS):
-        return ImageProblemError("image_truncated", f"the image ends too soon ({text}): copy or export it again")
-    return ImageProblemError("image_unreadable", f"the image cannot be decoded ({text}): copy or export it again")
+        return ImageProblemError("image_truncated", f"the image is truncated ({text}): copy or export it again")
+    return ImageProblemError("image_unreadable", f"cannot decode the image ({text}): copy or export it again")
 
 
 def _read_orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION_TAG, _UPRIGHT)
-    except Exception:  # EXIF data may be arbitrarily broken, and an image without is a good image
+    except Exception:  # EXIF data may be broken in any way, and the image is still good
         return _UPRIGHT
     return orientation if isinstance(orientation, int) and _UPRIGHT < orientation <= 8 else _UPRIGHT
 
@@ -214,7 +214,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit and float pixels; Pillow's own conversion would clip them at 255."""
+    """Scale 16-bit and float pixels, which Pillow's own conversion would clip at 255."""
     pixels = np.asarray(image, dtype=np.float64)
     pixels = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
     highest = float(pixels.max(initial=0.0))

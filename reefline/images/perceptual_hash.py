@@ -1,4 +1,4 @@
-"""A 64-bit hash that stays nearly equal when an image is re-encoded or resized, and finds such pairs."""
+"""A 64-bit hash that hardly changes when an image is re-encoded or resized, and a search for such pairs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def compute_perceptual_hash(image: Image.Image) -> int:
     """Return the 64-bit pHash of an image: which low frequencies of its luminance lie above their median.
 
     The method is pHash's (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", 3.2.1):
-    the 8 x 8 lowest frequencies of the DCT-II of the image at 32 x 32. ImageHash computes all 32 x 32 of them, which
-    takes twice as long, and ingestion does this for every image (benchmarks/ingestion.py).
+    the 8 x 8 lowest frequencies of the DCT-II of the image at 32 x 32. ImageHash computes all 32 x 32 frequencies and
+    takes twice as long, for every ingested image (benchmarks/ingestion.py).
     """
     grey = image.convert("L").resize((_SAMPLED_SIDE, _SAMPLED_SIDE), Image.Resampling.BILINEAR)
     low_frequencies = (_DCT_ROWS @ np.asarray(grey, dtype=np.float64) @ _DCT_ROWS.T).ravel()
-    # The median of an even number of values; np.median spends longer on its general case than on the sorting.
+    # The median of an even number of values; np.median takes longer than the sorting.
     middle = np.sort(low_frequencies)[HASH_BITS // 2 - 1 : HASH_BITS // 2 + 1]
     is_above = low_frequencies > (middle[0] + middle[1]) / 2
     return int.from_bytes(np.packbits(is_above).tobytes(), "big")
@@ -40,7 +40,7 @@ def compute_perceptual_hash(image: Image.Image) -> int:
 def find_near_pairs(first: Sequence[int], second: Sequence[int], *, max_bits: int) -> Iterator[tuple[int, int, int]]:
     """Yield (index in first, index in second, bits) of all pairs of hashes that differ in at most `max_bits`.
 
-    Two such hashes agree in at least one of `max_bits` + 1 bands, so that only pairs sharing a band are compared.
+    Two such hashes agree in at least one of `max_bits` + 1 bands, so only pairs that share a band are compared.
     """
     bands = _band_masks(max_bits + 1)
     buckets: list[dict[int, list[int]]] = [defaultdict(list) for _ in bands]

@@ -116,7 +116,9 @@ def _detect_all(
     count, told_s = 0, time.monotonic()
     for example in _checked_examples(records, label_map):
         image_rgb = _decode_image(example)
-        truth = GroundTruth.from_boxes(example.boxes_xyxy_px, example.class_ids)
+        truth = GroundTruth.from_boxes(
+            [item.box_xyxy_px for item in example.objects], [item.class_id for item in example.objects]
+        )
         for name, detector in detectors.items():
             images[name].append(ScoredImage(truth, detector.detect(image_rgb)))
         count += 1

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reefline.data.reports import Anomaly, SplitCounts
+from reefline.data.reports import Anomaly, SplitCounts, ValidationReport
 from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.evaluation.gate import EvaluationReport
 from reefline.findings import Finding
@@ -81,8 +81,7 @@ def summarize(records: RunRecords) -> dict[str, Any]:
         "failure": records.failure.to_json() if records.failure else None,
         "data": {
             "splits": {name: counts.to_json() for name, counts in records.splits.items()},
-            "findings": [finding.to_json() for finding in records.findings],
-            "anomalies": [anomaly.to_json() for anomaly in records.anomalies],
+            **ValidationReport(records.findings, records.anomalies).to_json(),
         },
         "training": _training_to_json(records.training),
         "metrics": _metrics_to_json(records.evaluation),

@@ -1,4 +1,4 @@
-"""What one annotation says about one image, whatever file format it came from."""
+"""The annotation of one image, independent of file formats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class AnnotatedObject(NamedTuple):
 
 @dataclass(frozen=True)
 class Annotation:
-    """One annotated image; sizes are None where the file does not say, 0 where it says nonsense."""
+    """One annotated image; a size is None where the file has none, 0 where it is invalid."""
 
     filename: str
     width_px: int | None

@@ -1,7 +1,7 @@
 """The one internal box format: corners in pixels, 0-based.
 
 A box covers [x_min, x_max) x [y_min, y_max) on the continuous image plane whose extent is [0, width] x [0, height].
-Other conventions (VOC's 1-based pixels, tf.Example's fractions, COCO's x, y, width, height) exist at file boundaries.
+Other conventions (VOC's 1-based pixels, tf.Example's fractions, COCO's x, y, width, height) stay at file boundaries.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class BoxXyxyPx(NamedTuple):
-    """A box in pixels of its image: a tuple, as ingestion makes millions of them (benchmarks/ingestion.py)."""
+    """A box in pixels of its image: a tuple, because ingestion creates millions of them (benchmarks/ingestion.py)."""
 
     x_min: float
     y_min: float
@@ -34,11 +34,11 @@ class BoxXyxyPx(NamedTuple):
         return all(map(math.isfinite, self))
 
     def overhang_px(self, width_px: int, height_px: int) -> float:
-        """Return by how many pixels the box reaches over the image at its worst side; 0 where it lies inside."""
+        """Return how far the box reaches outside the image, in pixels at its worst side; 0 where it lies inside."""
         return max(0.0, -self.x_min, -self.y_min, self.x_max - width_px, self.y_max - height_px)
 
     def clipped(self, width_px: int, height_px: int) -> BoxXyxyPx:
-        """Return the part of the box that lies inside the image."""
+        """Return the part of the box inside the image."""
         return BoxXyxyPx(
             x_min=min(max(self.x_min, 0.0), width_px),
             y_min=min(max(self.y_min, 0.0), height_px),

@@ -69,7 +69,9 @@ def take_sample(data_dir: Path, settings: IngestionSettings, directory: Path) ->
     label_map = given or _name_classes(annotations, inspections)
     # Too many rejected images are reported as a problem below and must not end the verification.
     lenient = settings.model_copy(update={"max_rejected_fraction": 1.0})
-    plan = plan_ingestion(Discovery(chosen, (), discovery.has_split_lists), inspections, lenient, label_map)
+    plan = plan_ingestion(
+        inspections, lenient, label_map, matching_findings=(), has_split_lists=discovery.has_split_lists
+    )
     is_everything = len(chosen) == len(discovery.candidates)
     _write(data_dir, plan, directory)
     return DataSample(

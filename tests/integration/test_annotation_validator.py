@@ -1,8 +1,7 @@
-"""AnnotationValidator behind the real VocExampleGen, StatisticsGen and ExampleValidator on the checked-in schema."""
+"""AnnotationValidator after the real VocExampleGen, StatisticsGen and ExampleValidator on the checked-in schema."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from components.annotation_validator.anomalies import read_anomalies
 from reefline.data.reports import Anomaly, ValidationReport
 from reefline.errors import DataError
 from reefline.findings import Severity
-from reefline.formats.tf_example import IngestedExample, write_examples
+from reefline.formats.tf_example import IngestedExample, IngestedObject, write_examples
 from reefline.settings import ValidationSettings
 from reefline.structures.boxes import BoxXyxyPx
 from tests.factories import add_image, make_data_set, make_jpeg, make_object
@@ -36,7 +35,7 @@ def test_good_data_has_neither_findings_nor_anomalies(tmp_path: Path) -> None:
     add_image(data, "edges", seed=51, objects=[make_object(box=(0, 0, 64, 48))])
     run = ingest(data, tmp_path / "ws", validation=ValidationSettings())
     path = run.folder("ExampleAnomalies", "AnnotationValidator") / "validation.json"
-    assert ValidationReport.from_json(json.loads(path.read_text())) == ValidationReport((), ())
+    assert ValidationReport.read(path) == ValidationReport((), ())
 
 
 def test_a_warning_is_reported_and_an_error_stops(tmp_path: Path) -> None:
@@ -44,7 +43,7 @@ def test_a_warning_is_reported_and_an_error_stops(tmp_path: Path) -> None:
     (data / "image_001.jpg").write_bytes((data / "image_003.jpg").read_bytes())
     names = [f"image_{i:03d}" for i in range(16)]
     _write_split_lists(data, names[:2] + names[4:], names[2:4])
-    with pytest.raises(DataError, match=r"the same image \(train\) is in another split as image_003.jpg") as caught:
+    with pytest.raises(DataError, match=r"this image \(train\) is identical to image_003\.jpg \(eval\)") as caught:
         ingest(data, tmp_path / "ws", validation=ValidationSettings())
     assert [finding.rule for finding in caught.value.findings] == ["duplicate_across_splits"]
     assert open_run(tmp_path / "ws").states("AnnotationValidator") == ["FAILED"]
@@ -52,7 +51,7 @@ def test_a_warning_is_reported_and_an_error_stops(tmp_path: Path) -> None:
     run = ingest(data, tmp_path / "ws", validation=lenient)
     assert run.states("VocExampleGen") == ["COMPLETE", "CACHED"]
     path = run.folder("ExampleAnomalies", "AnnotationValidator") / "validation.json"
-    report = ValidationReport.from_json(json.loads(path.read_text()))
+    report = ValidationReport.read(path)
     assert [finding.rule for finding in report.findings] == ["duplicate_across_splits"]
 
 
@@ -73,20 +72,13 @@ def _make_example(box: BoxXyxyPx = GOOD_BOX, *, class_id: int = 1) -> IngestedEx
         encoded_jpeg=make_jpeg(),
         width_px=64,
         height_px=48,
-        boxes_xyxy_px=(box,),
-        class_ids=(class_id,),
-        class_names=("cat",),
-        difficult=(False,),
-        truncated=(False,),
-        poses=("Unspecified",),
+        objects=(IngestedObject(box, class_id, "cat"),),
         sha256="0" * 64,
     )
 
 
-def test_the_schema_takes_what_ingestion_writes(tmp_path: Path) -> None:
-    negative = replace(
-        _make_example(), boxes_xyxy_px=(), class_ids=(), class_names=(), difficult=(), truncated=(), poses=()
-    )
+def test_the_schema_accepts_ingested_examples(tmp_path: Path) -> None:
+    negative = replace(_make_example(), objects=())
     assert not _validate(tmp_path, _make_example(), negative).anomaly_info
     assert not _validate(tmp_path, negative).anomaly_info
 
@@ -100,7 +92,7 @@ def test_the_schema_takes_what_ingestion_writes(tmp_path: Path) -> None:
         pytest.param(_make_example(class_id=-1), "image/object/class/label", id="negative-class"),
     ],
 )
-def test_the_schema_refuses_what_no_ingestion_may_write(tmp_path: Path, example: IngestedExample, feature: str) -> None:
+def test_the_schema_refuses_invalid_examples(tmp_path: Path, example: IngestedExample, feature: str) -> None:
     assert list(_validate(tmp_path, _make_example(), example).anomaly_info) == [feature]
 
 

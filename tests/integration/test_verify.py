@@ -104,7 +104,7 @@ def test_bad_configs_are_told_of_in_full(tmp_path: Path, config_file: Path, data
     errors = [line for line in lines if line.startswith("error: ")]
     for words in (
         "data.eval_fraction + data.test_fraction: 1.1",
-        "validation.severities: there is no rule 'no_such_rule'",
+        "validation.severities: unknown rule 'no_such_rule'",
         "trainer.batch_size: 500, but only",
         "nowhere/ckpt-0 does not exist",
         "trainer.input_size: 40x40 px; expected 96 to 2048 px",

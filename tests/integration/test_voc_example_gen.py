@@ -11,9 +11,10 @@ import pytest
 from reefline.data.image_record import read_records
 from reefline.data.reports import IngestionReport
 from reefline.errors import ConfigError, DataError
-from reefline.formats.tf_example import IngestedExample, read_examples
+from reefline.formats.tf_example import IngestedExample, IngestedObject, read_examples
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
+from reefline.structures.artifacts import ExamplesFolder, IngestionFolder
 from reefline.structures.label_map import LabelMap
 from tests.factories import add_image, make_data_set, make_jpeg, make_object
 from tests.factories_ingestion import IngestionRun, ingest, open_run
@@ -22,15 +23,14 @@ BCCD_DIR = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "bcc
 
 
 def _report(run: IngestionRun) -> IngestionReport:
-    path = run.folder("ExampleAnomalies", "VocExampleGen") / "report.json"
-    return IngestionReport.from_json(json.loads(path.read_text()))
+    return IngestionReport.read(IngestionFolder(run.folder("ExampleAnomalies", "VocExampleGen")).report)
 
 
 def _examples(run: IngestionRun, split: str) -> list[IngestedExample]:
-    return list(read_examples(sorted((run.folder("Examples", "VocExampleGen") / f"Split-{split}").iterdir())))
+    return list(read_examples(ExamplesFolder(run.folder("Examples", "VocExampleGen")).files(split)))
 
 
-def test_what_is_written_is_what_was_annotated(tmp_path: Path) -> None:
+def test_examples_match_the_annotations(tmp_path: Path) -> None:
     data = make_data_set(tmp_path / "data", images=14)
     add_image(data, "negative", seed=50, objects=())
     run = ingest(data, tmp_path / "ws", settings=IngestionSettings(images_per_shard=5))
@@ -42,13 +42,12 @@ def test_what_is_written_is_what_was_annotated(tmp_path: Path) -> None:
     }
     first = examples["image_000.jpg"]
     assert first.encoded_jpeg == (data / "image_000.jpg").read_bytes()
-    assert (first.class_names, first.class_ids) == (("cat",), (1,))
-    assert first.boxes_xyxy_px == (make_object().box_xyxy_px,)
-    assert examples["negative.jpg"].boxes_xyxy_px == ()
+    assert first.objects == (IngestedObject(make_object().box_xyxy_px, 1, "cat"),)
+    assert examples["negative.jpg"].objects == ()
     assert read_label_map(run.folder("Config", "VocExampleGen") / "label_map.pbtxt") == LabelMap(("cat", "dog"))
 
 
-def test_the_artifact_says_what_others_need(tmp_path: Path) -> None:
+def test_the_artifact_has_the_facts_others_need(tmp_path: Path) -> None:
     data = make_data_set(tmp_path / "data")
     many = [make_object(box=(x, 1, x + 5, 9)) for x in range(7)]
     add_image(data, "many", seed=60, objects=many)
@@ -86,7 +85,7 @@ def test_a_changed_label_map_is_ingested_again(tmp_path: Path) -> None:
     assert _report(run).label_map_names == ("cat", "dog", "emu")
 
 
-def test_too_much_rejected_stops_with_the_list_and_leaves_nothing(tmp_path: Path) -> None:
+def test_too_many_rejected_images_stop_with_the_list_and_leave_nothing(tmp_path: Path) -> None:
     data = make_data_set(tmp_path / "data")
     (data / "image_003.jpg").write_text("not an image")
     content = (data / "image_004.jpg").read_bytes()
@@ -104,11 +103,11 @@ def test_few_rejected_are_reported_and_the_rest_is_ingested(tmp_path: Path) -> N
     (data / "image_003.jpg").write_text("not an image")
     run = ingest(data, tmp_path / "ws", settings=IngestionSettings(max_rejected_fraction=0.1))
     report = _report(run)
-    assert (report.images_found, report.images_rejected) == (12, 1)
+    assert [(finding.file, finding.rule) for finding in report.findings] == [("image_003.jpg", "image_unreadable")]
     assert sum(counts.images for counts in report.splits.values()) == 11
 
 
-def test_a_bad_label_map_is_told_before_any_image_is_read(tmp_path: Path) -> None:
+def test_a_bad_label_map_is_reported_before_any_image_is_read(tmp_path: Path) -> None:
     path = tmp_path / "labels.pbtxt"
     path.write_text("item { id: 0 name: 'cat' }")
     data = make_data_set(tmp_path / "data")
@@ -130,8 +129,8 @@ def test_workers_change_nothing(tmp_path: Path) -> None:
     assert _report(runs[0]) == _report(runs[1])
 
 
-@pytest.mark.skipif(not BCCD_DIR.is_dir(), reason="../shared/data/bccd is not there")
-def test_bccd_is_ingested_whole_but_for_two_boxes(tmp_path: Path) -> None:
+@pytest.mark.skipif(not BCCD_DIR.is_dir(), reason="../shared/data/bccd is missing")
+def test_bccd_is_ingested_except_for_two_boxes(tmp_path: Path) -> None:
     run = ingest(BCCD_DIR.resolve(), tmp_path / "ws")
     report = _report(run)
     assert {split: counts.images for split, counts in report.splits.items()} == {"train": 205, "eval": 87, "test": 72}

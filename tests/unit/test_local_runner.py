@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import re
@@ -46,7 +47,7 @@ def _summary(tmp_path: Path) -> dict:
         pytest.param(["--config", "none.yaml"], "config", r"none\.yaml: no such config file", id="no-config"),
         pytest.param(["--set", "trainer.x=1"], "config", r"trainer\.x: unknown key", id="unknown-key"),
         pytest.param(["--set", "novalue"], "config", r"--set novalue: expected KEY=VALUE", id="malformed-set"),
-        pytest.param(["--data", "nowhere"], "data", r"nowhere: no such folder; --data takes a folder", id="no-data"),
+        pytest.param(["--data", "nowhere"], "data", r"nowhere: no such folder; --data expects a folder", id="no-data"),
     ],
 )
 def test_bad_usage_has_one_message_a_report_and_exit_code_2(
@@ -67,13 +68,13 @@ def test_bad_usage_has_one_message_a_report_and_exit_code_2(
 
 def test_a_config_without_demo_data_needs_data(tmp_path: Path, capsys, config_file: Path) -> None:
     assert _main(tmp_path, "--config", config_file) == 2
-    assert "the data has to be named: add --data DIR" in capsys.readouterr().out
+    assert "no data set: pass --data DIR" in capsys.readouterr().out
     assert _summary(tmp_path)["model"] == "cells"
 
 
 def test_a_file_is_no_data_folder(tmp_path: Path, capsys, config_file: Path) -> None:
     assert _main(tmp_path, "--config", config_file, "--data", config_file) == 2
-    assert "c.yaml: not a folder; --data takes" in capsys.readouterr().out
+    assert "c.yaml: not a folder; --data expects" in capsys.readouterr().out
 
 
 def test_a_workspace_in_use(tmp_path: Path, capsys, config_file: Path) -> None:
@@ -139,7 +140,7 @@ def test_findings_of_an_error_are_in_the_report(tmp_path: Path, monkeypatch, con
 
     monkeypatch.setattr(run, "_run_dag", fail)
     assert _main(tmp_path, "--config", config_file, "--data", tmp_path) == 2
-    assert _summary(tmp_path)["data"]["findings"] == [finding.to_json()]
+    assert _summary(tmp_path)["data"]["findings"] == [dataclasses.asdict(finding)]
 
 
 def test_messages_name_the_folder_as_the_user_does(tmp_path: Path, capsys, monkeypatch, config_file: Path) -> None:

@@ -1,1 +1,1 @@
-"""The rules on annotations and data sets, and how much each one weighs."""
+"""The rules on annotations and data sets, listed with their severities in `table`."""

@@ -1,17 +1,18 @@
-"""The rules on the whole data set: each is one function that returns its findings; DATASET_RULES lists them all."""
+"""The rules on the complete data set: a function each, which yields what it found; `table` lists them."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from reefline.data.image_record import ImageRecord
 from reefline.data.reports import IngestionReport
-from reefline.findings import Action, Finding
 from reefline.formats.voc import describe_voc_box
-from reefline.images.perceptual_hash import find_near_pairs
-from reefline.settings import ValidationSettings
+
+if TYPE_CHECKING:
+    from reefline.settings import ValidationSettings
 
 
 @dataclass(frozen=True)
@@ -23,42 +24,47 @@ class DatasetContext:
     settings: ValidationSettings
 
 
-DatasetRule = Callable[[DatasetContext], Iterator[Finding]]
+class Observation(NamedTuple):
+    """What a rule found, and where: as a finding's `file`, `object` and `message`."""
+
+    file: str
+    object_index: int | None
+    message: str
 
 
-def check_box_tiny(context: DatasetContext) -> Iterator[Finding]:
-    """Rule box_tiny: a side of less than `min_box_px`, in the image as it is ingested."""
+def check_box_tiny(context: DatasetContext) -> Iterator[Observation]:
+    """Rule box_tiny: a side shorter than `min_box_px` in the image as ingested."""
     limit_px = context.settings.min_box_px
     for record in context.records:
         for item in record.objects:
             side_px = min(item.box_xyxy_px.width_px, item.box_xyxy_px.height_px)
             if side_px < limit_px:
                 where = describe_voc_box(item.box_xyxy_px)
-                message = f"a side of {side_px:g} px is less than {limit_px:g} ({where}): is it a slip of the mouse?"
-                yield Finding(record.xml, item.object_index, "box_tiny", message, Action.KEPT)
+                message = f"a side of {side_px:g} px is less than {limit_px:g} ({where}): is it a stray click?"
+                yield Observation(record.xml, item.object_index, message)
 
 
-def check_label_outside_label_map(context: DatasetContext) -> Iterator[Finding]:
-    """Rule label_outside_label_map: an ingested label that is not one of the label map's."""
+def check_label_outside_label_map(context: DatasetContext) -> Iterator[Observation]:
+    """Rule label_outside_label_map: an ingested label that the label map lacks."""
     names = frozenset(context.report.label_map_names)
     for record in context.records:
         for item in record.objects:
             if item.label not in names:
                 message = f"the label {item.label!r} is not in the label map: ingest the data again"
-                yield Finding(record.xml, item.object_index, "label_outside_label_map", message, Action.KEPT)
+                yield Observation(record.xml, item.object_index, message)
 
 
-def check_class_absent(context: DatasetContext) -> Iterator[Finding]:
+def check_class_absent(context: DatasetContext) -> Iterator[Observation]:
     """Rule class_absent: a class of the label map without a box in a split."""
     for split, counts in context.report.splits.items():
         for name in context.report.label_map_names:
             if counts.images and not counts.per_class.get(name):
-                message = f"the {split} split holds no {name!r}: its AP there is unknown; add images that show one"
-                yield Finding("", None, "class_absent", message, Action.KEPT)
+                message = f"the {split} split has no {name!r}, so its AP there is unknown: add images that show one"
+                yield Observation("", None, message)
 
 
-def check_class_imbalance(context: DatasetContext) -> Iterator[Finding]:
-    """Rule class_imbalance: a class with `max_class_imbalance` times fewer boxes for training than the largest."""
+def check_class_imbalance(context: DatasetContext) -> Iterator[Observation]:
+    """Rule class_imbalance: a class with `max_class_imbalance` times fewer training boxes than the largest."""
     per_class = context.report.splits["train"].per_class
     if not any(per_class.values()):
         return
@@ -66,35 +72,35 @@ def check_class_imbalance(context: DatasetContext) -> Iterator[Finding]:
     for name, count in per_class.items():
         if count and per_class[largest] > count * context.settings.max_class_imbalance:
             message = (
-                f"{name!r} has {count} boxes to train on and {largest!r} {per_class[largest]}, more than "
+                f"{name!r} has {count} training boxes, {largest!r} has {per_class[largest]}, more than "
                 f"{context.settings.max_class_imbalance:g} times as many: add images of {name!r}"
             )
-            yield Finding("", None, "class_imbalance", message, Action.KEPT)
+            yield Observation("", None, message)
 
 
-def check_duplicate_across_splits(context: DatasetContext) -> Iterator[Finding]:
-    """Rule duplicate_across_splits: files of equal content in several splits, which makes the evaluation lie."""
+def check_duplicate_across_splits(context: DatasetContext) -> Iterator[Observation]:
+    """Rule duplicate_across_splits: files of equal content in several splits; evaluation would score trained images."""
     for group in _duplicate_groups(context):
         splits = sorted({record.split for record in group})
         if len(splits) > 1:
             others = ", ".join(f"{record.image} ({record.split})" for record in group[1:])
-            message = f"the same image ({group[0].split}) is in another split as {others}: keep it in one split"
-            yield Finding(group[0].image, None, "duplicate_across_splits", message, Action.KEPT)
+            message = f"this image ({group[0].split}) is identical to {others}: keep all copies in one split"
+            yield Observation(group[0].image, None, message)
 
 
-def check_duplicate_in_split(context: DatasetContext) -> Iterator[Finding]:
-    """Rule duplicate_in_split: files of equal content in one split, which count more than others."""
+def check_duplicate_in_split(context: DatasetContext) -> Iterator[Observation]:
+    """Rule duplicate_in_split: files of equal content in one split, which count several times."""
     for group in _duplicate_groups(context):
         if len({record.split for record in group}) == 1:
             others = ", ".join(record.image for record in group[1:])
-            message = f"the same image is in the {group[0].split} split as {others} too: delete the copies"
-            yield Finding(group[0].image, None, "duplicate_in_split", message, Action.KEPT)
+            message = f"this image has identical copies in the {group[0].split} split: {others}; delete the copies"
+            yield Observation(group[0].image, None, message)
 
 
-def check_near_duplicate_across_splits(context: DatasetContext) -> Iterator[Finding]:
+def check_near_duplicate_across_splits(context: DatasetContext) -> Iterator[Observation]:
     """Rule near_duplicate_across_splits: perceptual hashes in two splits that differ in few bits.
 
-    Up to `near_duplicate_bits` of 64 may differ. Exact duplicates have a rule of their own.
+    Up to `near_duplicate_bits` of 64 may differ. Exact duplicates have their own rule.
     """
     by_split = defaultdict(list)
     for record in context.records:
@@ -105,27 +111,19 @@ def check_near_duplicate_across_splits(context: DatasetContext) -> Iterator[Find
             yield from _near_pairs(by_split[first], by_split[second], context.settings.near_duplicate_bits)
 
 
-DATASET_RULES: tuple[DatasetRule, ...] = (
-    check_box_tiny,
-    check_label_outside_label_map,
-    check_class_absent,
-    check_class_imbalance,
-    check_duplicate_across_splits,
-    check_duplicate_in_split,
-    check_near_duplicate_across_splits,
-)
+def _near_pairs(first: list[ImageRecord], second: list[ImageRecord], max_bits: int) -> Iterator[Observation]:
+    # NumPy and Pillow come with it, and the config imports the rules for their names alone.
+    from reefline.images.perceptual_hash import find_near_pairs
 
-
-def _near_pairs(first: list[ImageRecord], second: list[ImageRecord], max_bits: int) -> Iterator[Finding]:
     hashes = [[record.perceptual_hash for record in records] for records in (first, second)]
     for index, other_index, bits in find_near_pairs(*hashes, max_bits=max_bits):
         one, other = first[index], second[other_index]
         if one.sha256 != other.sha256:
             message = (
-                f"looks like {other.image}: one is in the {one.split} split, the other in {other.split}, and their "
-                f"perceptual hashes differ in {bits} of 64 bits; keep such pairs in one split"
+                f"this image ({one.split}) looks like {other.image} ({other.split}), their perceptual hashes differ in "
+                f"{bits} of 64 bits: keep such pairs in one split"
             )
-            yield Finding(one.image, None, "near_duplicate_across_splits", message, Action.KEPT)
+            yield Observation(one.image, None, message)
 
 
 def _duplicate_groups(context: DatasetContext) -> Iterator[list[ImageRecord]]:

@@ -7,7 +7,7 @@ from flatbuffers import flexbuffers
 
 from reefline.bundle.label_check import check_bundle_labels, check_example_labels, check_labels
 from reefline.errors import BundleError, DataError
-from reefline.formats.tf_example import IngestedExample
+from reefline.formats.tf_example import IngestedExample, IngestedObject
 from reefline.structures.boxes import BoxXyxyPx
 from reefline.structures.label_map import LabelMap
 from reefline.tflite.metadata import add_metadata
@@ -24,9 +24,7 @@ def example(*objects: tuple[int, str]) -> IngestedExample:
         encoded_jpeg=b"",
         width_px=10,
         height_px=10,
-        boxes_xyxy_px=(box,) * len(objects),
-        class_ids=tuple(class_id for class_id, _ in objects),
-        class_names=tuple(name for _, name in objects),
+        objects=tuple(IngestedObject(box, class_id, name) for class_id, name in objects),
     )
 
 

@@ -129,7 +129,7 @@ def test_override_below_a_single_value(write) -> None:
         ),
         pytest.param(
             ["validation.severities.box_tinny=off"],
-            r"validation\.severities: there is no rule 'box_tinny': did you mean 'box_tiny'",
+            r"validation\.severities: unknown rule 'box_tinny': did you mean 'box_tiny'",
             id="unknown-rule",
         ),
         pytest.param(

@@ -46,7 +46,7 @@ def test_any_three_images_in_a_row_hold_every_class() -> None:
     assert {draw_demo_image(5, index)[1][0].label for index in range(3)} == set(DEMO_CLASSES)
 
 
-def test_what_is_there_is_left_alone_and_what_is_outdated_replaced(tmp_path: Path) -> None:
+def test_the_same_data_set_is_kept_and_an_outdated_one_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     generate_demo_data(folder, images=3)
     (folder / "JPEGImages" / "demo_00000.jpg").write_bytes(b"mine")

@@ -79,7 +79,7 @@ def test_a_damaged_memory_is_made_anew(folder: Path) -> None:
         assert connection.execute("SELECT COUNT(*) FROM file_hash").fetchone() == (2,)
 
 
-def test_a_file_that_cannot_be_read_is_told(folder: Path) -> None:
+def test_an_unreadable_file_is_reported(folder: Path) -> None:
     (folder / "a.jpg").unlink()
-    with pytest.raises(DataError, match=r"a\.jpg: cannot be read: No such file"):
+    with pytest.raises(DataError, match=r"a\.jpg: cannot read it \(No such file"):
         _fingerprint(folder)

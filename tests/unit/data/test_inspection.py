@@ -33,7 +33,7 @@ def test_a_good_image_passes_through(tmp_path: Path) -> None:
     assert (inspection.findings, inspection.boxes_found) == ((), 1)
 
 
-def test_shrinking_takes_the_boxes_along(tmp_path: Path) -> None:
+def test_shrinking_scales_the_boxes(tmp_path: Path) -> None:
     add_image(tmp_path, objects=[make_object(box=(4, 4, 64, 48))])
     record = _inspect(tmp_path, max_dimension=32).record
     assert record is not None
@@ -65,7 +65,7 @@ def test_a_rotation_is_applied_where_the_boxes_agree(
     assert len(record.objects) == 1
 
 
-def test_a_grey_image_is_to_be_transcoded(tmp_path: Path) -> None:
+def test_a_grey_image_is_transcoded(tmp_path: Path) -> None:
     add_image(tmp_path, image_bytes=encode_image(make_pixels(), mode="L"))
     inspection = _inspect(tmp_path)
     assert inspection.record is not None
@@ -94,7 +94,7 @@ def test_all_findings_of_an_image_are_collected(tmp_path: Path) -> None:
         pytest.param(make_jpeg(), make_xml(filename="../../etc/passwd"), "a.xml", "filename_unsafe", id="filename"),
     ],
 )
-def test_what_cannot_be_used_is_left_out(tmp_path: Path, image_bytes: bytes, xml: bytes, file: str, rule: str) -> None:
+def test_unusable_files_are_left_out(tmp_path: Path, image_bytes: bytes, xml: bytes, file: str, rule: str) -> None:
     (tmp_path / "a.jpg").write_bytes(image_bytes)
     (tmp_path / "a.xml").write_bytes(xml)
     inspection = _inspect(tmp_path)
@@ -102,13 +102,13 @@ def test_what_cannot_be_used_is_left_out(tmp_path: Path, image_bytes: bytes, xml
     assert _rules(inspection) == [(file, rule, "dropped_image")]
 
 
-def test_files_that_are_gone_are_findings(tmp_path: Path) -> None:
+def test_missing_files_are_findings(tmp_path: Path) -> None:
     assert _rules(_inspect(tmp_path)) == [("a.xml", "xml_unreadable", "dropped_image")]
     (tmp_path / "a.xml").write_bytes(make_xml())
     assert _rules(_inspect(tmp_path)) == [("a.jpg", "image_missing", "dropped_image")]
 
 
-def test_what_no_jpeg_can_hold_is_left_out_unless_shrunk(tmp_path: Path) -> None:
+def test_an_image_too_large_for_jpeg_is_left_out_unless_shrunk(tmp_path: Path) -> None:
     wide = encode_image(make_pixels(width_px=66_000, height_px=2), "PNG")
     add_image(tmp_path, suffix=".png", image_bytes=wide, objects=[make_object(box=(0, 0, 66_000, 2))])
     (tmp_path / "a.xml").write_bytes(make_xml([make_object(box=(0, 0, 66_000, 2))], size_px=(66_000, 2)))

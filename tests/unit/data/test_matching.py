@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from reefline.data.inspection import ImageLimits, inspect_candidate
 from reefline.data.layouts import list_data_files
-from reefline.data.matching import Discovery, discover, is_unsafe_filename
+from reefline.data.matching import Discovery, discover
 from reefline.errors import DataError
-from tests.factories import add_image, make_jpeg, make_xml
+from tests.factories import add_image, make_jpeg, make_object, make_xml
 
 
 def _discover(folder: Path, **names: str) -> Discovery:
@@ -75,6 +76,7 @@ def test_kinds_of_images_are_found(tmp_path: Path, suffix: str) -> None:
         pytest.param("photo.png", id="another-suffix"),
         pytest.param("C:\\Users\\me\\photo.jpg", id="windows-path"),
         pytest.param("images/photo.jpg", id="folder"),
+        pytest.param("images..old/photo.jpg", id="dots-in-a-name"),
     ],
 )
 def test_an_image_is_found_by_filename(tmp_path: Path, filename: str) -> None:
@@ -102,19 +104,35 @@ def test_images_that_fit_equally_well_are_a_finding(tmp_path: Path) -> None:
     _write(tmp_path / "two" / "a.jpg", make_jpeg())
     _write(tmp_path / "xml" / "a.xml", make_xml())
     (finding,) = (f for f in _discover(tmp_path).findings if f.rule == "image_missing")
-    assert "2 images fit equally well (one/a.jpg, two/a.jpg)" in finding.message
+    assert "2 images match equally well (one/a.jpg, two/a.jpg)" in finding.message
 
 
 @pytest.mark.parametrize("filename", ["../../etc/passwd", "..\\secret.jpg", "a/../../b.jpg"])
-def test_a_filename_that_climbs_out_is_a_finding(tmp_path: Path, filename: str) -> None:
+def test_a_filename_outside_the_folder_is_a_finding(tmp_path: Path, filename: str) -> None:
     add_image(tmp_path, "a")
     (tmp_path / "x.xml").write_bytes(make_xml(filename=filename))
     assert _rules(_discover(tmp_path)) == [("x.xml", "filename_unsafe")]
-    assert is_unsafe_filename(filename)
-    assert not is_unsafe_filename("a..b.jpg")
 
 
-def test_what_does_not_match_is_a_finding(tmp_path: Path) -> None:
+def test_an_ambiguous_xml_is_read_once(tmp_path: Path) -> None:
+    add_image(tmp_path, "a")
+    (tmp_path / "photo.jpg").write_bytes(make_jpeg())
+    (tmp_path / "0001.xml").write_bytes(make_xml(filename="photo.jpg"))
+    by_stem, by_filename = _discover(tmp_path).candidates
+    assert by_stem.annotation is None
+    (tmp_path / "0001.xml").unlink()
+    record = inspect_candidate(tmp_path, by_filename, ImageLimits(10**8), None).record
+    assert record is not None
+    assert [item.box_xyxy_px for item in record.objects] == [make_object().box_xyxy_px]
+
+
+def test_entities_in_an_ambiguous_xml_are_refused(tmp_path: Path) -> None:
+    add_image(tmp_path, "a")
+    (tmp_path / "x.xml").write_bytes(b'<!DOCTYPE a [<!ENTITY b "c">]><annotation/>')
+    assert _rules(_discover(tmp_path)) == [("x.xml", "xml_forbidden")]
+
+
+def test_files_without_a_match_are_findings(tmp_path: Path) -> None:
     add_image(tmp_path, "a")
     (tmp_path / "alone.jpg").write_bytes(make_jpeg())
     (tmp_path / "other.xml").write_bytes(make_xml(filename="gone.jpg"))
@@ -163,14 +181,14 @@ def test_lists_are_honoured(tmp_path: Path, lists: dict[str, str], expected: str
     assert discovery.findings == ()
 
 
-def test_each_root_has_lists_of_its_own(tmp_path: Path) -> None:
+def test_each_root_has_its_own_lists(tmp_path: Path) -> None:
     for year, name in (("VOC2007", "train"), ("VOC2012", "val")):
         add_image(tmp_path / year, "a", images="JPEGImages", annotations="Annotations")
         _lists(tmp_path / year, **{name: "a"})
     assert [candidate.split for candidate in _discover(tmp_path).candidates] == ["train", "eval"]
 
 
-def test_what_lists_leave_out_name_twice_or_name_in_vain(tmp_path: Path) -> None:
+def test_faulty_lists_are_findings(tmp_path: Path) -> None:
     for stem in "abc":
         add_image(tmp_path, stem)
     _lists(tmp_path, train="a\ngone", val="b\na")
@@ -186,13 +204,13 @@ def test_what_lists_leave_out_name_twice_or_name_in_vain(tmp_path: Path) -> None
     ]
 
 
-def test_empty_lists_are_none(tmp_path: Path) -> None:
+def test_empty_lists_count_as_none(tmp_path: Path) -> None:
     add_image(tmp_path)
     _lists(tmp_path, train="\n")
     assert not _discover(tmp_path).has_split_lists
 
 
-def test_masks_and_hidden_files_are_passed_over(tmp_path: Path) -> None:
+def test_masks_and_hidden_files_are_ignored(tmp_path: Path) -> None:
     add_image(tmp_path, "a", images="JPEGImages", annotations="Annotations")
     for name in ("SegmentationClass/a.png", ".hidden/b.jpg", "JPEGImages/._a.jpg"):
         _write(tmp_path / name, make_jpeg())
@@ -209,7 +227,7 @@ def test_folders_can_be_named(tmp_path: Path) -> None:
         list_data_files(tmp_path, image_dir="nowhere")
 
 
-def test_links_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
+def test_links_are_followed_once(tmp_path: Path) -> None:
     add_image(tmp_path / "disk", "a")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "images").symlink_to(tmp_path / "disk")
@@ -217,7 +235,7 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
     assert list_data_files(tmp_path / "data").all == ("images/a.jpg", "images/a.xml")
 
 
-def test_a_folder_without_the_one_or_the_other_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_images_or_annotations_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="missing: no such folder"):
         list_data_files(tmp_path / "missing")
     with pytest.raises(DataError, match="holds neither images nor VOC annotations"):

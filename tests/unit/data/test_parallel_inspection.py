@@ -84,7 +84,7 @@ def test_workers_end_with_their_parent(tmp_path: Path, end: signal.Signals) -> N
 
 
 def _is_running(pid: int) -> bool:
-    """Say whether a process is there and no zombie that nobody waited for."""
+    """Return whether a process exists and is not a zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reefline.export.calibration import choose_stratified, sample_calibration_images
-from reefline.formats.tf_example import IngestedExample, write_examples
+from reefline.formats.tf_example import IngestedExample, IngestedObject, write_examples
 from reefline.structures.boxes import BoxXyxyPx
 
 IMAGES = st.lists(st.frozensets(st.integers(1, 6), max_size=4), max_size=80)
@@ -24,9 +24,7 @@ def make_example(number: int, class_ids: tuple[int, ...]) -> IngestedExample:
         encoded_jpeg=f"image {number}".encode(),
         width_px=10,
         height_px=10,
-        boxes_xyxy_px=(BoxXyxyPx(0, 0, 5, 5),) * len(class_ids),
-        class_ids=class_ids,
-        class_names=tuple(f"class {class_id}" for class_id in class_ids),
+        objects=tuple(IngestedObject(BoxXyxyPx(0, 0, 5, 5), each, f"class {each}") for each in class_ids),
     )
 
 

@@ -34,7 +34,7 @@ def test_labelimg_is_read_with_pixels_counted_from_0() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1", "windows-1252"])
-def test_any_declared_encoding_is_read(encoding: str) -> None:
+def test_every_declared_encoding_is_read(encoding: str) -> None:
     text = f'<?xml version="1.0" encoding="{encoding}"?>' + LABELIMG.replace(" dog ", "été")
     assert parse_voc_annotation(text.encode(encoding)).objects[0].label == "été"
 
@@ -48,7 +48,7 @@ def test_optional_tags_may_be_missing() -> None:
     ("width", "expected"),
     [pytest.param("0", 0, id="zero"), pytest.param("wide", 0, id="a-word"), pytest.param("12.0", 12, id="a-float")],
 )
-def test_a_nonsensical_size_is_told_from_a_missing_one(width: str, expected: int) -> None:
+def test_an_invalid_size_differs_from_a_missing_one(width: str, expected: int) -> None:
     xml = f"<annotation><size><width>{width}</width></size></annotation>"
     annotation = parse_voc_annotation(xml.encode())
     assert (annotation.width_px, annotation.height_px) == (expected, None)
@@ -71,7 +71,7 @@ def test_an_extent_is_read(xmin: str, xmax: str, expected: tuple[float, float]) 
 
 
 @pytest.mark.parametrize("text", ["", "nan", "abc", "1,5"])
-def test_what_is_no_number_becomes_nan(text: str) -> None:
+def test_a_coordinate_that_is_not_a_number_becomes_nan(text: str) -> None:
     assert math.isnan(parse_voc_annotation(_bndbox(text, "8")).objects[0].box_xyxy_px.x_min)
 
 
@@ -86,9 +86,9 @@ def test_what_is_no_number_becomes_nan(text: str) -> None:
 def test_entities_are_refused_in_every_encoding(doctype: str, encoding: str) -> None:
     declared = encoding.removesuffix("-sig")
     xml = f'<?xml version="1.0" encoding="{declared}"?>{doctype}<annotation><filename>&c;</filename></annotation>'
-    with pytest.raises(AnnotationSyntaxError, match=r"declares an entity|cannot be read") as caught:
+    with pytest.raises(AnnotationSyntaxError, match=r"declares an entity|cannot parse") as caught:
         parse_voc_annotation(xml.encode(encoding))
-    # expat reads no EBCDIC, so that it never comes to the entities.
+    # expat does not read EBCDIC, so it never reaches the entities.
     assert isinstance(caught.value, ForbiddenXmlError) == (encoding != "cp037")
 
 
@@ -99,19 +99,21 @@ def test_a_dtd_without_entities_is_harmless() -> None:
 @pytest.mark.parametrize(
     ("xml", "message"),
     [
-        pytest.param(b"", "cannot be read", id="empty"),
-        pytest.param(b"<annotation><object>", "cannot be read", id="cut-off"),
+        pytest.param(b"", "cannot parse the XML", id="empty"),
+        pytest.param(b"<annotation><object>", "cannot parse the XML", id="cut-off"),
         pytest.param(b"<html/>", "root element is <html>, expected <annotation>", id="another-format"),
-        pytest.param(b'<?xml version="1.0" encoding="x-none"?><annotation/>', "cannot be read", id="unknown-encoding"),
+        pytest.param(
+            b'<?xml version="1.0" encoding="x-none"?><annotation/>', "cannot parse the XML", id="unknown-encoding"
+        ),
     ],
 )
-def test_what_is_no_annotation_is_refused(xml: bytes, message: str) -> None:
+def test_other_xml_is_refused(xml: bytes, message: str) -> None:
     with pytest.raises(AnnotationSyntaxError, match=message):
         parse_voc_annotation(xml)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(lambda t: f"<annotation>{t}</annotation>".encode()))
-def test_the_parser_raises_nothing_but_its_own_error(xml: bytes) -> None:
+def test_the_parser_raises_only_its_own_error(xml: bytes) -> None:
     try:
         assert isinstance(parse_voc_annotation(xml), Annotation)
     except AnnotationSyntaxError as error:
@@ -133,11 +135,11 @@ OBJECTS = st.builds(
 
 
 @given(st.builds(Annotation, NAMES, st.integers(1, 9999), st.integers(1, 9999), st.lists(OBJECTS).map(tuple)))
-def test_what_is_written_is_read_back(annotation: Annotation) -> None:
+def test_a_written_annotation_is_read_back(annotation: Annotation) -> None:
     assert parse_voc_annotation(format_voc_annotation(annotation)) == annotation
 
 
 @pytest.mark.parametrize("xmin", ["-3", "1", "48", "195", "200"])
-def test_a_box_is_described_in_the_words_of_its_file(xmin: str) -> None:
+def test_a_box_is_described_as_in_its_file(xmin: str) -> None:
     box = parse_voc_annotation(_bndbox(xmin, "195")).objects[0].box_xyxy_px
     assert describe_voc_box(box) == f"xmin {xmin}, ymin 2, xmax 195, ymax 9"

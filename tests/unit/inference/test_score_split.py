@@ -91,7 +91,9 @@ def records_of(directory: Path, *examples) -> tuple[Path, ...]:
 
 
 def test_records_whose_ids_are_shifted(inputs, tmp_path):
-    example = dataclasses.replace(make_example(0, "red", "green"), class_ids=(0, 1))
+    example = make_example(0, "red", "green")
+    shifted = tuple(item._replace(class_id=item.class_id - 1) for item in example.objects)
+    example = dataclasses.replace(example, objects=shifted)
 
     with pytest.raises(DataError, match=r"class id 0 \('cat'\) found, 1 to 2 expected"):
         score_models(dataclasses.replace(inputs, records=records_of(tmp_path, example)))

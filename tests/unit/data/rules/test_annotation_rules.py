@@ -3,9 +3,13 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from reefline.data.rules.annotation_rules import ImageContext, check_size, repair_objects
-from reefline.findings import Finding
+from reefline.data.rules.annotation_rules import BoxOutcome, ImageContext, KeptBoxes, check_size, is_unremarkable
+from reefline.data.rules.box_repair import repair_objects
+from reefline.data.rules.table import BOX_RULES, BoxRule
+from reefline.findings import Action, Finding, Severity
 from reefline.structures.annotation import AnnotatedObject, Annotation
 from reefline.structures.boxes import BoxXyxyPx
 from tests.factories import make_object
@@ -21,7 +25,7 @@ def _repair(
     return [(b.x_min, b.y_min, b.x_max, b.y_max) for b in boxes], list(findings)
 
 
-def test_good_boxes_are_kept_with_all_they_say() -> None:
+def test_good_boxes_are_kept_with_all_their_facts() -> None:
     good = make_object("dog", (0, 0, 500, 400), difficult=True, truncated=True, pose="Left")
     records, findings = repair_objects(ImageContext("a.xml", 500, 400, None), [make_object(box=(5, 5, 5, 5)), good])
     (record,) = records
@@ -129,3 +133,56 @@ def test_a_wrong_size_is_reported(annotated: tuple[int | None, int | None], repo
     findings = check_size("a.xml", Annotation("a.jpg", *annotated), (500, 400))
     assert [finding.rule for finding in findings] == ["size_mismatch"] * reported
     assert all("the image has 500 x 400 px" in f.message and f.action.value == "fixed" for f in findings)
+
+
+SIDES = st.integers(1, 3)
+CONTEXTS = st.builds(ImageContext, st.just("a.xml"), SIDES, SIDES, st.sampled_from([None, ("cat", "dog")]))
+# Good and bad in such numbers that boxes with a single fault are common.
+EXTENTS = st.sampled_from(
+    [(0, 1), (0, 3), (1, 2), (0.5, 2.5), (1, 1), (2, 1), (-1, 1), (-3, 1), (1, 4), (1, 9), (math.nan, 1), (1, math.inf)]
+)
+OBJECTS = st.lists(
+    st.builds(
+        lambda label, x, y: make_object(label, (x[0], y[0], x[1], y[1])),
+        st.sampled_from(["cat", "dog", "emu", ""]),
+        EXTENTS,
+        EXTENTS,
+    ),
+    max_size=20,
+)
+
+
+@settings(max_examples=300)
+@given(CONTEXTS, OBJECTS)
+def test_no_rule_reports_an_unremarkable_box(image: ImageContext, objects: list[AnnotatedObject]) -> None:
+    kept: set[tuple[str, BoxXyxyPx]] = set()
+    for item in objects:
+        if is_unremarkable(image, item, kept):
+            assert [rule.name for rule in BOX_RULES if rule.skips_unremarkable and rule.check(image, item, kept)] == []
+            kept.add((item.label, item.box_xyxy_px))
+
+
+@settings(max_examples=300)
+@given(CONTEXTS, OBJECTS)
+def test_skipping_unremarkable_boxes_changes_nothing(image: ImageContext, objects: list[AnnotatedObject]) -> None:
+    every_box_checked = [BoxRule(rule.name, rule.severity, rule.check) for rule in BOX_RULES]
+    assert repair_objects(image, objects) == repair_objects(image, objects, every_box_checked)
+
+
+def _check_dog(_: ImageContext, item: AnnotatedObject, kept: KeptBoxes) -> BoxOutcome | None:
+    if item.label != "dog":
+        return None
+    return BoxOutcome(item.box_xyxy_px if not kept else BoxXyxyPx(1, 1, 2, 2), "a dog")
+
+
+def test_a_new_rule_is_one_function_and_one_line() -> None:
+    rules = [*BOX_RULES, BoxRule("dog", Severity.WARNING, _check_dog)]
+    objects = [make_object("dog"), make_object("cat"), make_object("dog")]
+    records, findings = repair_objects(ImageContext("a.xml", 500, 400, None), objects, rules)
+    assert [record.object_index for record in records] == [0, 1]
+    found = [(finding.object, finding.rule, finding.action) for finding in findings]
+    assert found == [(0, "dog", Action.KEPT), (2, "box_duplicate", Action.DROPPED_BOX)]
+    objects[2] = make_object("dog", (8, 8, 30, 30))
+    records, findings = repair_objects(ImageContext("a.xml", 500, 400, None), objects, rules)
+    assert records[2].box_xyxy_px == BoxXyxyPx(1, 1, 2, 2)
+    assert findings[-1] == Finding("a.xml", 2, "dog", "a dog", Action.FIXED)
