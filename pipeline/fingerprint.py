@@ -75,7 +75,7 @@ def _collect(module: str, repo_dir: Path) -> tuple[dict[str, bytes], set[str]]:
 
 
 def _is_driver(module: str) -> bool:
-    """A component's driver only resolves exec properties, and what it resolves is in the cache key by itself."""
+    """Drivers and their base only resolve exec properties, and what they resolve is in the cache key by itself."""
     return module.startswith("components.") and module.endswith(".driver")
 
 

@@ -14,13 +14,16 @@ FILES = {
     "components/trainer/component.py": (
         "import numpy\n\ndef run():\n    from reefline.boxes import Box\n    from reefline import late\n"
     ),
+    "components/driver.py": "from reefline.resolved import y\n",
     "components/pusher/__init__.py": "",
-    "components/pusher/component.py": "from reefline.other import x\n",
+    "components/pusher/component.py": "from components.pusher.driver import D\nfrom reefline.other import x\n",
+    "components/pusher/driver.py": "from components.driver import Base\nimport reefline.resolved\n",
     "reefline/__init__.py": "",
     "reefline/boxes.py": "from . import errors\n",
     "reefline/errors.py": "",
     "reefline/late.py": "import reefline.late\n",
     "reefline/other.py": "",
+    "reefline/resolved.py": "",
 }
 
 
@@ -42,6 +45,16 @@ def test_imports_are_followed_into_functions_packages_and_relative_ones(repo_dir
         "reefline.boxes",
         "reefline.errors",
         "reefline.late",
+    )
+
+
+def test_drivers_and_their_base_do_not_count(repo_dir: Path) -> None:
+    assert reachable_modules("components.pusher", repo_dir) == (
+        "components",
+        "components.pusher",
+        "components.pusher.component",
+        "reefline",
+        "reefline.other",
     )
 
 
