@@ -14,9 +14,10 @@ from ml_metadata.proto import metadata_store_pb2
 from pipeline.local.dag_runner import NodeRun
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
 from reefline.data.reports import IngestionReport, ValidationReport
-from reefline.evaluation.gate import EvaluationReport
+from reefline.evaluation.report import EvaluationReport
 from reefline.export.preflight import PREFLIGHT_FILE, Preflight
 from reefline.report.summary import Pushed, RunRecords
+from reefline.structures.artifacts import EvaluationFolder
 from reefline.training.report import TrainingReport
 
 
@@ -63,7 +64,7 @@ def collect(records: RunRecords, outputs: Mapping[str, OutputFacts]) -> RunRecor
         exported = ExportRecord.read(found.folder / "bundle" / EXPORT_FILE)
         records = replace(records, edgetpu=exported.edgetpu)
     if found := outputs.get("Evaluator.evaluation"):
-        evaluation = EvaluationReport.from_json(_read_json(found.folder / "evaluation.json"))
+        evaluation = EvaluationReport.read(EvaluationFolder(found.folder).evaluation)
         records = replace(records, evaluation=evaluation)
     if found := outputs.get("Evaluator.blessing"):
         records = replace(records, blessed=found.properties.get("blessed") == 1)

@@ -15,7 +15,8 @@ from reefline.bundle.layout import read_labels
 from reefline.errors import BundleError, DataError
 from reefline.formats.tf_example import IngestedExample
 from reefline.structures.label_map import LabelMap
-from reefline.tflite.metadata import LABELS_FILE, read_embedded_labels
+from reefline.tflite.labels import LABELS_FILE
+from reefline.tflite.metadata import read_embedded_labels
 from reefline.tflite.postprocess import read_postprocess_op
 
 

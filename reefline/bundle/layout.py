@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reefline.errors import BundleError
 from reefline.evaluation.scores import Precision
-from reefline.tflite.metadata import LABELS_FILE, parse_labels
+from reefline.tflite.labels import LABELS_FILE, parse_labels
 
 INT8_FILE = "model_int8.tflite"
 EDGE_TPU_FILE = "model_int8_edgetpu.tflite"

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Optional, get_args
 import pydantic
 import yaml
 
+from reefline.bundle.store import MODEL_NAME_PATTERN
 from reefline.data.rules.severity import resolve_severities
 from reefline.errors import ConfigError
 from reefline.od_api.model_config import check_edge_tpu, load_template
@@ -29,8 +30,7 @@ from reefline.settings import (
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
 
-# The name is a folder under serving/, so it must be one that every file system takes.
-ModelName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+ModelName = Annotated[str, pydantic.Field(pattern=MODEL_NAME_PATTERN, max_length=100)]
 
 _EDGE_TPU_RULES = ("max_quantization_drop", "min_edgetpu_ops", "edgetpu_compiled")
 _PATH_KEYS = (("data", "label_map"), ("trainer", "fine_tune_checkpoint", "source"))

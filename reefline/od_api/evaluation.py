@@ -111,7 +111,7 @@ class Evaluation:
     def _measure_classes(self, images: list[ScoredImage]) -> tuple[tuple[str, float | None], ...]:
         """Return each class's AP: the OD API's own `include_metrics_per_category` needs a fork of pycocotools."""
         names = [self._category_index[class_id]["name"] for class_id in sorted(self._category_index)]
-        return tuple((name, metrics.ap) for name, metrics in compute_metrics(images, names).per_class)
+        return tuple((name, metrics.ap) for name, metrics in compute_metrics(images, names).per_class.items())
 
     def _evaluate_image(self, features: dict[str, Any], labels: dict[str, Any]) -> tuple[dict, dict]:
         """Compute losses, detections and the evaluator's record for a batch of one image."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from reefline.data.reports import Anomaly, SplitCounts
 from reefline.edgetpu.record import EdgeTpuRecord
-from reefline.evaluation.gate import EvaluationReport
+from reefline.evaluation.report import EvaluationReport
 from reefline.findings import Finding
 from reefline.training.report import TrainingReport
 

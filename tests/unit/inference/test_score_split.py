@@ -34,7 +34,7 @@ def test_every_model_is_scored(inputs):
     assert scores.shipped.map == pytest.approx(1.0)
     assert scores.int8 == scores.shipped == scores.baseline
     assert scores.baseline_version == 4
-    assert [(name, m.groundtruth) for name, m in scores.shipped.per_class] == [("cat", 2), ("dog", 2)]
+    assert [(name, m.groundtruth) for name, m in scores.shipped.per_class.items()] == [("cat", 2), ("dog", 2)]
 
 
 def test_first_run_has_no_baseline(inputs):

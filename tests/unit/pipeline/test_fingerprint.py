@@ -113,3 +113,12 @@ def test_no_such_module(repo_dir: Path) -> None:
 def test_a_gate_does_not_reach_the_training_code() -> None:
     assert "reefline.training.loop" in reachable_modules("components.trainer")
     assert "reefline.evaluation.gate" not in reachable_modules("components.trainer")
+
+
+def test_a_push_copies_files_and_reaches_nothing_that_made_them() -> None:
+    reached = reachable_modules("components.pusher")
+    rooms = {name.split(".")[1] for name in reached if name.startswith("reefline.")}
+    assert not rooms & {"training", "od_api", "export", "data", "inference", "images", "settings"}
+    assert not {"reefline.evaluation.coco_metrics", "reefline.evaluation.gate", "reefline.tflite.reader"} & {*reached}
+    assert "components.driver" not in reached
+    assert len(reached) <= 25

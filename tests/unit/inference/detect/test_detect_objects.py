@@ -151,10 +151,10 @@ def test_no_image_at_all(bundle, tmp_path):
     ("damage", "message"),
     [
         pytest.param(
-            lambda b: (b / "labels.txt").unlink(), "labels.txt: missing, the manifest lists it", id="no-labels"
+            lambda b: (b / "labels.txt").unlink(), "labels.txt: missing, but the manifest lists it", id="no-labels"
         ),
         pytest.param(lambda b: (b / "model_int8.tflite").write_bytes(b"x"), "1 bytes found", id="damaged-model"),
-        pytest.param(lambda b: (b / MANIFEST_FILE).unlink(), "manifest.json: missing or damaged", id="no-bundle"),
+        pytest.param(lambda b: (b / MANIFEST_FILE).unlink(), "manifest.json: missing or unreadable", id="no-bundle"),
     ],
 )
 def test_damaged_bundle(tmp_path, images, damage, message):
