@@ -124,10 +124,10 @@ def _detect_all(
         count += 1
         if time.monotonic() - told_s >= _PROGRESS_EVERY_S:
             told_s = time.monotonic()
-            _logger.info("%d images seen by %d models", count, len(detectors))
+            _logger.info("%d images scored by %d models", count, len(detectors))
     if not count:
-        raise DataError("eval split: no image found, at least one expected; add images or raise data.eval_fraction")
-    _logger.info("%d images seen by %d models: %s", count, len(detectors), ", ".join(detectors))
+        raise DataError("eval split: no image found; add images or raise data.eval_fraction")
+    _logger.info("%d images scored by %d models: %s", count, len(detectors), ", ".join(detectors))
     return images
 
 
@@ -144,7 +144,7 @@ def _decode_image(example: IngestedExample) -> npt.NDArray[np.uint8]:
     try:
         image: npt.NDArray[np.uint8] = tf.io.decode_jpeg(example.encoded_jpeg, channels=3).numpy()
     except tf.errors.InvalidArgumentError as error:
-        raise DataError(f"{example.filename}: not a JPEG that can be decoded; ingest the images again") from error
+        raise DataError(f"{example.filename}: cannot decode the JPEG; ingest the images again") from error
     return image
 
 

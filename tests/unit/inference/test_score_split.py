@@ -100,7 +100,7 @@ def test_records_whose_ids_are_shifted(inputs, tmp_path):
 def test_record_that_is_no_jpeg(inputs, tmp_path):
     example = dataclasses.replace(make_example(0, "red", "green"), encoded_jpeg=b"text")
 
-    with pytest.raises(DataError, match=r"0\.jpg: not a JPEG that can be decoded"):
+    with pytest.raises(DataError, match=r"0\.jpg: cannot decode the JPEG"):
         score_models(dataclasses.replace(inputs, records=records_of(tmp_path, example)))
 
 
