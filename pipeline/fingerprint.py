@@ -70,7 +70,7 @@ def _collect(module: str, repo_dir: Path) -> tuple[dict[str, bytes], set[str]]:
 
 
 def _is_driver(module: str) -> bool:
-    """Return whether a module is a driver: it resolves exec properties, which are in the cache key anyway."""
+    """Return whether a module is a driver or their base: they resolve exec properties, which are in the cache key."""
     return module.startswith("components.") and module.endswith(".driver")
 
 

@@ -20,7 +20,7 @@ def push_small_bundle(
     candidate = write_candidate(directory / "candidate", build_tflite(quantized=quantized), labels, name)
     if compiled is not None:
         (candidate / "model_int8_edgetpu.tflite").write_bytes(compiled)
-    return Path(push_bundle(candidate, make_facts(classes=labels), directory / "serving").path)
+    return push_bundle(candidate, make_facts(classes=labels), directory / "serving").path
 
 
 def export_untrained(
@@ -54,7 +54,7 @@ def push_untrained_bundle(directory: Path) -> Path:
     """Push an OD API model with random weights, 96 px, int8, and return its bundle."""
     model = export_untrained(directory, target=EdgeTpuTarget.REQUIRED)
     facts = make_facts(classes=LABELS.names, height_px=96, width_px=96)
-    return Path(push_bundle(model / "bundle", facts, directory / "serving").path)
+    return push_bundle(model / "bundle", facts, directory / "serving").path
 
 
 # What an external delegate for the runtime is (external_delegate_interface.h), with an Edge TPU left out.

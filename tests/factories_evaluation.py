@@ -14,9 +14,8 @@ from PIL import Image
 from reefline.bundle.export_record import ExportRecord
 from reefline.bundle.manifest import BundleFacts
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
-from reefline.evaluation.coco_metrics import ClassMetrics, CocoMetrics
-from reefline.evaluation.gate import EvaluationReport, GateResult
-from reefline.evaluation.scores import Precision, Scores
+from reefline.evaluation.report import EvaluationReport, GateResult
+from reefline.evaluation.scores import ClassMetrics, CocoMetrics, Precision, Scores
 from reefline.formats.tf_example import IngestedExample, IngestedObject
 from reefline.structures.boxes import BoxXyxyPx
 from reefline.structures.detections import Detections, GroundTruth, ScoredImage
@@ -24,7 +23,7 @@ from reefline.structures.detections import Detections, GroundTruth, ScoredImage
 
 @dataclass(frozen=True)
 class FakePlacement:
-    """What the gate asks about the Edge TPU."""
+    """What the gate asks about the Edge TPU; None is damage."""
 
     compiled: bool = False
     ops_total: int | None = 100
@@ -36,17 +35,21 @@ def make_metrics(value: float | None = 0.5, **overrides) -> CocoMetrics:
     names = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large")
     names += ("ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large")
     numbers = dict.fromkeys(names, value)
-    per_class = (("cat", ClassMetrics(value, value, 3)), ("dog", ClassMetrics(value, value, 4)))
+    per_class = {"cat": ClassMetrics(value, value, 3), "dog": ClassMetrics(value, value, 4)}
     return CocoMetrics(**{**numbers, "per_class": per_class, **overrides})
 
 
-def make_scores(**overrides) -> Scores:
+METRICS = make_metrics()
+
+
+def make_scores(shipped: CocoMetrics | None = METRICS, precision: Precision = Precision.INT8, **overrides) -> Scores:
     """Return the scores of a first run whose every number is 0.5."""
     values = {
-        "float_model": make_metrics(),
-        "shipped": make_metrics(),
-        "shipped_precision": Precision.INT8,
+        "float_model": METRICS,
+        "int8": shipped if precision is Precision.INT8 else None,
+        "float_tflite": shipped if precision is Precision.FLOAT else None,
         "baseline": None,
+        "shipped_precision": precision,
         "baseline_version": 0,
     }
     return Scores(**{**values, **overrides})

@@ -1,1 +1,1 @@
-"""Evaluator: the gate, and the blessing."""
+"""Evaluator: the gate and the blessing."""

@@ -1,6 +1,5 @@
 """The Evaluator component."""
 
-import json
 from pathlib import Path
 
 from tfx.components.evaluator import constants
@@ -9,10 +8,12 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, ModelRun
 
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
-from reefline.evaluation.gate import EvaluationReport, Verdict, judge
+from reefline.evaluation.gate import judge
+from reefline.evaluation.report import EvaluationReport, GateVerdict
 from reefline.evaluation.scores import Scores
 from reefline.export.quantization_diagnosis import ExportedModel, diagnose_quantization
 from reefline.settings import ExporterSettings, GateSettings
+from reefline.structures.artifacts import EvaluationFolder, ExamplesFolder, ModelFolder, ScoresFolder
 
 
 @component
@@ -30,20 +31,18 @@ def Evaluator(
     """Ask the gate whether the candidate may be pushed.
 
     `settings` is a GateSettings as JSON; `code` only keys the cache. Training run, examples and `exporter_settings`, an
-    ExporterSettings as JSON, are what the model was made of: they are looked at only where its quantization costs too
-    much. `evaluation` holds evaluation.json, a `reefline.evaluation.gate.EvaluationReport`. `blessing` is what TFX's
-    own Evaluator makes: `blessed` (0 or 1), `current_model`, `current_model_id`, and an empty file BLESSED or
-    NOT_BLESSED.
+    ExporterSettings as JSON, are what the model was made from: they are used only where its quantization costs too
+    much. `evaluation` is an EvaluationFolder. `blessing` is what TFX's own Evaluator makes: `blessed` (0 or 1),
+    `current_model`, `current_model_id`, and an empty file BLESSED or NOT_BLESSED.
     """
-    measured = Scores.from_json(json.loads((Path(scores.uri) / "scores.json").read_text(encoding="utf-8")))
-    exported = ExportRecord.read(Path(model.uri) / "bundle" / EXPORT_FILE)
+    measured = Scores.read(ScoresFolder(Path(scores.uri)).scores)
+    exported = ExportRecord.read(ModelFolder(Path(model.uri)).bundle / EXPORT_FILE)
     report = EvaluationReport(measured, judge(measured, exported.edgetpu, GateSettings.from_json(settings)))
     if report.is_worth_a_diagnosis:
-        made = ExportedModel(Path(model.uri), Path(model_run.uri), Path(examples.uri) / "Split-train")
+        made = ExportedModel(Path(model.uri), Path(model_run.uri), ExamplesFolder(Path(examples.uri)).split("train"))
         report = report.explain(diagnose_quantization(made, ExporterSettings.from_json(exporter_settings)))
-    text = json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
-    (Path(evaluation.uri) / "evaluation.json").write_text(text + "\n", encoding="utf-8")
-    blessed = report.verdict is Verdict.BLESSED
+    report.write(EvaluationFolder(Path(evaluation.uri)).evaluation)
+    blessed = report.verdict is GateVerdict.BLESSED
     blessing.set_int_custom_property(
         constants.ARTIFACT_PROPERTY_BLESSED_KEY, constants.BLESSED_VALUE if blessed else constants.NOT_BLESSED_VALUE
     )

@@ -1,6 +1,5 @@
 """The ModelScorer component."""
 
-import json
 from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -8,8 +7,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Config, Examples, Model, ModelEvaluation, PushedModel
 
 from reefline.inference.score_split import ScoringInputs, score_models
-
-SCORES_FILE = "scores.json"
+from reefline.structures.artifacts import BaselineFolder, ExamplesFolder, LabelMapFolder, ModelFolder, ScoresFolder
 
 
 @component
@@ -21,19 +19,19 @@ def ModelScorer(
     scores: OutputArtifact[ModelEvaluation],
     code: Parameter[str],
 ) -> None:
-    """Score the float SavedModel, the TFLite model that ships and the serving one on the eval split.
+    """Score the float SavedModel, the shipped TFLite model and the serving one on the eval split.
 
-    The thresholds are the Evaluator's: changing one scores nothing again. `code` only keys the cache. The output holds
-    scores.json, a `reefline.evaluation.scores.Scores`.
+    The thresholds are the Evaluator's: changing one scores nothing again. `code` only keys the cache. The output is a
+    ScoresFolder.
     """
+    candidate = ModelFolder(Path(model.uri))
     version = baseline.get_int_custom_property("version")
     inputs = ScoringInputs(
-        records=tuple(sorted((Path(examples.uri) / "Split-eval").iterdir())),
-        label_map=Path(label_map.uri) / "label_map.pbtxt",
-        saved_model=Path(model.uri) / "saved_model",
-        candidate=Path(model.uri) / "bundle",
-        baseline=Path(baseline.uri) / "bundle" if version else None,
+        records=ExamplesFolder(Path(examples.uri)).files("eval"),
+        label_map=LabelMapFolder(Path(label_map.uri)).label_map,
+        saved_model=candidate.saved_model,
+        candidate=candidate.bundle,
+        baseline=BaselineFolder(Path(baseline.uri)).bundle if version else None,
         baseline_version=version,
     )
-    text = json.dumps(score_models(inputs).to_json(), indent=2, ensure_ascii=False)
-    (Path(scores.uri) / SCORES_FILE).write_text(text + "\n", encoding="utf-8")
+    score_models(inputs).write(ScoresFolder(Path(scores.uri)).scores)

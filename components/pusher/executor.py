@@ -1,25 +1,26 @@
-"""The executor of Pusher: a class, as only a class is told the run's id."""
+"""The executor of Pusher: a class, as TFX passes the run's id only to a class."""
 
 from __future__ import annotations
 
-import json
+import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types.artifact import Artifact
 
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
-from reefline.bundle.layout import find_shipped_model
-from reefline.bundle.manifest import BundleFacts, PushRecord
-from reefline.bundle.store import push_bundle
+from reefline.bundle.manifest import BundleFacts
+from reefline.bundle.store import PushRecord, push_bundle
 from reefline.errors import ReeflineError
-from reefline.evaluation.gate import EvaluationReport, Verdict
-from reefline.system.files import hash_file
+from reefline.evaluation.report import EvaluationReport, GateVerdict
+from reefline.structures.artifacts import EvaluationFolder, ModelFolder
+
+_logger = logging.getLogger(__name__)
 
 
 class PusherExecutor(BaseExecutor):
-    """Pushes a blessed candidate, refuses any other; pushed.json and the artifact's facts say which."""
+    """Pushes a blessed candidate and refuses any other; the artifact's facts hold which."""
 
     def Do(
         self,
@@ -30,40 +31,45 @@ class PusherExecutor(BaseExecutor):
         """Push or refuse.
 
         Raises:
-            BundleError: the candidate is incomplete, or another version serves than the gate saw.
+            BundleError: the candidate is incomplete, or another version serves than the gate compared with.
+            RecordError: evaluation.json or export.json is damaged.
             WorkspaceError: the destination cannot be written.
-            ReeflineError: the blessing is another model's, or not what the evaluation says.
+            ReeflineError: the blessing is for another model, or contradicts the evaluation.
         """
         inputs = {key: artifacts[0] for key, artifacts in input_dict.items()}
-        candidate = Path(inputs["model"].uri) / "bundle"
-        report = EvaluationReport.from_json(_read_json(Path(inputs["evaluation"].uri) / "evaluation.json"))
+        report = EvaluationReport.read(EvaluationFolder(Path(inputs["evaluation"].uri)).evaluation)
+        record = None
         if _is_blessed(inputs["blessing"], inputs["model"], report):
+            candidate = ModelFolder(Path(inputs["model"].uri)).bundle
             run_id = (self._context.pipeline_run_id if self._context else None) or ""
-            facts = _collect_facts(inputs, report, exec_properties["model_name"], run_id)
+            facts = _collect_facts(candidate, inputs, report, exec_properties["model_name"], run_id)
             record = push_bundle(candidate, facts, Path(exec_properties["destination"]))
+            _logger.info("version %d serves: %s", record.version, record.reason)
         else:
             failed = ", ".join(result.rule for result in report.gate if not result.passed)
-            record = PushRecord(pushed=False, version=0, path="", reason=f"the gate refused: {failed}")
-        _write_record(record, hash_file(find_shipped_model(candidate)), output_dict["pushed_model"][0])
+            _logger.info("nothing pushed, the gate refused: %s", failed)
+        _set_facts(output_dict["pushed_model"][0], record)
 
 
 def _is_blessed(blessing: Artifact, model: Artifact, report: EvaluationReport) -> bool:
-    if blessing.get_string_custom_property("current_model") != model.uri:
+    blessed_uri = blessing.get_string_custom_property("current_model")
+    if blessed_uri != model.uri:
         raise ReeflineError(
-            f"blessing {blessing.uri}: it is for {blessing.get_string_custom_property('current_model')}, "
-            f"the candidate is {model.uri}; nothing was pushed"
+            f"blessing {blessing.uri}: it is for {blessed_uri}, but the candidate is {model.uri}; nothing was pushed"
         )
     blessed = blessing.get_int_custom_property("blessed") == 1
-    if blessed is not (report.verdict is Verdict.BLESSED):
+    if blessed is not (report.verdict is GateVerdict.BLESSED):
         raise ReeflineError(
-            f"blessing {blessing.uri}: blessed is {blessed}, the evaluation says {report.verdict.value}; "
+            f"blessing {blessing.uri}: blessed is {blessed}, but the evaluation's verdict is {report.verdict.value}; "
             "nothing was pushed"
         )
     return blessed
 
 
-def _collect_facts(inputs: dict[str, Artifact], report: EvaluationReport, model_name: str, run_id: str) -> BundleFacts:
-    exported = ExportRecord.read(Path(inputs["model"].uri) / "bundle" / EXPORT_FILE)
+def _collect_facts(
+    candidate: Path, inputs: dict[str, Artifact], report: EvaluationReport, model_name: str, run_id: str
+) -> BundleFacts:
+    exported = ExportRecord.read(candidate / EXPORT_FILE)
     return BundleFacts(
         model=model_name,
         run_id=run_id,
@@ -78,14 +84,9 @@ def _collect_facts(inputs: dict[str, Artifact], report: EvaluationReport, model_
     )
 
 
-def _write_record(record: PushRecord, sha256: str, pushed_model: Artifact) -> None:
-    text = json.dumps(record.to_json(), indent=2, ensure_ascii=False)
-    (Path(pushed_model.uri) / "pushed.json").write_text(text + "\n", encoding="utf-8")
-    pushed_model.set_int_custom_property("pushed", int(record.pushed))
-    pushed_model.set_int_custom_property("version", record.version)
-    pushed_model.set_string_custom_property("path", record.path)
-    pushed_model.set_string_custom_property("sha256", sha256)
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _set_facts(pushed_model: Artifact, record: Optional[PushRecord]) -> None:
+    """Set what the run's summary shows, and PusherDriver compares: `pushed`, `version`, `path` and `sha256`."""
+    pushed_model.set_int_custom_property("pushed", int(record is not None))
+    pushed_model.set_int_custom_property("version", record.version if record else 0)
+    pushed_model.set_string_custom_property("path", str(record.path) if record else "")
+    pushed_model.set_string_custom_property("sha256", record.sha256 if record else "")

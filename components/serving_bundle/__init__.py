@@ -1,1 +1,1 @@
-"""ServingBundle: the bundle that serves, which a candidate has to stand up to."""
+"""ServingBundle: the bundle that serves, which a candidate is compared with."""

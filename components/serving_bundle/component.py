@@ -10,8 +10,9 @@ from tfx.types.standard_artifacts import Model, PushedModel
 from components.serving_bundle.driver import ServingBundleDriver
 from reefline.bundle.manifest import verify_bundle
 from reefline.bundle.store import locate_bundle, resolve_baseline
+from reefline.structures.artifacts import BaselineFolder, ModelFolder
 
-# Where no driver runs before the executor, the executor resolves by itself.
+# Where no driver runs first, the executor resolves the version itself.
 _NOT_RESOLVED = -1
 
 
@@ -27,23 +28,19 @@ def ServingBundle(
 ) -> None:
     """Emit the bundle that serves, or an explicit none on a first run.
 
-    Where the very candidate serves, its predecessor is meant: a second run with nothing changed compares the same two.
-    `destination` is the folder of all models' bundles. `serving_version` and `serving_sha256` come from the driver;
-    they and `code` key the cache. The output's facts are `present` (0 or 1), `version` (0: none) and `path`; it holds
-    a copy in bundle/, as what serves may be tidied away one day.
+    Where the candidate itself serves, that is the bundle it replaced: a second run with nothing changed compares the
+    same two. `destination` is the folder of all models' bundles. `serving_version` and `serving_sha256` come from the
+    driver; they and `code` key the cache. The output's fact `version` is read by ModelScorer (0: none); bundle/ is a
+    copy, as somebody may delete the serving bundle one day.
     """
     version = serving_version
     if version == _NOT_RESOLVED:
-        version = resolve_baseline(Path(destination), model_name, Path(model.uri) / "bundle").version
-    path = ""
+        version = resolve_baseline(Path(destination), model_name, ModelFolder(Path(model.uri)).bundle).version
     if version:
         bundle = locate_bundle(Path(destination), model_name, version)
         verify_bundle(bundle)
-        shutil.copytree(bundle, Path(baseline.uri) / "bundle", dirs_exist_ok=True)
-        path = str(bundle)
-    baseline.set_int_custom_property("present", int(version > 0))
+        shutil.copytree(bundle, BaselineFolder(Path(baseline.uri)).bundle, dirs_exist_ok=True)
     baseline.set_int_custom_property("version", version)
-    baseline.set_string_custom_property("path", path)
 
 
 ServingBundle.DRIVER_CLASS = ServingBundleDriver

@@ -6,7 +6,7 @@ from tfx.types.channel import OutputChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.types.standard_artifacts import Config, ExampleAnomalies, Examples
 
-from components.voc_example_gen.driver import Driver
+from components.voc_example_gen.driver import VocExampleGenDriver
 from components.voc_example_gen.executor import Executor
 
 
@@ -40,7 +40,7 @@ class VocExampleGen(BaseBeamComponent):
 
     SPEC_CLASS = VocExampleGenSpec
     EXECUTOR_SPEC = BeamExecutorSpec(Executor)
-    DRIVER_CLASS = Driver
+    DRIVER_CLASS = VocExampleGenDriver
 
     def __init__(self, data_dir: str, settings: str, hash_memory: str, code: str) -> None:
         super().__init__(

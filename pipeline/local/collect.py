@@ -12,7 +12,7 @@ from pipeline.local.stop import Stop
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
 from reefline.data.reports import IngestionReport, ValidationReport
 from reefline.edgetpu.record import EdgeTpuRecord
-from reefline.evaluation.gate import EvaluationReport
+from reefline.evaluation.report import EvaluationReport
 from reefline.export.preflight import Preflight
 from reefline.findings import Finding
 from reefline.report.summary import Pushed, RunRecords

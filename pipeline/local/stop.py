@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from pipeline.local.workspace import is_out_of_space
 from reefline.edgetpu.record import EdgeTpuRecord, PreflightError
 from reefline.errors import DataError, UserError
 from reefline.findings import Finding
 from reefline.report.summary import Failure
+from reefline.system.files import is_out_of_space
 
 if TYPE_CHECKING:
     from typing_extensions import Self

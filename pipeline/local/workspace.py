@@ -148,17 +148,3 @@ def _replace_symlink(link: Path, target: Path) -> None:
     part.unlink(missing_ok=True)
     part.symlink_to(target)
     part.replace(link)
-
-
-def is_out_of_space(error: BaseException) -> bool:
-    """Return whether an error, or one that caused it, is about a full device.
-
-    Python uses errno; SQLite, TensorFlow and Beam only have messages.
-    """
-    words = ("no space left on device", "database or disk is full", "disk quota exceeded")
-    seen: BaseException | None = error
-    while seen is not None:
-        if getattr(seen, "errno", None) in (28, 122) or any(word in str(seen).lower() for word in words):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False

@@ -1,8 +1,7 @@
 """One class, five numberings: label map, TFRecords, TFLite model, the labels inside it and labels.txt have to agree.
 
 Label map and TFRecords count from 1 (0 is the OD API's background), the TFLite model and the lines of both labels
-files from 0. An offset between them gives a detector that works and says the wrong names, which no metric on ids would
-show.
+files from 0. With an offset between them a detector works but gives the wrong names, which no metric on ids shows.
 """
 
 from __future__ import annotations
@@ -15,20 +14,21 @@ from reefline.bundle.layout import read_labels
 from reefline.errors import BundleError, DataError
 from reefline.formats.tf_example import IngestedExample
 from reefline.structures.label_map import LabelMap
-from reefline.tflite.metadata import LABELS_FILE, read_embedded_labels
+from reefline.tflite.labels import LABELS_FILE
+from reefline.tflite.metadata import read_embedded_labels
 from reefline.tflite.postprocess import read_postprocess_op
 
 
 def check_labels(label_map: LabelMap, model: Path) -> None:
-    """Check a written TFLite detector: the names inside it, those of labels.txt beside it, and its number of classes.
+    """Check a written TFLite detector: the names inside it, those in labels.txt next to it, and its number of classes.
 
     Raises:
-        BundleError: one of them does not follow the label map, or cannot be read; one problem each.
+        BundleError: one of them differs from the label map or cannot be read; one problem each.
     """
-    inner, beside = _read_inner_labels(model), read_labels(model.parent)
+    embedded, listed = _read_embedded_labels(model), read_labels(model.parent)
     _raise_all(
-        _compare_names(f"{model}: labels inside it", inner, label_map),
-        _compare_names(f"{model}: {LABELS_FILE}", beside, label_map),
+        _compare_names(f"{model}: labels inside it", embedded, label_map),
+        _compare_names(f"{model}: {LABELS_FILE}", listed, label_map),
         _compare_count(str(model), read_postprocess_op(model).num_classes, label_map),
     )
 
@@ -37,7 +37,7 @@ def check_bundle_labels(label_map: LabelMap, labels: tuple[str, ...], num_classe
     """Check the numberings of a candidate's bundle: labels.txt and the model's number of classes.
 
     Raises:
-        BundleError: labels.txt or the TFLite model does not follow the label map; one problem each.
+        BundleError: labels.txt or the TFLite model differs from the label map; one problem each.
     """
     _raise_all(_compare_names(LABELS_FILE, labels, label_map), _compare_count("TFLite model", num_classes, label_map))
 
@@ -46,7 +46,7 @@ def check_example_labels(label_map: LabelMap, examples: Iterable[IngestedExample
     """Check that each object's id in the TFRecords is its name's id in the label map.
 
     Raises:
-        DataError: an id lies outside the label map, or stands beside another class's name; one problem a kind.
+        DataError: an id is outside the label map, or has another class's name; one problem per pair of id and name.
     """
     pairs = {(item.class_id, item.class_name) for example in examples for item in example.objects}
     problems = [problem for pair in sorted(pairs) if (problem := _find_label_problem(label_map, *pair))]
@@ -64,7 +64,7 @@ def _compare_names(place: str, found: tuple[str, ...], label_map: LabelMap) -> s
     if found == label_map.names:
         return None
     return (
-        f"{place}: lines {list(found)} found, the label map's names {list(label_map.names)} expected "
+        f"{place}: lines {list(found)} found, but the label map's names {list(label_map.names)} expected "
         "(line n is the 0-based class n, the label map's id n + 1); export the model again"
     )
 
@@ -72,14 +72,14 @@ def _compare_names(place: str, found: tuple[str, ...], label_map: LabelMap) -> s
 def _compare_count(place: str, found: int, label_map: LabelMap) -> str | None:
     if found == len(label_map.names):
         return None
-    return f"{place}: {found} classes found, the label map's {len(label_map.names)} expected; train and export it again"
+    return f"{place}: {found} classes found, but {len(label_map.names)} in the label map; train and export it again"
 
 
-def _read_inner_labels(model: Path) -> tuple[str, ...]:
+def _read_embedded_labels(model: Path) -> tuple[str, ...]:
     try:
         return read_embedded_labels(model.read_bytes())
     except (OSError, zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
-        raise BundleError(f"{model}: no {LABELS_FILE} can be read inside it ({error}); export it again") from error
+        raise BundleError(f"{model}: cannot read the {LABELS_FILE} inside it ({error}); export it again") from error
 
 
 def _find_label_problem(label_map: LabelMap, class_id: int, name: str) -> str | None:
@@ -88,5 +88,5 @@ def _find_label_problem(label_map: LabelMap, class_id: int, name: str) -> str | 
         return f"TFRecord: class id {class_id} ({name!r}) found, 1 to {count} expected; ingest the images again"
     expected = label_map.names[class_id - 1]
     if name != expected:
-        return f"TFRecord: class id {class_id} is {name!r}, {expected!r} in the label map; ingest the images again"
+        return f"TFRecord: class id {class_id} is {name!r}, but {expected!r} in the label map; ingest the images again"
     return None

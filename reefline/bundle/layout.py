@@ -1,4 +1,4 @@
-"""The files of a bundle in the making: the TFLite model that is judged, and its labels."""
+"""The files of a bundle: the TFLite model that is judged, and its labels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reefline.errors import BundleError
 from reefline.evaluation.scores import Precision
-from reefline.tflite.metadata import LABELS_FILE, parse_labels
+from reefline.tflite.labels import LABELS_FILE, parse_labels
 
 INT8_FILE = "model_int8.tflite"
 EDGE_TPU_FILE = "model_int8_edgetpu.tflite"
@@ -14,7 +14,7 @@ FLOAT_FILE = "model_float.tflite"
 
 
 def find_shipped_model(bundle: Path) -> Path:
-    """Return the TFLite file of a bundle that the verdict is about: int8, or float where there is no int8.
+    """Return the TFLite file of a bundle that the verdict is about: int8, or float without int8.
 
     Raises:
         BundleError: the folder holds neither.
@@ -26,7 +26,7 @@ def find_shipped_model(bundle: Path) -> Path:
 
 
 def precision_of(shipped_model: Path) -> Precision:
-    """Return the arithmetic of a shipped TFLite file, which its name tells."""
+    """Return the arithmetic of a shipped TFLite file, by its name."""
     return Precision.INT8 if shipped_model.name == INT8_FILE else Precision.FLOAT
 
 
@@ -34,11 +34,11 @@ def read_labels(bundle: Path) -> tuple[str, ...]:
     """Return the class names of labels.txt: line n is the 0-based class n.
 
     Raises:
-        BundleError: the bundle has no labels.txt, or it is no UTF-8 text.
+        BundleError: labels.txt is missing or not UTF-8 text.
     """
     path = bundle / LABELS_FILE
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path}: cannot be read ({error}); export the model again") from error
+        raise BundleError(f"{path}: cannot read it ({error}); export the model again") from error
     return parse_labels(text)

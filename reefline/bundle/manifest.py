@@ -1,24 +1,26 @@
-"""A bundle: the folder that is shipped, and its manifest."""
+"""A bundle's manifest: what its files are, what they were made from, and what the gate found."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 from reefline.bundle.layout import EDGE_TPU_FILE, FLOAT_FILE, INT8_FILE, find_shipped_model, read_labels
 from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.errors import BundleError
-from reefline.evaluation.gate import EvaluationReport, GateResult
+from reefline.evaluation.report import EvaluationReport, GateResult
 from reefline.evaluation.scores import Scores
 from reefline.system.files import hash_file
-from reefline.tflite.metadata import LABELS_FILE
+from reefline.system.record import Record, describe_damage
+from reefline.tflite.labels import LABELS_FILE
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
-# What of a candidate is shipped, where it is there; what its other files say is in the manifest.
+_REMEDY = "restore the bundle or push again"
+# The files of a candidate that are shipped where they exist; the manifest holds what is in the others.
 _SHIPPED_FILES = (INT8_FILE, EDGE_TPU_FILE, FLOAT_FILE, LABELS_FILE)
 
 
@@ -35,9 +37,9 @@ class FileRecord:
 class BundleFacts:
     """What is known of a candidate before it is pushed.
 
-    `classes` are in the order of the 0-based class ids, `data_fingerprint` is that of the images and annotations it was
-    trained on, `checkpoint` the path of the training's best checkpoint ("" where unknown), beyond which an int8 model
-    was trained for `quantization_aware_steps`.
+    `classes` are in the order of the 0-based class ids. `data_fingerprint` is that of the images and annotations it was
+    trained on, `checkpoint` the path of the training's best checkpoint ("" where unknown). An int8 model was trained
+    for another `quantization_aware_steps` from there.
     """
 
     model: str
@@ -53,7 +55,7 @@ class BundleFacts:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(Record):
     """manifest.json: the facts, and what the push added.
 
     `created` is an ISO 8601 time in UTC; `replaces` is the version that served before, None where none did.
@@ -68,7 +70,7 @@ class Manifest:
     @property
     def shipped_file(self) -> FileRecord:
         """The TFLite file that the verdict was about."""
-        return next(file for file in self.files if file.name in (INT8_FILE, FLOAT_FILE))
+        return find_shipped_file(self.files)
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as manifest.json shows it."""
@@ -117,32 +119,21 @@ class Manifest:
         return cls(facts, record["version"], record["created"], record["replaces"], files)
 
 
-@dataclass(frozen=True)
-class PushRecord:
-    """pushed.json: whether a bundle serves now because of this run, which one and where, and why."""
-
-    pushed: bool
-    version: int
-    path: str
-    reason: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as pushed.json shows it; `version` is 0 where nothing was pushed."""
-        return asdict(self)
+def find_shipped_file(files: Iterable[FileRecord]) -> FileRecord:
+    """Return the TFLite file among a bundle's files that the verdict is about: int8, or float without int8."""
+    return next(file for file in files if file.name in (INT8_FILE, FLOAT_FILE))
 
 
 def record_files(bundle: Path) -> tuple[FileRecord, ...]:
-    """Return name, sha256 and size of every shipped file of a bundle.
+    """Return name, sha256 and size of every file of a bundle that is shipped.
 
     Raises:
         BundleError: the TFLite model or labels.txt is missing.
     """
     find_shipped_model(bundle)
     read_labels(bundle)
-    present = (name for name in _SHIPPED_FILES if (bundle / name).is_file())
-    return tuple(
-        FileRecord(name, sha256=hash_file(bundle / name), bytes=(bundle / name).stat().st_size) for name in present
-    )
+    paths = (bundle / name for name in _SHIPPED_FILES)
+    return tuple(FileRecord(path.name, hash_file(path), path.stat().st_size) for path in paths if path.is_file())
 
 
 def read_manifest(bundle: Path) -> Manifest:
@@ -160,10 +151,12 @@ def read_manifest(bundle: Path) -> Manifest:
                 "use the Reefline that wrote it"
             )
         manifest = Manifest.from_json(record)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{path}: missing or damaged ({error!r}); restore the bundle or push again") from error
+    except OSError as error:
+        raise BundleError(f"{path}: missing or unreadable ({error.strerror}); {_REMEDY}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(*(f"{path}: {problem}; {_REMEDY}" for problem in describe_damage(error))) from error
     if not any(file.name in (INT8_FILE, FLOAT_FILE) for file in manifest.files):
-        raise BundleError(f"{path}: lists no TFLite model; restore the bundle or push again")
+        raise BundleError(f"{path}: lists no TFLite model; {_REMEDY}")
     return manifest
 
 
@@ -181,13 +174,12 @@ def verify_bundle(bundle: Path) -> Manifest:
 
 
 def _find_damage(path: Path, expected: FileRecord) -> Optional[str]:
-    remedy = "restore the bundle or push again"
     if not path.is_file():
-        return f"{path}: missing, the manifest lists it; {remedy}"
+        return f"{path}: missing, but the manifest lists it; {_REMEDY}"
     size = path.stat().st_size
     if size != expected.bytes:
-        return f"{path}: {size} bytes found, {expected.bytes} expected; {remedy}"
+        return f"{path}: {size} bytes found, {expected.bytes} expected; {_REMEDY}"
     found = hash_file(path)
     if found != expected.sha256:
-        return f"{path}: sha256 {found} found, {expected.sha256} expected; {remedy}"
+        return f"{path}: sha256 {found} found, {expected.sha256} expected; {_REMEDY}"
     return None

@@ -1,11 +1,15 @@
-"""Where bundles serve: pushing one, rolling back, and what serves now.
+"""Where bundles serve: pushing one, rolling back, and which one serves now.
 
 <destination>/<model>/<version>/   one bundle; the version is an integer that grows
 <destination>/<model>/CURRENT      the version that serves, a text file
 
-A bundle is written beside its place under a hidden name, flushed to the disk and renamed; CURRENT is replaced after
-that, in one step. A crash anywhere leaves the old version serving, and at worst a hidden folder that the next push
-removes or a whole bundle that never served.
+A bundle is written next to its place under a hidden name, flushed to the disk and renamed; after that, CURRENT is
+replaced in one step. A crash anywhere leaves the old version serving, and at worst a hidden folder, which the next push
+removes, or a complete bundle that never served.
+
+A push reads the candidate's files once to hash them and once to copy them, and hashes the copy once: what serves is
+what was judged, even where somebody changed the candidate meanwhile. The serving bundle is hashed only where its
+manifest lists the candidate's files: then nothing is pushed, so they have to be intact.
 """
 
 from __future__ import annotations
@@ -14,8 +18,6 @@ import contextlib
 import datetime
 import errno
 import fcntl
-import json
-import os
 import re
 import shutil
 import tempfile
@@ -30,30 +32,30 @@ from reefline.bundle.manifest import (
     BundleFacts,
     FileRecord,
     Manifest,
-    PushRecord,
+    find_shipped_file,
     read_manifest,
     record_files,
     verify_bundle,
 )
 from reefline.errors import BundleError, ConfigError, WorkspaceError
-from reefline.system.files import hash_file
+from reefline.system.files import NO_SPACE_ERRNOS, flush_to_disk, hash_file, write_whole
 
 CURRENT_FILE = "CURRENT"
+# A model's name is a folder: no separators, and neither hidden nor an option of a command.
+MODEL_NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 _LOCK_FILE = ".lock"
-_LEFTOVER_PREFIX = ".push-"
-_MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_DISK_ERRORS = frozenset(
-    {
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EFBIG,
-        errno.EACCES,
-        errno.EPERM,
-        errno.EROFS,
-        errno.ENOTDIR,
-        errno.EEXIST,
-    }
-)
+_LEFTOVERS = (".push-*", ".*.part")
+_DISK_ERRNOS = NO_SPACE_ERRNOS | {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+
+
+@dataclass(frozen=True)
+class PushRecord:
+    """The bundle that serves after a push, the sha256 of its TFLite file, and what the push did."""
+
+    version: int
+    path: Path
+    sha256: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class RollbackRecord:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The bundle to compare with: its version and its TFLite file's sha256; version 0 says that there is none."""
+    """The bundle to compare with: its version and its TFLite file's sha256; version 0 means none."""
 
     version: int
     sha256: str
@@ -80,17 +82,18 @@ def locate_model(destination: Path, model_name: str) -> Path:
     """Return the folder of a model's bundles.
 
     Raises:
-        ConfigError: the name is no plain folder name.
+        ConfigError: the name is not a plain folder name.
     """
-    if not _MODEL_NAME.fullmatch(model_name):
+    if not re.fullmatch(MODEL_NAME_PATTERN, model_name):
         raise ConfigError(
-            f"model name {model_name!r}: letters, digits, '_', '-' and '.' expected, the first no '-' or '.'; rename it"
+            f"model name {model_name!r}: expected letters, digits, '_', '-' and '.', not starting with '-' or '.'; "
+            "rename it"
         )
     return destination / model_name
 
 
 def locate_bundle(destination: Path, model_name: str, version: int) -> Path:
-    """Return the folder of one version's bundle, whether it is there or not."""
+    """Return the folder of one version's bundle, whether it exists or not."""
     return locate_model(destination, model_name) / str(version)
 
 
@@ -109,18 +112,18 @@ def read_current(destination: Path, model_name: str) -> Optional[int]:
         except FileNotFoundError:
             return None
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise BundleError(f"{path}: {text!r} found, a version expected; write the version that is to serve into it")
+        raise BundleError(f"{path}: {text!r} found, a version expected; write the version that should serve into it")
     return int(text)
 
 
 def resolve_baseline(destination: Path, model_name: str, candidate: Path) -> Baseline:
     """Return the bundle that a candidate has to be compared with.
 
-    That is the one that serves; where it holds the very candidate, the one it replaced, so that a second run with
-    nothing changed compares the same two models as the first.
+    That is the serving one; where it holds the candidate itself, the one it replaced, so that a second run with nothing
+    changed compares the same two models as the first.
 
     Raises:
-        BundleError: the candidate is incomplete, or what serves is damaged.
+        BundleError: the candidate is incomplete, or the serving bundle is damaged.
     """
     current = read_current(destination, model_name)
     if current is None:
@@ -137,12 +140,12 @@ def resolve_baseline(destination: Path, model_name: str, candidate: Path) -> Bas
 def push_bundle(candidate: Path, facts: BundleFacts, destination: Path) -> PushRecord:
     """Make the candidate's files the bundle that serves; where they already are, nothing changes.
 
-    `candidate` is the folder with the TFLite files and labels.txt; other files in it are not shipped.
+    `candidate` is the folder with the TFLite files and labels.txt; its other files are not shipped.
 
     Raises:
         BundleError: the candidate is incomplete, CURRENT is damaged, or another version serves than the gate compared
             the candidate with.
-        WorkspaceError: the destination cannot be written, or the disk is full; what served goes on serving.
+        WorkspaceError: the destination cannot be written, or the disk is full; the current version keeps serving.
     """
     files = record_files(candidate)
     home = locate_model(destination, facts.model)
@@ -150,8 +153,7 @@ def push_bundle(candidate: Path, facts: BundleFacts, destination: Path) -> PushR
         _remove_leftovers(home)
         current = read_current(destination, facts.model)
         if current is not None and _holds(home / str(current), files):
-            reason = f"version {current} serves and holds this very model"
-            return PushRecord(True, current, str(home / str(current)), reason)
+            return _record(home, current, files, f"version {current} serves and holds this very model")
         _check_baseline(home, current, facts, files)
         manifest = Manifest(
             facts=facts,
@@ -163,18 +165,18 @@ def push_bundle(candidate: Path, facts: BundleFacts, destination: Path) -> PushR
         _write_bundle(candidate, manifest, home)
         _write_current(home, manifest.version)
     reason = "nothing served before" if current is None else f"replaces version {current}"
-    return PushRecord(True, manifest.version, str(home / str(manifest.version)), reason)
+    return _record(home, manifest.version, files, reason)
 
 
 def rollback(destination: Path, model_name: str) -> RollbackRecord:
-    """Make the version serve again that the current one replaced; the withdrawn bundle stays where it is.
+    """Serve the version that the current one replaced; the withdrawn bundle stays where it is.
 
     Raises:
         BundleError: nothing serves, the current version replaced none, or what it replaced is missing or damaged.
         WorkspaceError: the destination cannot be written.
     """
     home = locate_model(destination, model_name)
-    nothing_serves = BundleError(f"{home}: no version serves, so there is nothing to roll back; push a bundle first")
+    nothing_serves = BundleError(f"{home}: nothing to roll back, as no version serves; push a bundle first")
     if not home.is_dir():
         raise nothing_serves
     with _explain_disk_errors(home), _lock(home):
@@ -183,20 +185,25 @@ def rollback(destination: Path, model_name: str) -> RollbackRecord:
             raise nothing_serves
         replaced = read_manifest(home / str(current)).replaces
         if replaced is None:
-            raise BundleError(
-                f"{home / str(current)}: version {current} replaced no other, so there is nothing to roll back to"
-            )
+            raise BundleError(f"{home / str(current)}: nothing to roll back to, as version {current} replaced no other")
         verify_bundle(home / str(replaced))
         _write_current(home, replaced)
     return RollbackRecord(model_name, withdrawn_version=current, serving_version=replaced)
 
 
+def _record(home: Path, version: int, files: tuple[FileRecord, ...], reason: str) -> PushRecord:
+    return PushRecord(version, home / str(version), find_shipped_file(files).sha256, reason)
+
+
 def _holds(bundle: Path, files: tuple[FileRecord, ...]) -> bool:
-    """Return whether a bundle is whole and holds exactly these files."""
+    """Return whether a bundle is intact and holds exactly these files."""
     try:
-        return set(verify_bundle(bundle).files) == set(files)
+        if set(read_manifest(bundle).files) != set(files):
+            return False
+        verify_bundle(bundle)
     except BundleError:
         return False
+    return True
 
 
 def _check_baseline(home: Path, current: Optional[int], facts: BundleFacts, files: tuple[FileRecord, ...]) -> None:
@@ -209,64 +216,40 @@ def _check_baseline(home: Path, current: Optional[int], facts: BundleFacts, file
             return
     raise BundleError(
         f"{home}: version {current} serves, but the candidate was compared with version {judged}; "
-        "run again to compare it with what serves now"
+        "run again to compare it with the serving version"
     )
 
 
 def _next_version(home: Path, current: Optional[int]) -> int:
     """Return a version above all that are or were: withdrawn ones keep their folders."""
-    taken = (int(path.name) for path in home.iterdir() if path.name.isascii() and path.name.isdigit())
-    return max([*taken, current or 0, 0]) + 1
+    used = (int(path.name) for path in home.iterdir() if path.name.isascii() and path.name.isdigit())
+    return max([*used, current or 0]) + 1
 
 
 def _write_bundle(candidate: Path, manifest: Manifest, home: Path) -> None:
-    beside = Path(tempfile.mkdtemp(prefix=_LEFTOVER_PREFIX, dir=home))
+    partial = Path(tempfile.mkdtemp(prefix=".push-", dir=home))
     try:
-        # mkdtemp lets only its owner in; a bundle is there to be read.
-        beside.chmod(0o755)
+        # mkdtemp admits its owner only, but a bundle is there to be read.
+        partial.chmod(0o755)
         for file in manifest.files:
-            shutil.copyfile(candidate / file.name, beside / file.name)
-            _flush(beside / file.name)
-        text = json.dumps(manifest.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
-        (beside / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
-        _flush(beside / MANIFEST_FILE)
-        verify_bundle(beside)
-        _flush(beside)
-        beside.rename(home / str(manifest.version))
+            shutil.copyfile(candidate / file.name, partial / file.name)
+            flush_to_disk(partial / file.name)
+        manifest.write(partial / MANIFEST_FILE)
+        verify_bundle(partial)
+        partial.rename(home / str(manifest.version))
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
         raise
-    _flush(home)
+    flush_to_disk(home)
 
 
 def _write_current(home: Path, version: int) -> None:
-    handle, name = tempfile.mkstemp(prefix=_LEFTOVER_PREFIX, dir=home)
-    beside = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(f"{version}\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.chmod(0o644)
-        beside.replace(home / CURRENT_FILE)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    _flush(home)
-
-
-def _flush(path: Path) -> None:
-    """Make the disk hold a file's content, or a folder's list of names."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_whole(home / CURRENT_FILE, f"{version}\n")
 
 
 def _remove_leftovers(home: Path) -> None:
-    """Remove what a push that was killed left behind; the lock says that no other push is at work."""
-    for path in home.glob(f"{_LEFTOVER_PREFIX}*"):
+    """Remove what a killed push left behind; the lock guarantees that no other push is running."""
+    for path in [path for pattern in _LEFTOVERS for path in home.glob(pattern)]:
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -287,9 +270,9 @@ def _explain_disk_errors(home: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        if error.errno not in _DISK_ERRNOS:
             raise
         raise WorkspaceError(
-            f"{home}: cannot be used ({error.strerror}); what served goes on serving. "
-            "Make room on the device or make the folder writable, and try again"
+            f"{home}: cannot be used ({error.strerror}). The current version keeps serving. "
+            "Free space or fix permissions, then retry."
         ) from error

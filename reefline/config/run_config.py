@@ -10,6 +10,7 @@ from typing import Annotated, Any, Optional
 
 import pydantic
 
+from reefline.bundle.store import MODEL_NAME_PATTERN
 from reefline.config.keys import any_within
 from reefline.config.messages import describe_problems, name_of
 from reefline.config.overrides import Override, apply_override
@@ -30,8 +31,7 @@ from reefline.settings import (
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
 
-# The name becomes a folder under serving/, so every file system must accept it.
-ModelName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+ModelName = Annotated[str, pydantic.Field(pattern=MODEL_NAME_PATTERN, max_length=100)]
 
 _EDGE_TPU_RULES = ("max_quantization_drop", "min_edgetpu_ops", "edgetpu_compiled")
 _PATH_KEYS = (("data", "label_map"), ("trainer", "fine_tune_checkpoint", "source"))

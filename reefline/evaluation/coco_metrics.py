@@ -1,7 +1,7 @@
 """COCO's detection metrics: the only door to pycocotools.
 
 The numbers are those of the OD API's own CocoDetectionEvaluator: area is the box's width x height in pixels, at most
-100 detections an image count, and an object marked `difficult` counts like any other (only COCO's crowds are ignored
+100 detections per image count, and an object marked `difficult` counts like any other (only COCO's crowds are ignored
 there, which VOC annotations do not have).
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Optional
+
+from reefline.evaluation.scores import ClassMetrics, CocoMetrics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,88 +23,41 @@ if TYPE_CHECKING:
     from reefline.structures.detections import ScoredImage
 
 
-@dataclass(frozen=True)
-class ClassMetrics:
-    """One class's average precision (0..1, None without ground truth) and its number of annotated objects."""
-
-    ap: Optional[float]
-    ap_50: Optional[float]
-    groundtruth: int
-
-
-# How the fields are called in summary.json, in the order in which pycocotools' `stats` lists them.
-_JSON_NAMES = {
-    "map": "mAP",
-    "map_50": "mAP_50",
-    "map_75": "mAP_75",
-    "map_small": "mAP_small",
-    "map_medium": "mAP_medium",
-    "map_large": "mAP_large",
-    "ar_1": "AR_1",
-    "ar_10": "AR_10",
-    "ar_100": "AR_100",
-    "ar_small": "AR_small",
-    "ar_medium": "AR_medium",
-    "ar_large": "AR_large",
-}
-
-
-@dataclass(frozen=True)
-class CocoMetrics:
-    """M of summary.json: fractions 0..1 as pycocotools computes them, None where there is no ground truth.
-
-    `map` averages over IoU 0.50:0.05:0.95. Small is an area below 32² pixels, large one from 96² pixels.
-    `per_class` holds a pair of name and metrics for every class, in the order of the label map.
-    """
-
-    map: Optional[float]
-    map_50: Optional[float]
-    map_75: Optional[float]
-    map_small: Optional[float]
-    map_medium: Optional[float]
-    map_large: Optional[float]
-    ar_1: Optional[float]
-    ar_10: Optional[float]
-    ar_100: Optional[float]
-    ar_small: Optional[float]
-    ar_medium: Optional[float]
-    ar_large: Optional[float]
-    per_class: tuple[tuple[str, ClassMetrics], ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return M as summary.json shows it."""
-        record: dict[str, Any] = {json_name: getattr(self, name) for name, json_name in _JSON_NAMES.items()}
-        record["per_class"] = {
-            label: {"ap": metrics.ap, "ap_50": metrics.ap_50, "groundtruth": metrics.groundtruth}
-            for label, metrics in self.per_class
-        }
-        return record
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> CocoMetrics:
-        """Read back what `to_json` wrote."""
-        per_class = tuple((label, ClassMetrics(**metrics)) for label, metrics in record["per_class"].items())
-        return cls(per_class=per_class, **{name: record[json_name] for name, json_name in _JSON_NAMES.items()})
+# The fields of CocoMetrics in the order in which pycocotools' `stats` lists them.
+_STATS = (
+    "map",
+    "map_50",
+    "map_75",
+    "map_small",
+    "map_medium",
+    "map_large",
+    "ar_1",
+    "ar_10",
+    "ar_100",
+    "ar_small",
+    "ar_medium",
+    "ar_large",
+)
 
 
 def compute_metrics(images: Iterable[ScoredImage], class_names: Sequence[str]) -> CocoMetrics:
     """Return the COCO metrics of a model over the given images.
 
-    `class_names` are the label map's names in the order of their ids; every class index of the images lies below their
-    number. No image, no ground truth and no detection are all valid; what has no ground truth is None.
+    `class_names` are the label map's names in the order of their ids; every class index of the images is below their
+    number. No images, no ground truth and no detections are all valid; a number without ground truth is None.
 
     Raises:
-        ValueError: a class index lies outside `class_names`.
+        ValueError: a class index is outside `class_names`.
 
     Source of the formula: pycocotools' COCOeval, unchanged, with its default IoU thresholds, areas and detection caps.
     """
     scored = tuple(images)
     _check_class_indices(scored, len(class_names))
-    # pycocotools prints at every step and has no switch for it.
+    # pycocotools prints at every step and has no switch to turn that off.
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = _evaluate(_ground_truth_coco(scored, len(class_names)), _detections_coco(scored, len(class_names)))
-    headline = {name: _known(value) for name, value in zip(_JSON_NAMES, evaluation.stats, strict=True)}
-    per_class = tuple((label, _class_metrics(evaluation, scored, index)) for index, label in enumerate(class_names))
+    headline = {name: _known(value) for name, value in zip(_STATS, evaluation.stats, strict=True)}
+    per_class = {label: _class_metrics(evaluation, scored, index) for index, label in enumerate(class_names)}
     return CocoMetrics(per_class=per_class, **headline)
 
 
@@ -139,7 +93,7 @@ def _ground_truth_coco(images: Sequence[ScoredImage], class_count: int) -> COCO:
 
 
 def _detections_coco(images: Sequence[ScoredImage], class_count: int) -> COCO:
-    # COCO.loadRes is not used: it cannot take an empty list, and a model may well see nothing.
+    # Not COCO.loadRes: it fails on an empty list, and a model may detect nothing.
     annotations = [
         {"image_id": image_id, "category_id": int(index), "bbox": bbox, "iscrowd": 0, "score": float(score)}
         for image_id, image in enumerate(images)

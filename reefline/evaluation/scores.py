@@ -1,69 +1,76 @@
-"""What was measured of a candidate, in full precision and as shipped, and of the model that serves."""
+"""What was measured: the candidate in full precision and as shipped, and the serving model."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Annotated, Optional
 
-from reefline.evaluation.coco_metrics import CocoMetrics
+import pydantic
+
+from reefline.system.record import Record
+
+# A number of 0..1; None where there is no ground truth. NaN and infinity are damage.
+_Known = Optional[pydantic.FiniteFloat]
 
 
 class Precision(str, enum.Enum):
-    """What the arithmetic of the model that ships is."""
+    """The arithmetic of the shipped model."""
 
     INT8 = "int8"
     FLOAT = "float"
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What was measured on the eval split.
+class ClassMetrics(Record):
+    """One class's average precision (0..1, None without ground truth) and its number of annotated objects."""
 
-    `float_model` is the SavedModel, `shipped` the TFLite model of the candidate's bundle in the given precision,
-    `baseline` the TFLite model of the serving bundle whose version is `baseline_version`; 0 says that none serves.
+    ap: _Known
+    ap_50: _Known
+    groundtruth: int
+
+
+@dataclass(frozen=True)
+class CocoMetrics(Record):
+    """M of summary.json: fractions 0..1 as pycocotools computes them, None where there is no ground truth.
+
+    `map` averages over IoU 0.50:0.05:0.95. Small is an area below 32² pixels, large one from 96² pixels.
+    `per_class` maps every class's name to its metrics, in the order of the label map.
     """
 
-    float_model: Optional[CocoMetrics]
-    shipped: Optional[CocoMetrics]
-    shipped_precision: Precision
+    map: Annotated[_Known, pydantic.Field(alias="mAP")]
+    map_50: Annotated[_Known, pydantic.Field(alias="mAP_50")]
+    map_75: Annotated[_Known, pydantic.Field(alias="mAP_75")]
+    map_small: Annotated[_Known, pydantic.Field(alias="mAP_small")]
+    map_medium: Annotated[_Known, pydantic.Field(alias="mAP_medium")]
+    map_large: Annotated[_Known, pydantic.Field(alias="mAP_large")]
+    ar_1: Annotated[_Known, pydantic.Field(alias="AR_1")]
+    ar_10: Annotated[_Known, pydantic.Field(alias="AR_10")]
+    ar_100: Annotated[_Known, pydantic.Field(alias="AR_100")]
+    ar_small: Annotated[_Known, pydantic.Field(alias="AR_small")]
+    ar_medium: Annotated[_Known, pydantic.Field(alias="AR_medium")]
+    ar_large: Annotated[_Known, pydantic.Field(alias="AR_large")]
+    per_class: Mapping[str, ClassMetrics]
+
+
+@dataclass(frozen=True)
+class Scores(Record):
+    """What was measured on the eval split; `float`, `int8` and `baseline` are those of summary.json's metrics.
+
+    `float_model` is the SavedModel. The TFLite model of the candidate's bundle is `int8` or `float_tflite`, whichever
+    `shipped_precision` names; the other is None. `baseline` is the TFLite model of the serving bundle, whose version
+    is `baseline_version`; 0 means that none serves.
+    """
+
+    float_model: Annotated[Optional[CocoMetrics], pydantic.Field(alias="float")]
+    int8: Optional[CocoMetrics]
+    float_tflite: Optional[CocoMetrics]
     baseline: Optional[CocoMetrics]
+    shipped_precision: Precision
     baseline_version: int
 
     @property
-    def int8(self) -> Optional[CocoMetrics]:
-        """The int8 model's metrics; None where the bundle has no int8 model."""
-        return self.shipped if self.shipped_precision is Precision.INT8 else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the scores; "float", "int8" and "baseline" are those of summary.json's metrics."""
-        is_int8 = self.shipped_precision is Precision.INT8
-        return {
-            "float": _metrics_to_json(self.float_model),
-            "int8": _metrics_to_json(self.int8),
-            "float_tflite": None if is_int8 else _metrics_to_json(self.shipped),
-            "baseline": _metrics_to_json(self.baseline),
-            "shipped_precision": self.shipped_precision.value,
-            "baseline_version": self.baseline_version,
-        }
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Scores:
-        """Read back what `to_json` wrote."""
-        precision = Precision(record["shipped_precision"])
-        return cls(
-            float_model=_metrics_from_json(record["float"]),
-            shipped=_metrics_from_json(record["int8" if precision is Precision.INT8 else "float_tflite"]),
-            shipped_precision=precision,
-            baseline=_metrics_from_json(record["baseline"]),
-            baseline_version=record["baseline_version"],
-        )
-
-
-def _metrics_to_json(metrics: Optional[CocoMetrics]) -> Optional[dict[str, Any]]:
-    return None if metrics is None else metrics.to_json()
-
-
-def _metrics_from_json(record: Optional[Mapping[str, Any]]) -> Optional[CocoMetrics]:
-    return None if record is None else CocoMetrics.from_json(record)
+    def shipped(self) -> Optional[CocoMetrics]:
+        """The metrics of the model that the verdict is about."""
+        return self.int8 if self.shipped_precision is Precision.INT8 else self.float_tflite

@@ -19,7 +19,8 @@ from reefline.settings import EdgeTpuTarget, ExporterSettings
 from reefline.structures.artifacts import ModelRunFolder
 from reefline.structures.label_map import LabelMap
 from reefline.tflite.conversion import convert_to_float, convert_to_int8
-from reefline.tflite.metadata import LABELS_FILE, add_metadata, format_labels
+from reefline.tflite.labels import LABELS_FILE, format_labels
+from reefline.tflite.metadata import add_metadata
 from reefline.tflite.postprocess import read_postprocess_op
 from reefline.tflite.reader import count_operators
 from reefline.training.int8_fine_tuning import Int8FineTuning, fine_tune_for_int8

@@ -1,1 +1,1 @@
-"""Running a model: one image, a split, a folder of images."""
+"""Running a model on one image, a split or a folder of images."""

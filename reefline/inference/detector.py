@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class Detector(Protocol):
-    """Anything that finds objects in an image."""
+    """Anything that detects objects in an image."""
 
     def detect(self, image_rgb: npt.NDArray[np.uint8]) -> Detections:
-        """Return what is seen in an image, uint8 [height, width, 3], with boxes in pixels of that image."""
+        """Return the detections in an image, uint8 [height, width, 3], with boxes in pixels of that image."""
 
 
 @dataclass(frozen=True, eq=False)
 class TimedDetections:
-    """What is seen in an image, and how long the model ran: without decoding, resizing and reading the results."""
+    """The detections in an image, and how long the model ran, without decoding, resizing and reading the results."""
 
     detections: Detections
     latency_ms: float
@@ -48,11 +48,13 @@ class SavedModelDetector:
             self._model = tf.saved_model.load(str(directory))
             self._infer = self._model.signatures["serving_default"]
         except (OSError, KeyError) as error:
-            raise BundleError(f"{directory}: no SavedModel that can be served ({error}); export it again") from error
+            raise BundleError(
+                f"{directory}: not a SavedModel with a signature serving_default ({error}); export it again"
+            ) from error
         self._input_name = next(iter(self._infer.structured_input_signature[1]))
 
     def detect(self, image_rgb: npt.NDArray[np.uint8]) -> Detections:
-        """Return what is seen in an image, uint8 [height, width, 3], with boxes in pixels of that image."""
+        """Return the detections in an image, uint8 [height, width, 3], with boxes in pixels of that image."""
         import numpy as np
         import tensorflow as tf
 
@@ -69,11 +71,11 @@ class SavedModelDetector:
 class TfliteDetector:
     """A TFLite detector with its post-processing inside: one image size, fractions and 0-based classes out.
 
-    A uint8 model takes pixels as they are. So does a float model (float32 0..255): its preprocessing is in its graph.
+    The input is plain pixels, uint8 or float32 of 0..255: a float model has its preprocessing in its graph.
     """
 
     def __init__(self, path: Path, num_threads: int = 2, delegates: Sequence[Any] = ()) -> None:
-        """Load the model; `delegates` are what `ai_edge_litert.interpreter.load_delegate` gives.
+        """Load the model; `delegates` come from `ai_edge_litert.interpreter.load_delegate`.
 
         Raises:
             BundleError: the file is not a TFLite detector with RGB images of uint8 or float32 as input, or the runtime
@@ -91,7 +93,7 @@ class TfliteDetector:
         except (ValueError, RuntimeError) as error:
             raise BundleError(
                 f"{path}: the runtime cannot run it ({' '.join(str(error).split())}); "
-                "a compiled model needs the Edge TPU, any other one is to be exported again"
+                "a compiled model needs the Edge TPU; export any other model again"
             ) from error
         details = self._interpreter.get_input_details()[0]
         self._input_index: int = details["index"]
@@ -106,7 +108,7 @@ class TfliteDetector:
 
     @property
     def num_classes(self) -> int:
-        """How many classes the model tells apart."""
+        """How many classes the model distinguishes."""
         return self._postprocess.num_classes
 
     def warm_up(self) -> None:
@@ -116,7 +118,7 @@ class TfliteDetector:
         self._infer(np.zeros((self._height_px, self._width_px, 3), np.uint8))
 
     def detect(self, image_rgb: npt.NDArray[np.uint8]) -> Detections:
-        """Return what is seen in an image, uint8 [height, width, 3], with boxes in pixels of that image."""
+        """Return the detections in an image, uint8 [height, width, 3], with boxes in pixels of that image."""
         return self.detect_timed(image_rgb).detections
 
     def detect_timed(self, image_rgb: npt.NDArray[np.uint8]) -> TimedDetections:
@@ -133,7 +135,7 @@ class TfliteDetector:
         return TimedDetections(detections, latency_ms)
 
     def _infer(self, resized_rgb: npt.NDArray[np.uint8]) -> float:
-        """Run the model on an image of its own size and return the milliseconds that it took."""
+        """Run the model on an image of its input size and return the milliseconds that it took."""
         import numpy as np
 
         self._interpreter.set_tensor(self._input_index, resized_rgb[np.newaxis].astype(self._dtype))
@@ -147,8 +149,8 @@ def resize_like_training(image_rgb: npt.NDArray[np.uint8], height_px: int, width
 
     Source of the rule: the OD API's fixed_shape_resizer is TensorFlow 1's bilinear resize, whose pixels are points at
     their top left corner. `tf.image.resize` puts them at their centre, which shifts a shrunken image against training.
-    It is done in NumPy, in float32 and in the order of TensorFlow's kernel (resize_bilinear_op.cc), so that a bundle
-    runs where there is no TensorFlow and sees the same pixels.
+    NumPy does it in float32 and in the order of TensorFlow's kernel (resize_bilinear_op.cc), so that a bundle runs
+    without TensorFlow and sees the same pixels.
     """
     import numpy as np
 
@@ -187,7 +189,7 @@ def _to_detections(
 ) -> Detections:
     """Turn fractions y_min, x_min, y_max, x_max into pixels, clipped to the image; keep the first `count` rows.
 
-    Training's own evaluation clips as well (`clip_window` in the OD API's post-processing), TFLite's does not.
+    The OD API's post-processing clips as well (`clip_window`), TFLite's does not.
     """
     import numpy as np
 

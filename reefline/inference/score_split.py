@@ -1,4 +1,4 @@
-"""Measuring the candidate and the model that serves on the eval split."""
+"""Measuring the candidate and the serving model on the eval split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reefline.bundle.label_check import check_bundle_labels, check_example_label
 from reefline.bundle.layout import find_shipped_model, precision_of, read_labels
 from reefline.errors import BundleError, DataError
 from reefline.evaluation.coco_metrics import compute_metrics
-from reefline.evaluation.scores import Scores
+from reefline.evaluation.scores import Precision, Scores
 from reefline.formats.tf_example import IngestedExample, read_examples
 from reefline.inference.detector import Detector, SavedModelDetector, TfliteDetector
 from reefline.od_api.label_map_file import read_label_map
@@ -31,10 +31,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScoringInputs:
-    """What is measured on what.
+    """The models to measure, and the images.
 
     `records` are the eval split's TFRecord files, `saved_model` and `candidate` the candidate's SavedModel and bundle,
-    `baseline` the bundle that serves in version `baseline_version`; None and 0 where none does.
+    `baseline` the serving bundle in version `baseline_version`; None and 0 where none serves.
     """
 
     records: tuple[Path, ...]
@@ -47,13 +47,13 @@ class ScoringInputs:
 
 @dataclass(frozen=True)
 class _RenamingDetector:
-    """A detector whose classes carry another label map's indices; classes that map to None are left out."""
+    """A detector with another label map's class indices; classes that map to None are left out."""
 
     detector: Detector
     index_of: tuple[Optional[int], ...]
 
     def detect(self, image_rgb: npt.NDArray[np.uint8]) -> Detections:
-        """Return what the detector sees, in the other label map's indices."""
+        """Return the detections, with the other label map's indices."""
         import numpy as np
 
         seen = self.detector.detect(image_rgb)
@@ -64,13 +64,13 @@ class _RenamingDetector:
 
 
 def score_models(inputs: ScoringInputs) -> Scores:
-    """Return the metrics of the float SavedModel, the TFLite model that ships and the one that serves.
+    """Return the metrics of the float SavedModel, the shipped TFLite model and the serving one.
 
     All models see the same decoded images, in one pass over the split; one image is held at a time.
 
     Raises:
         BundleError: a model is missing or damaged, or its classes are not the label map's.
-        DataError: the split holds no image, an image cannot be decoded, or a class id is not the label map's.
+        DataError: the split holds no image, an image cannot be decoded, or a class id is not in the label map.
     """
     label_map = read_label_map(inputs.label_map)
     shipped = find_shipped_model(inputs.candidate)
@@ -79,11 +79,13 @@ def score_models(inputs: ScoringInputs) -> Scores:
     metrics = {name: compute_metrics(scored, label_map.names) for name, scored in images.items()}
     for name, result in metrics.items():
         _logger.info("%s: mAP %s, mAP_50 %s", name, _show(result.map), _show(result.map_50))
+    precision = precision_of(shipped)
     return Scores(
         float_model=metrics[_FLOAT],
-        shipped=metrics[_SHIPPED],
-        shipped_precision=precision_of(shipped),
+        int8=metrics[_SHIPPED] if precision is Precision.INT8 else None,
+        float_tflite=metrics[_SHIPPED] if precision is Precision.FLOAT else None,
         baseline=metrics.get(_BASELINE),
+        shipped_precision=precision,
         baseline_version=inputs.baseline_version,
     )
 
@@ -98,12 +100,12 @@ def _load_detectors(inputs: ScoringInputs, label_map: LabelMap, shipped: Path) -
 
 
 def _load_baseline(bundle: Path, label_map: LabelMap) -> Detector:
-    """Load the model that serves; its classes are matched by name, as its label map may be another one."""
+    """Load the serving model; classes are matched by name, as its label map may differ."""
     detector, labels = TfliteDetector(find_shipped_model(bundle)), read_labels(bundle)
     if detector.num_classes != len(labels):
         raise BundleError(
             f"{bundle}: {detector.num_classes} classes in the TFLite model, {len(labels)} lines in labels.txt; "
-            "roll back to a bundle that is whole"
+            "roll back to an intact bundle"
         )
     ids = label_map.ids_by_name()
     return _RenamingDetector(detector, tuple(ids[name] - 1 if name in ids else None for name in labels))
@@ -124,10 +126,10 @@ def _detect_all(
         count += 1
         if time.monotonic() - told_s >= _PROGRESS_EVERY_S:
             told_s = time.monotonic()
-            _logger.info("%d images seen by %d models", count, len(detectors))
+            _logger.info("%d images scored by %d models", count, len(detectors))
     if not count:
-        raise DataError("eval split: no image found, at least one expected; add images or raise data.eval_fraction")
-    _logger.info("%d images seen by %d models: %s", count, len(detectors), ", ".join(detectors))
+        raise DataError("eval split: no image found; add images or raise data.eval_fraction")
+    _logger.info("%d images scored by %d models: %s", count, len(detectors), ", ".join(detectors))
     return images
 
 
@@ -138,13 +140,13 @@ def _checked_examples(records: Sequence[Path], label_map: LabelMap) -> Iterator[
 
 
 def _decode_image(example: IngestedExample) -> npt.NDArray[np.uint8]:
-    """Return the pixels as training saw them: the OD API decodes with TensorFlow, too."""
+    """Return the pixels as training saw them: the OD API decodes with TensorFlow as well."""
     import tensorflow as tf
 
     try:
         image: npt.NDArray[np.uint8] = tf.io.decode_jpeg(example.encoded_jpeg, channels=3).numpy()
     except tf.errors.InvalidArgumentError as error:
-        raise DataError(f"{example.filename}: not a JPEG that can be decoded; ingest the images again") from error
+        raise DataError(f"{example.filename}: cannot decode the JPEG; ingest the images again") from error
     return image
 
 

@@ -109,7 +109,7 @@ class Evaluation:
         mean_losses = {name: sum(loss[name] for loss in losses) / len(losses) for name in losses[0]}
         return EvaluationOutcome(
             scalars=_name_metrics(metrics) | mean_losses,
-            class_ap=tuple((name, each.ap) for name, each in metrics.per_class),
+            class_ap=tuple((name, each.ap) for name, each in metrics.per_class.items()),
             pictures=tuple(pictures),
         )
 

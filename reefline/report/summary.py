@@ -9,7 +9,7 @@ from typing import Any
 
 from reefline.data.reports import Anomaly, SplitCounts, ValidationReport
 from reefline.edgetpu.record import EdgeTpuRecord
-from reefline.evaluation.gate import EvaluationReport
+from reefline.evaluation.report import EvaluationReport
 from reefline.findings import Finding
 from reefline.system.record import Record
 from reefline.training.report import TrainingReport

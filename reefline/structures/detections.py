@@ -1,4 +1,4 @@
-"""What stands in an image and what a model saw there, as arrays in one convention.
+"""The objects in an image and those that a model detected there, as arrays in one convention.
 
 Boxes are rows of x_min, y_min, x_max, y_max in pixels of the original image (the convention of `boxes.BoxXyxyPx`).
 A class index is 0-based: index n is the n-th name of the label map, whose id is n + 1.
@@ -29,7 +29,7 @@ class GroundTruth:
 
     @classmethod
     def from_boxes(cls, boxes_xyxy_px: Sequence[BoxXyxyPx], class_ids: Sequence[int]) -> GroundTruth:
-        """Return the objects of an image from its boxes and 1-based label map ids, one id a box."""
+        """Return the objects of an image from its boxes and 1-based label map ids, one id per box."""
         import numpy as np
 
         corners = [(box.x_min, box.y_min, box.x_max, box.y_max) for box in boxes_xyxy_px]
@@ -41,7 +41,7 @@ class GroundTruth:
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What a model saw in one image.
+    """What a model detected in one image.
 
     `boxes_xyxy_px` is float64 of shape [N, 4], `class_indices` int64 of shape [N], `scores` float64 of shape [N],
     each 0..1.
@@ -52,13 +52,13 @@ class Detections:
     scores: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
-        """Return how many objects the model saw."""
+        """Return how many objects the model detected."""
         return len(self.scores)
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredImage:
-    """One image's ground truth beside one model's detections."""
+    """One image's ground truth and one model's detections."""
 
     ground_truth: GroundTruth
     detections: Detections

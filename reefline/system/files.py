@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import tempfile
 from pathlib import Path
 
+# Device full, quota exceeded, file larger than the file system or the process may write.
+NO_SPACE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_SPACE_WORDS = ("no space left on device", "database or disk is full", "disk quota exceeded")
+# What file systems without fsync on folders answer, as PostgreSQL's fd.c has it.
+_NO_FOLDER_FSYNC = frozenset({errno.EBADF, errno.EINVAL})
 _BLOCK_BYTES = 1 << 20
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file, text as UTF-8; a reader sees the old or the new content, even after a crash or a power cut.
+
+    Afterwards the new content is on the disk. A process that is killed here leaves a hidden ".<name>.<pid>.part".
 
     Raises:
         OSError: it cannot be written; the old file stays, and no partial file is left.
@@ -28,6 +36,38 @@ def write_whole(path: Path, content: str | bytes) -> None:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
         raise
+    flush_to_disk(path.parent)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Wait until the disk holds a file's content, or a folder's list of names.
+
+    Raises:
+        OSError: the disk reports an error, or the path does not exist.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if not (path.is_dir() and error.errno in _NO_FOLDER_FSYNC):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def is_out_of_space(error: BaseException) -> bool:
+    """Return whether an error, or one that caused it, means that the device is full.
+
+    Python reports it by errno; SQLite, TensorFlow and Beam only in words.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in NO_SPACE_ERRNOS:
+            return True
+        if any(words in str(seen).lower() for words in _NO_SPACE_WORDS):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def hash_file(path: Path) -> str:

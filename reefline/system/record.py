@@ -64,7 +64,7 @@ class Record:
         except OSError as error:
             raise RecordError(f"{path}: cannot read it ({error.strerror})") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecordError(*(f"{path}: {problem}" for problem in _describe(error))) from error
+            raise RecordError(*(f"{path}: {problem}" for problem in describe_damage(error))) from error
 
 
 @functools.cache
@@ -74,7 +74,8 @@ def _adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
     return pydantic.TypeAdapter(kind)
 
 
-def _describe(error: Exception) -> tuple[str, ...]:
+def describe_damage(error: Exception) -> tuple[str, ...]:
+    """Return what `from_json` found wrong: one problem per field, each with the field's dotted name."""
     import pydantic
 
     if not isinstance(error, pydantic.ValidationError):

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from reefline.tflite.labels import LABELS_FILE, format_labels, parse_labels
 from reefline.tflite.reader import FILE_IDENTIFIER
 
-LABELS_FILE = "labels.txt"
 METADATA_BUFFER = "TFLITE_METADATA"
 _METADATA_IDENTIFIER = b"M001"
 # A zip entry without a time of its own: the same model gives the same bytes.
@@ -41,17 +41,6 @@ def add_metadata(model: bytes, name: str, labels: Sequence[str], roles: Sequence
     builder = flatbuffers.Builder(len(model))
     builder.Finish(contents.Pack(builder), file_identifier=FILE_IDENTIFIER)
     return _append_files(bytes(builder.Output()), {LABELS_FILE: format_labels(labels)})
-
-
-def format_labels(names: Iterable[str]) -> str:
-    """Return the text of a labels file: line n holds the name of the 0-based class n, the label map's id n + 1."""
-    return "".join(f"{name}\n" for name in names)
-
-
-def parse_labels(text: str) -> tuple[str, ...]:
-    """Read back what `format_labels` made."""
-    # Not splitlines: a name may hold a character that Unicode takes for the end of a line.
-    return tuple(text.removesuffix("\n").split("\n"))
 
 
 def read_embedded_labels(model: bytes) -> tuple[str, ...]:

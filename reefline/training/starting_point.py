@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import tarfile
 import tempfile
@@ -14,10 +13,8 @@ from pathlib import Path
 
 from reefline.errors import CheckpointError, DownloadError
 from reefline.settings import CheckpointType, FineTuneCheckpoint, TrainerSettings
-from reefline.system.files import hash_file
+from reefline.system.files import hash_file, is_out_of_space
 from reefline.system.http_download import download
-
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,7 @@ def _unpack(archive: Path, cache_dir: Path) -> Path:
 
 
 def _explain_unpacking(archive: Path, cache_dir: Path, error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+    if isinstance(error, OSError) and is_out_of_space(error):
         return (
             f"trainer.fine_tune_checkpoint: cannot unpack {archive.name} ({error.strerror}); free space in {cache_dir}"
         )

@@ -1,8 +1,7 @@
-"""Executors of ServingBundle and Pusher by themselves: what a local pipeline cannot bring about."""
+"""Executors of ServingBundle and Pusher by themselves: cases that a local pipeline cannot cause."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,11 @@ from components.evaluator.component import Evaluator
 from components.pusher.executor import PusherExecutor
 from components.serving_bundle.component import ServingBundle
 from reefline.bundle.store import push_bundle
-from reefline.errors import ReeflineError
-from reefline.evaluation.gate import EvaluationReport, GateResult, Verdict
+from reefline.errors import RecordError, ReeflineError
+from reefline.evaluation.report import EvaluationReport, GateResult, GateVerdict
 from reefline.evaluation.scores import Precision
 from reefline.settings import ExporterSettings, GateSettings
+from reefline.system.files import hash_file
 from tests.factories_evaluation import make_facts, make_metrics, make_scores, write_candidate
 
 
@@ -42,32 +42,18 @@ def test_serving_bundle_resolves_by_itself_where_no_driver_ran(tmp_path, model, 
     ServingBundle.EXECUTOR_SPEC.executor_class().Do({"model": [model]}, outputs, properties)
 
     (baseline,) = outputs["baseline"]
-    assert baseline.get_int_custom_property("present") == int(serving)
     assert baseline.get_int_custom_property("version") == int(serving)
     assert (tmp_path / "baseline" / "bundle" / "model_int8.tflite").exists() is serving
 
 
-@pytest.mark.parametrize(
-    ("current_model", "blessed", "passed", "message"),
-    [
-        pytest.param("elsewhere", 1, True, "it is for elsewhere", id="blessing-of-another-model"),
-        pytest.param(
-            None, 1, False, "blessed is True, the evaluation says NOT_BLESSED", id="blessing-of-a-refused-model"
-        ),
-        pytest.param(
-            None, 0, True, "blessed is False, the evaluation says BLESSED", id="no-blessing-of-a-passed-model"
-        ),
-    ],
-)
-def test_pusher_pushes_nothing_where_blessing_and_evaluation_disagree(
-    tmp_path, model, current_model, blessed, passed, message
-):
+def push(tmp_path: Path, model, *, blessed: int, passed: bool, current_model: str | None = None) -> PushedModel:
+    """Run Pusher on a candidate with the given blessing and answer of the gate, and return its output."""
     blessing = make_artifact(ModelBlessing, tmp_path / "blessing")
     blessing.set_string_custom_property("current_model", current_model or model.uri)
     blessing.set_int_custom_property("blessed", blessed)
     evaluation = make_artifact(ModelEvaluation, tmp_path / "evaluation")
     report = EvaluationReport(make_scores(), (GateResult("min_map", 0.5, 0.5, passed, "because"),))
-    (tmp_path / "evaluation" / "evaluation.json").write_text(json.dumps(report.to_json()))
+    report.write(tmp_path / "evaluation" / "evaluation.json")
     inputs = {
         "model": [model],
         "blessing": [blessing],
@@ -76,17 +62,73 @@ def test_pusher_pushes_nothing_where_blessing_and_evaluation_disagree(
     }
     outputs = {"pushed_model": [make_artifact(PushedModel, tmp_path / "pushed")]}
     properties = {"destination": str(tmp_path / "serving"), "model_name": "detector", "code": "1"}
+    PusherExecutor().Do(inputs, outputs, properties)
+    return outputs["pushed_model"][0]
 
+
+@pytest.mark.parametrize(
+    ("passed", "said", "facts"),
+    [
+        pytest.param(True, "version 1 serves: nothing served before", (1, 1), id="blessed"),
+        pytest.param(False, "nothing pushed, the gate refused: min_map", (0, 0), id="refused"),
+    ],
+)
+def test_pusher_logs_what_it_did(tmp_path, model, caplog, passed, said, facts):
+    with caplog.at_level("INFO"):
+        pushed = push(tmp_path, model, blessed=int(passed), passed=passed)
+
+    assert said in caplog.messages
+    assert (pushed.get_int_custom_property("pushed"), pushed.get_int_custom_property("version")) == facts
+    path = str(tmp_path / "serving" / "detector" / "1") if passed else ""
+    assert pushed.get_string_custom_property("path") == path
+    sha256 = hash_file(tmp_path / "model" / "bundle" / "model_int8.tflite") if passed else ""
+    assert pushed.get_string_custom_property("sha256") == sha256
+
+
+@pytest.mark.parametrize(
+    ("current_model", "blessed", "passed", "message"),
+    [
+        pytest.param("elsewhere", 1, True, "it is for elsewhere", id="blessing-of-another-model"),
+        pytest.param(
+            None, 1, False, "blessed is True, but the evaluation's verdict is NOT_BLESSED", id="blessed-but-refused"
+        ),
+        pytest.param(
+            None, 0, True, "blessed is False, but the evaluation's verdict is BLESSED", id="passed-but-not-blessed"
+        ),
+    ],
+)
+def test_pusher_pushes_nothing_where_blessing_and_evaluation_disagree(
+    tmp_path, model, current_model, blessed, passed, message
+):
     with pytest.raises(ReeflineError, match=message):
-        PusherExecutor().Do(inputs, outputs, properties)
+        push(tmp_path, model, blessed=blessed, passed=passed, current_model=current_model)
 
     assert not (tmp_path / "serving").exists()
 
 
-def evaluate(tmp_path: Path, model, **metrics) -> EvaluationReport:
-    """Run Evaluator on a training run that is not there, and return what it wrote."""
+def test_pusher_names_a_damaged_export_record(tmp_path, model):
+    (tmp_path / "model" / "bundle" / "export.json").write_text('{"height_px": "tall"}')
+
+    with pytest.raises(RecordError, match=r"export\.json: height_px: damaged"):
+        push(tmp_path, model, blessed=1, passed=True)
+
+    assert not (tmp_path / "serving").exists()
+
+
+def test_evaluator_names_damaged_scores(tmp_path, model):
+    make_scores().write(tmp_path / "scores.json")
+    text = (tmp_path / "scores.json").read_text().replace('"baseline_version": 0', '"baseline_version": "none"')
+
+    with pytest.raises(RecordError, match=r"scores\.json: baseline_version: damaged"):
+        evaluate(tmp_path, model, scores_text=text)
+
+
+def evaluate(tmp_path: Path, model, scores_text: str | None = None, **metrics) -> EvaluationReport:
+    """Run Evaluator on a missing training run, and return what it wrote."""
     scores = make_artifact(ModelEvaluation, tmp_path / "scores")
-    (tmp_path / "scores" / "scores.json").write_text(json.dumps(make_scores(**metrics).to_json()))
+    make_scores(**metrics).write(tmp_path / "scores" / "scores.json")
+    if scores_text is not None:
+        (tmp_path / "scores" / "scores.json").write_text(scores_text)
     inputs = {
         "scores": [scores],
         "model": [model],
@@ -105,20 +147,20 @@ def evaluate(tmp_path: Path, model, **metrics) -> EvaluationReport:
     }
     Evaluator.EXECUTOR_SPEC.executor_class().Do(inputs, outputs, properties)
     (blessing,) = outputs["blessing"]
-    report = EvaluationReport.from_json(json.loads((tmp_path / "evaluation" / "evaluation.json").read_text()))
-    assert blessing.get_int_custom_property("blessed") == int(report.verdict is Verdict.BLESSED)
+    report = EvaluationReport.read(tmp_path / "evaluation" / "evaluation.json")
+    assert blessing.get_int_custom_property("blessed") == int(report.verdict is GateVerdict.BLESSED)
     return report
 
 
 def test_evaluator_judges_also_where_the_diagnosis_fails(tmp_path, model):
     report = evaluate(tmp_path, model, float_model=make_metrics(0.7))
 
-    assert report.verdict is Verdict.NOT_BLESSED
+    assert report.verdict is GateVerdict.NOT_BLESSED
     assert [result.passed for result in report.gate] == [True, False]
     assert report.quantization.tensors == ()
     assert "pipeline.config" in report.quantization.failure
     assert report.gate[1].value == pytest.approx(0.2)
-    assert "a drop of 0.2000, more than 0.1000; which tensors have the widest ranges" in report.gate[1].reason
+    assert "a drop of 0.2000, more than 0.1000; the tensors with the widest ranges" in report.gate[1].reason
     assert report.quantization.failure in report.gate[1].reason
 
 
@@ -127,9 +169,7 @@ def test_evaluator_judges_also_where_the_diagnosis_fails(tmp_path, model):
     [
         pytest.param({}, id="no-drop"),
         pytest.param({"float_model": make_metrics(None)}, id="drop-unknown"),
-        pytest.param(
-            {"float_model": make_metrics(0.7), "shipped_precision": Precision.FLOAT}, id="float-model-that-ships"
-        ),
+        pytest.param({"float_model": make_metrics(0.7), "precision": Precision.FLOAT}, id="float-model-that-ships"),
     ],
 )
 def test_evaluator_asks_for_no_diagnosis(tmp_path, model, metrics):

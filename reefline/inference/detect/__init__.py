@@ -1,1 +1,1 @@
-"""`reefline detect`: a bundle on images, without TensorFlow."""
+"""`reefline detect`: running a bundle on images, without TensorFlow."""

@@ -25,7 +25,7 @@ _JPEG_QUALITY = 95
 
 
 class Listener:
-    """Who is told of what happens; by itself it does nothing."""
+    """Receives progress; the base class does nothing."""
 
     def started(self, runtime: Runtime) -> None:
         """The model is loaded."""
@@ -34,22 +34,22 @@ class Listener:
         """An image is done and its picture written."""
 
     def failed(self, problem: str) -> None:
-        """An argument names no image, or an image cannot be used; the others are still done."""
+        """An argument names no image, or an image cannot be used; the others still run."""
 
 
 def detect_objects(request: DetectRequest, listener: Listener | None = None) -> DetectionReport:
-    """Run a bundle on images, write a picture for each and detections.json, and return what the latter says.
+    """Run a bundle on images, write a picture for each, and write and return detections.json.
 
-    The bundle is verified first. An image that cannot be used is a problem in the report; all others are done.
+    The bundle is verified first. An unusable image is a problem in the report, and all others still run.
 
     Raises:
         BundleError: the bundle is missing, damaged or cannot be run.
-        UsageError: the score is no score, the output folder cannot be written to, or the Edge TPU that is asked for
+        UsageError: the score is outside 0..1, the output folder cannot be written to, or the Edge TPU is requested but
             cannot be used.
     """
     listener = listener or Listener()
     if not 0.0 <= request.min_score <= 1.0:
-        raise UsageError(f"--min-score {request.min_score}: a number from 0 to 1 expected")
+        raise UsageError(f"--min-score {request.min_score}: expected a number from 0 to 1")
     manifest = verify_bundle(request.bundle)
     found = find_sources(request.images)
     check_out(request.out, found.sources)
@@ -94,7 +94,7 @@ def _detect_in_file(source: Source, model: LoadedModel, request: DetectRequest) 
     """Detect in one image and write its picture.
 
     Raises:
-        DataError: the file cannot be read, or is no image.
+        DataError: the file cannot be read, or is not an image.
     """
     import numpy as np
 
@@ -131,9 +131,9 @@ def _write(path: Path, content: str | bytes) -> None:
     """Write a result.
 
     Raises:
-        UsageError: the file cannot be written, as where no space is left.
+        UsageError: the file cannot be written, for example on a full disk.
     """
     try:
         write_whole(path, content)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror}); name another --out") from error
+        raise UsageError(f"{path}: cannot write it ({error.strerror}); name another --out") from error

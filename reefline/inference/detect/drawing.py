@@ -12,9 +12,9 @@ from reefline.inference.detect.records import SeenObject
 from reefline.structures.boxes import BoxXyxyPx
 from reefline.system.terminal import escape_control
 
-# Steps of the golden ratio around the colour wheel: the next colour is always far from those before it.
+# Steps of the golden ratio around the colour wheel: each colour is far from those before it.
 _HUE_STEP = 0.618033988749895
-# Fonts of many scripts, as Debian, Windows and macOS name them; Pillow's own knows Latin letters only.
+# Fonts of many scripts, as Debian, Windows and macOS name them; Pillow's default has Latin letters only.
 _FONT_FILES = (
     "DejaVuSans.ttf",
     "NotoSans-Regular.ttf",
@@ -24,7 +24,7 @@ _FONT_FILES = (
     "arial.ttf",
     "Arial Unicode.ttf",
 )
-# A noncharacter, which every font shows as its sign for "unknown".
+# A noncharacter, which every font draws as its glyph for "unknown".
 _UNKNOWN_CHARACTER = "\U0010ffff"
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 Colour = tuple[int, int, int]
@@ -32,7 +32,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def draw_detections(image: Image.Image, objects: Sequence[SeenObject], labels: Sequence[str]) -> Image.Image:
-    """Return a copy of an RGB image with a box, the class's name and the score for each object, the best on top.
+    """Return a copy of an RGB image with a box, class name and score for each object, the best on top.
 
     `labels` are all classes in their order: a class has the same colour in every image.
     """
@@ -51,13 +51,13 @@ def draw_detections(image: Image.Image, objects: Sequence[SeenObject], labels: S
 
 
 def class_colour(index: int) -> Colour:
-    """Return the colour of the 0-based class, the same one each time, unlike those of its neighbours."""
+    """Return the colour of the 0-based class, always the same, and unlike its neighbours' colours."""
     red, green, blue = colorsys.hsv_to_rgb((index * _HUE_STEP) % 1.0, 0.85, 0.95)
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def find_font(text: str, size_px: int) -> Font:
-    """Return the first font at hand that has all characters of a text; Pillow's own where none has."""
+    """Return the first installed font that has all characters of a text, or Pillow's default font."""
     for name in _FONT_FILES:
         font = _load_font(name, size_px)
         if font is not None and _has_all(font, text):
@@ -86,11 +86,11 @@ def _draw_caption(
 def _place_caption(
     box: BoxXyxyPx, text_area: tuple[float, float, float, float], size_px: tuple[int, int]
 ) -> tuple[float, float]:
-    """Return where a text starts: over its box, or at the box's upper edge where there is no room over it."""
+    """Return where a text starts: above its box, or at the box's upper edge if it does not fit above."""
     _, _, right_px, bottom_px = text_area
     left_px = max(2.0, min(box.x_min + 2, size_px[0] - right_px - 2))
-    over_px = box.y_min - bottom_px - 2
-    return left_px, over_px if over_px >= 0 else min(box.y_min + 1, max(0.0, size_px[1] - bottom_px - 2))
+    above_px = box.y_min - bottom_px - 2
+    return left_px, above_px if above_px >= 0 else min(box.y_min + 1, max(0.0, size_px[1] - bottom_px - 2))
 
 
 def _is_light(colour: Colour) -> bool:

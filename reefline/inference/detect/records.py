@@ -1,4 +1,4 @@
-"""What detection is asked for and what it finds: detections.json."""
+"""What `reefline detect` was asked for and what it found: detections.json."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCHEMA_VERSION = 1
 
 
 class Device(str, enum.Enum):
-    """Where a model is asked to run; `auto` takes the Edge TPU where there is one and the bundle is compiled for it."""
+    """Where a model should run; `auto` is the Edge TPU where one exists and the bundle is compiled for it."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -23,9 +23,9 @@ class Device(str, enum.Enum):
 
 @dataclass(frozen=True)
 class DetectRequest:
-    """Which bundle runs on which images; folders stand for the images that lie directly in them.
+    """Which bundle runs on which images; a folder means the images directly in it.
 
-    `min_score` is 0..1; pictures and detections.json go to `out`, which is made where it is missing.
+    `min_score` is 0..1; pictures and detections.json go to `out`, which is created if missing.
     """
 
     bundle: Path
@@ -37,7 +37,7 @@ class DetectRequest:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Which file of the bundle runs where (CPU or EDGETPU), and why there."""
+    """Which file of the bundle runs where (CPU or EDGETPU), and why."""
 
     device: Device
     model_file: str
@@ -46,7 +46,7 @@ class Runtime:
 
 @dataclass(frozen=True)
 class SeenObject:
-    """One detection: its class's name, its score 0..1, its box in pixels of the upright image."""
+    """One detection: its class's name, its score of 0..1 and its box in pixels of the upright image."""
 
     label: str
     score: float
@@ -63,9 +63,9 @@ class SeenObject:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What was seen in one image, best score first.
+    """The detections in one image, best score first.
 
-    `image` is its path as it was given, the size that of the upright image, `latency_ms` the time of the model alone,
+    `image` is its path as given, the size that of the upright image, `latency_ms` the time of the model alone,
     `picture` the file in the output folder that shows the boxes.
     """
 
@@ -89,7 +89,7 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class DetectionReport:
-    """detections.json: what ran, what it saw in each image, and one problem for each image that could not be used."""
+    """detections.json: what ran, what it detected in each image, and one problem for each unusable image."""
 
     model: str
     version: int
@@ -100,7 +100,7 @@ class DetectionReport:
 
     @property
     def median_latency_ms(self) -> Optional[float]:
-        """The median time of the model alone; None where no image was seen."""
+        """The median time of the model alone; None without images."""
         return statistics.median(result.latency_ms for result in self.images) if self.images else None
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where a bundle runs: the Edge TPU where there is one and the bundle is compiled for it, the CPU elsewhere."""
+"""Where a bundle runs: the Edge TPU if one exists and the bundle is compiled for it, the CPU otherwise."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from reefline.errors import BundleError, UsageError
 from reefline.inference.detect.records import Device, Runtime
 from reefline.inference.detector import TfliteDetector
 
-# The name under which every build of libedgetpu for Linux installs itself.
+# The soname of every libedgetpu build for Linux.
 EDGE_TPU_LIBRARY = "libedgetpu.so.1"
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A detector that is ready, the names of its 0-based classes, and where it runs."""
+    """A loaded detector, the names of its 0-based classes, and where it runs."""
 
     detector: TfliteDetector
     labels: tuple[str, ...]
@@ -31,11 +31,11 @@ class _NoEdgeTpuError(Exception):
 
 
 def load_model(bundle: Path, manifest: Manifest, device: Device = Device.AUTO) -> LoadedModel:
-    """Load a verified bundle's model on the device that is asked for.
+    """Load a verified bundle's model on the requested device.
 
     Raises:
-        BundleError: the model cannot be run, or its classes are not those of labels.txt.
-        UsageError: the Edge TPU is asked for and cannot be used.
+        BundleError: the model cannot be run, or has another number of classes than labels.txt.
+        UsageError: the Edge TPU is requested but cannot be used.
     """
     detector, runtime = _load_detector(bundle, manifest, device)
     labels = read_labels(bundle)
@@ -54,7 +54,7 @@ def _load_detector(bundle: Path, manifest: Manifest, device: Device) -> tuple[Tf
             detector = _load_on_edge_tpu(bundle, manifest)
         except _NoEdgeTpuError as error:
             if device is Device.EDGETPU:
-                raise UsageError(f"--device edgetpu: {error}; mend that, or let it run with --device cpu") from error
+                raise UsageError(f"--device edgetpu: {error}; fix this, or use --device cpu") from error
             reason = str(error)
         else:
             return detector, Runtime(Device.EDGETPU, EDGE_TPU_FILE, f"{EDGE_TPU_LIBRARY} found an Edge TPU")
@@ -65,8 +65,8 @@ def _load_detector(bundle: Path, manifest: Manifest, device: Device) -> tuple[Tf
 def _load_on_edge_tpu(bundle: Path, manifest: Manifest) -> TfliteDetector:
     if not any(file.name == EDGE_TPU_FILE for file in manifest.files):
         unlisted = (
-            f": {EDGE_TPU_FILE} lies there, but the manifest does not list it; run the pipeline where the compiler is, "
-            "which pushes a bundle with both"
+            f": {EDGE_TPU_FILE} exists, but the manifest does not list it; run the pipeline where the compiler is "
+            "installed to push a bundle with both"
         )
         found = unlisted if (bundle / EDGE_TPU_FILE).exists() else ""
         raise _NoEdgeTpuError(f"the bundle holds no compiled model{found}")
@@ -74,19 +74,19 @@ def _load_on_edge_tpu(bundle: Path, manifest: Manifest) -> TfliteDetector:
     try:
         return TfliteDetector(bundle / EDGE_TPU_FILE, delegates=[delegate])
     except BundleError as error:
-        raise _NoEdgeTpuError(f"{EDGE_TPU_LIBRARY} is there, but {error}") from error
+        raise _NoEdgeTpuError(f"{EDGE_TPU_LIBRARY} is installed, but {error}") from error
 
 
 def _load_delegate() -> Any:
     from ai_edge_litert.interpreter import load_delegate
 
     try:
-        # First by itself: the interpreter's own loader leaves a half-made object behind, which complains when it goes.
+        # First by itself: on failure load_delegate leaves a half-made object behind, whose destructor raises.
         ctypes.CDLL(EDGE_TPU_LIBRARY)
     except OSError as error:
-        raise _NoEdgeTpuError(f"{EDGE_TPU_LIBRARY} cannot be loaded ({error})") from error
+        raise _NoEdgeTpuError(f"cannot load {EDGE_TPU_LIBRARY} ({error})") from error
     try:
         return load_delegate(EDGE_TPU_LIBRARY)
     except (ValueError, AttributeError) as error:
-        said = " ".join(str(error).split())
-        raise _NoEdgeTpuError(f"{EDGE_TPU_LIBRARY} finds no Edge TPU that it can use ({said})") from error
+        reason = " ".join(str(error).split())
+        raise _NoEdgeTpuError(f"{EDGE_TPU_LIBRARY} finds no usable Edge TPU ({reason})") from error

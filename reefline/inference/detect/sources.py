@@ -1,4 +1,4 @@
-"""The images that a command line names, and what their pictures are called."""
+"""The images that a command line names, and the names of their pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe"})
 
 @dataclass(frozen=True)
 class Source:
-    """An image file, as it was named, and the file name of its picture."""
+    """An image file as given, and the file name of its picture."""
 
     path: Path
     picture: str
@@ -22,17 +22,17 @@ class Source:
 
 @dataclass(frozen=True)
 class FoundSources:
-    """The images that are there, each once, and one problem for each argument that names none."""
+    """The images found, each once, and one problem for each argument without any."""
 
     sources: tuple[Source, ...]
     problems: tuple[str, ...]
 
 
 def find_sources(arguments: Sequence[Path]) -> FoundSources:
-    """Return the images that are named: files as they are, folders as the images directly in them, in order of name.
+    """Return the images that the arguments name; a folder means the images directly in it, sorted by name.
 
-    A picture is called as its image: JPEG stays .jpg, all else becomes .png. Where two images would give one picture,
-    the later one's gets a number.
+    A picture has its image's name: JPEG stays .jpg, anything else becomes .png. Where two images would have the same
+    picture, the later one gets a number.
     """
     paths: dict[Path, Path] = {}
     problems = []
@@ -41,7 +41,7 @@ def find_sources(arguments: Sequence[Path]) -> FoundSources:
             found = sorted(path for path in argument.iterdir() if _is_image_file(path))
             if not found:
                 problems.append(
-                    f"{argument}: no image found in this folder (sub-folders are not searched); name another"
+                    f"{argument}: no image found in this folder (subfolders are not searched); name another"
                 )
         elif argument.is_file():
             found = [argument]
@@ -54,10 +54,10 @@ def find_sources(arguments: Sequence[Path]) -> FoundSources:
 
 
 def check_out(out: Path, sources: Sequence[Source]) -> None:
-    """Make sure that the output folder is there and that no picture would replace an image.
+    """Create the output folder if needed, and check that no picture would replace an image.
 
     Raises:
-        UsageError: it would, or the folder cannot be made or written to.
+        UsageError: one would, or the folder cannot be created or written to.
     """
     images = {source.path.resolve() for source in sources}
     replaced = [source for source in sources if (out / source.picture).resolve() in images]
@@ -69,7 +69,7 @@ def check_out(out: Path, sources: Sequence[Source]) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UsageError(f"--out {out}: cannot be written to ({error.strerror}); name another folder") from error
+        raise UsageError(f"--out {out}: cannot write to it ({error.strerror}); name another folder") from error
 
 
 def _is_image_file(path: Path) -> bool:
@@ -77,15 +77,15 @@ def _is_image_file(path: Path) -> bool:
 
 
 def _name_pictures(paths: Sequence[Path]) -> tuple[Source, ...]:
-    taken: set[str] = set()
+    used: set[str] = set()
     sources = []
     for path in paths:
         suffix = ".jpg" if path.suffix.lower() in _JPEG_SUFFIXES else ".png"
         name, number = f"{path.stem}{suffix}", 1
         # Compared without case, as some file systems do.
-        while name.lower() in taken:
+        while name.lower() in used:
             number += 1
             name = f"{path.stem}-{number}{suffix}"
-        taken.add(name.lower())
+        used.add(name.lower())
         sources.append(Source(path, name))
     return tuple(sources)

@@ -38,7 +38,7 @@ def test_all_agree():
     [
         pytest.param(("background", "cat", "dog"), 2, r"labels.txt: lines \['background'", id="shifted-by-one"),
         pytest.param(("dog", "cat"), 2, "labels.txt", id="other-order"),
-        pytest.param(("cat", "dog"), 3, "3 classes found, the label map's 2 expected", id="one-class-too-many"),
+        pytest.param(("cat", "dog"), 3, "3 classes found, but 2 in the label map", id="one-class-too-many"),
     ],
 )
 def test_bundle_that_disagrees(labels, num_classes, message):
@@ -58,7 +58,7 @@ def test_both_problems_are_told():
     [
         pytest.param([(0, "cat")], "class id 0 .'cat'. found, 1 to 2 expected", id="0-based"),
         pytest.param([(3, "cow")], "class id 3", id="beyond-the-last"),
-        pytest.param([(1, "dog")], "class id 1 is 'dog', 'cat' in the label map", id="shifted"),
+        pytest.param([(1, "dog")], "class id 1 is 'dog', but 'cat' in the label map", id="shifted"),
     ],
 )
 def test_records_that_disagree(objects, message):
@@ -97,9 +97,9 @@ def test_written_model_that_agrees(tmp_path):
             id="other-order-inside",
         ),
         pytest.param({"inside": ("cat",)}, "labels inside it: lines .'cat'. found", id="one-too-few-inside"),
-        pytest.param({"inside": None}, r"no labels\.txt can be read inside it", id="nothing-inside"),
+        pytest.param({"inside": None}, r"cannot read the labels\.txt inside it", id="nothing-inside"),
         pytest.param({"beside": ("cat", "cow")}, r"labels\.txt: lines \['cat', 'cow'\] found", id="other-beside"),
-        pytest.param({"num_classes": 90}, "90 classes found, the label map's 2 expected", id="other-classes"),
+        pytest.param({"num_classes": 90}, "90 classes found, but 2 in the label map", id="other-classes"),
     ],
 )
 def test_written_model_that_disagrees(tmp_path, facts, message):

@@ -8,7 +8,7 @@ from reefline.evaluation.scores import Precision
 from tests.factories_evaluation import write_candidate
 
 
-def test_int8_ships_where_both_are_there(tmp_path):
+def test_int8_ships_where_both_exist(tmp_path):
     write_candidate(tmp_path, name="model_float.tflite")
     assert find_shipped_model(tmp_path).name == "model_float.tflite"
     assert precision_of(find_shipped_model(tmp_path)) is Precision.FLOAT
@@ -37,5 +37,5 @@ def test_labels_by_line(tmp_path, labels):
 
 
 def test_no_labels(tmp_path):
-    with pytest.raises(BundleError, match=r"labels\.txt: cannot be read"):
+    with pytest.raises(BundleError, match=r"labels\.txt: cannot read it"):
         read_labels(tmp_path)

@@ -15,7 +15,12 @@ from tests.factories_evaluation import make_facts, write_candidate
 
 @pytest.fixture
 def bundle(tmp_path) -> Path:
-    return Path(push_bundle(write_candidate(tmp_path / "candidate"), make_facts(), tmp_path / "serving").path)
+    return push_bundle(write_candidate(tmp_path / "candidate"), make_facts(), tmp_path / "serving").path
+
+
+def edit_manifest(bundle: Path, **changes) -> None:
+    record = json.loads((bundle / "manifest.json").read_text())
+    (bundle / "manifest.json").write_text(json.dumps(record | changes))
 
 
 def test_manifest_holds_the_contract(bundle):
@@ -55,9 +60,20 @@ def test_verify_whole_bundle(bundle):
         ),
         pytest.param(lambda b: (b / "model_int8.tflite").write_bytes(b"mo"), "2 bytes found, 5 expected", id="cut-off"),
         pytest.param(lambda b: (b / "labels.txt").unlink(), "labels.txt: missing", id="gone"),
-        pytest.param(lambda b: (b / "manifest.json").unlink(), "manifest.json: missing or damaged", id="no-manifest"),
-        pytest.param(lambda b: (b / "manifest.json").write_text("{"), "missing or damaged", id="manifest-cut-off"),
-        pytest.param(lambda b: (b / "manifest.json").write_text("[]"), "missing or damaged", id="manifest-a-list"),
+        pytest.param(
+            lambda b: (b / "manifest.json").unlink(),
+            "manifest.json: missing or unreadable .*; restore",
+            id="no-manifest",
+        ),
+        pytest.param(
+            lambda b: (b / "manifest.json").write_text("{"), "manifest.json: damaged .*; restore", id="manifest-cut-off"
+        ),
+        pytest.param(
+            lambda b: (b / "manifest.json").write_text("[]"), "manifest.json: damaged .*; restore", id="manifest-a-list"
+        ),
+        pytest.param(
+            lambda b: edit_manifest(b, metrics={"float": None}), "manifest.json: int8: damaged", id="no-metrics"
+        ),
         pytest.param(
             lambda b: (b / "manifest.json").write_text('{"schema_version": 99}'), "99 found, 1 expected", id="newer"
         ),

@@ -25,7 +25,8 @@ from reefline.bundle.store import (
     rollback,
 )
 from reefline.errors import BundleError, ConfigError, WorkspaceError
-from reefline.evaluation.gate import EvaluationReport
+from reefline.evaluation.report import EvaluationReport
+from reefline.system.files import hash_file
 from tests.factories_evaluation import make_facts, make_metrics, make_scores, write_candidate
 
 REPO = Path(__file__).resolve().parents[3]
@@ -55,11 +56,12 @@ def names(serving):
 def test_first_push(tmp_path, serving):
     record = push(tmp_path, b"one")
 
-    assert (record.pushed, record.version, record.path) == (True, 1, str(serving / "detector" / "1"))
+    assert (record.version, record.path) == (1, serving / "detector" / "1")
+    assert record.sha256 == hashlib.sha256(b"one").hexdigest()
     assert (serving / "detector" / "CURRENT").read_text() == "1\n"
     assert names(serving) == ["1", "CURRENT"]
-    assert sorted(p.name for p in Path(record.path).iterdir()) == ["labels.txt", "manifest.json", "model_int8.tflite"]
-    assert Path(record.path).stat().st_mode & 0o777 == 0o755
+    assert sorted(p.name for p in record.path.iterdir()) == ["labels.txt", "manifest.json", "model_int8.tflite"]
+    assert record.path.stat().st_mode & 0o777 == 0o755
 
 
 def test_second_push_replaces_the_first_which_stays(tmp_path, serving):
@@ -68,7 +70,7 @@ def test_second_push_replaces_the_first_which_stays(tmp_path, serving):
 
     assert record.version == 2
     assert read_current(serving, "detector") == 2
-    assert read_manifest(Path(record.path)).replaces == 1
+    assert read_manifest(record.path).replaces == 1
     assert verify_bundle(locate_bundle(serving, "detector", 1)).version == 1
 
 
@@ -76,14 +78,40 @@ def test_the_very_model_that_serves_is_not_pushed_again(tmp_path, serving):
     push(tmp_path, b"one")
     record = push(tmp_path, b"one")
 
-    assert (record.pushed, record.version) == (True, 1)
+    assert (record.version, record.sha256) == (1, hashlib.sha256(b"one").hexdigest())
     assert "this very model" in record.reason
     assert names(serving) == ["1", "CURRENT"]
 
 
+@pytest.mark.parametrize(
+    ("served", "hashed"),
+    [
+        pytest.param(None, ["candidate/labels.txt", "candidate/model", "push/labels.txt", "push/model"], id="first"),
+        pytest.param(
+            b"one", ["candidate/labels.txt", "candidate/model", "push/labels.txt", "push/model"], id="replacement"
+        ),
+        pytest.param(
+            b"two",
+            ["candidate/labels.txt", "candidate/model", "serving/labels.txt", "serving/model"],
+            id="nothing-to-push",
+        ),
+    ],
+)
+def test_a_push_hashes_each_file_as_often_as_safety_needs(tmp_path, monkeypatch, served, hashed):
+    if served is not None:
+        push(tmp_path, served)
+    paths = []
+    monkeypatch.setattr("reefline.bundle.manifest.hash_file", lambda path: paths.append(path) or hash_file(path))
+    push(tmp_path, b"two")
+
+    places = {"candidate": "candidate", "1": "serving"}
+    names = [f"{places.get(path.parent.name, 'push')}/{path.name.replace('_int8.tflite', '')}" for path in paths]
+    assert sorted(names) == hashed
+
+
 def test_damaged_serving_bundle_is_pushed_anew(tmp_path, serving):
     first = push(tmp_path, b"one")
-    (Path(first.path) / "model_int8.tflite").write_bytes(b"broken")
+    (first.path / "model_int8.tflite").write_bytes(b"broken")
 
     assert push(tmp_path, b"one").version == 2
 
@@ -95,7 +123,7 @@ def test_versions_grow_after_a_rollback(tmp_path, serving):
     record = push(tmp_path, b"three")
 
     assert record.version == 3
-    assert read_manifest(Path(record.path)).replaces == 1
+    assert read_manifest(record.path).replaces == 1
 
 
 def test_versions_grow_numerically(tmp_path, serving):
@@ -183,7 +211,7 @@ def test_leftovers_of_a_killed_push_are_removed(tmp_path, serving):
     push(tmp_path, b"one")
     (serving / "detector" / ".push-abc").mkdir()
     (serving / "detector" / ".push-abc" / "model_int8.tflite").write_bytes(b"half")
-    (serving / "detector" / ".push-def").write_text("7")
+    (serving / "detector" / ".CURRENT.77.part").write_text("7")
 
     push(tmp_path, b"two")
 
@@ -205,7 +233,7 @@ def test_disk_full_leaves_the_old_version_and_nothing_half_written(tmp_path):
         from pathlib import Path
         from reefline.errors import WorkspaceError
         from reefline.bundle.store import push_bundle
-        from reefline.evaluation.gate import EvaluationReport
+        from reefline.evaluation.report import EvaluationReport
         from tests.factories_evaluation import make_facts, make_scores
         report = EvaluationReport(make_scores(baseline_version=1), ())
         try:
@@ -228,7 +256,7 @@ def test_disk_full_leaves_the_old_version_and_nothing_half_written(tmp_path):
         check=True,
     )
 
-    assert "cannot be used (File too large); what served goes on serving" in done.stdout
+    assert "cannot be used (File too large). The current version keeps serving. Free space" in done.stdout
     assert names(tmp_path / "serving") == ["1", "CURRENT"]
     assert read_current(tmp_path / "serving", "detector") == 1
 
@@ -236,7 +264,7 @@ def test_disk_full_leaves_the_old_version_and_nothing_half_written(tmp_path):
 PUSH_FOREVER = """
     import itertools, os
     from pathlib import Path
-    from reefline.evaluation.gate import EvaluationReport
+    from reefline.evaluation.report import EvaluationReport
     from reefline.bundle.store import push_bundle, read_current
     from tests.factories_evaluation import make_facts, make_scores, write_candidate
 
@@ -333,7 +361,7 @@ def test_same_model_with_more_files_is_pushed_though_the_gate_saw_what_it_replac
     record = push_bundle(candidate, facts_against(None), serving)
 
     assert record.version == 2
-    assert (Path(record.path) / "model_int8_edgetpu.tflite").read_bytes() == b"compiled since"
+    assert (record.path / "model_int8_edgetpu.tflite").read_bytes() == b"compiled since"
 
 
 def test_baseline_is_what_serves(tmp_path, serving):

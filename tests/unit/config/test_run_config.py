@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reefline.bundle.store import locate_model
 from reefline.config.overrides import parse_override
 from reefline.config.run_config import RunConfig, choose_config_file, examine_config, load_config, parse_config
 from reefline.errors import ConfigError
@@ -41,6 +42,11 @@ def test_configs_that_come_along_are_valid(name: str) -> None:
     config = _load(REPO_DIR / "configs" / f"{name}.yaml")
     assert (config.demo is not None) == (name == "demo")
     assert config.gate.min_map is not None or config.gate.min_map_50 is not None
+
+
+@pytest.mark.parametrize("name", ["_cells", "a", "A.b-c_9", "9"])
+def test_a_model_name_of_the_config_is_one_of_the_store(write, tmp_path: Path, name: str) -> None:
+    assert locate_model(tmp_path, _load(write(MINIMAL), f"model_name='{name}'").model_name) == tmp_path / name
 
 
 def test_sections_left_out_take_their_defaults(write) -> None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reefline.evaluation.coco_metrics import ClassMetrics, CocoMetrics, compute_metrics
+from reefline.evaluation.coco_metrics import compute_metrics
+from reefline.evaluation.scores import ClassMetrics, CocoMetrics
 from reefline.structures.boxes import BoxXyxyPx
 from reefline.structures.detections import GroundTruth
 from tests.factories_evaluation import make_metrics, make_scored_image
@@ -21,10 +22,10 @@ def test_perfect_detections():
     assert metrics.map_small == pytest.approx(1.0)
     assert metrics.map_medium == pytest.approx(1.0)
     assert metrics.map_large is None
-    assert metrics.per_class == (
+    assert list(metrics.per_class.items()) == [
         ("cat", ClassMetrics(pytest.approx(1.0), pytest.approx(1.0), 1)),
         ("dog", ClassMetrics(pytest.approx(1.0), pytest.approx(1.0), 1)),
-    )
+    ]
 
 
 def test_iou_thresholds():
@@ -35,8 +36,8 @@ def test_iou_thresholds():
 
     assert metrics.map == pytest.approx(0.7)
     assert (metrics.map_50, metrics.map_75) == (pytest.approx(1.0), pytest.approx(1.0))
-    assert metrics.per_class[0][1].ap == pytest.approx(0.7)
-    assert metrics.per_class[0][1].ap_50 == pytest.approx(1.0)
+    assert metrics.per_class["cat"].ap == pytest.approx(0.7)
+    assert metrics.per_class["cat"].ap_50 == pytest.approx(1.0)
 
 
 def test_wrong_class_is_a_miss():
@@ -50,7 +51,7 @@ def test_class_without_ground_truth_is_none_and_does_not_lower_the_mean():
     metrics = compute_metrics([make_scored_image([(*BOX, 0)], [(*BOX, 0, 0.9)])], NAMES)
 
     assert metrics.map == pytest.approx(1.0)
-    assert metrics.per_class[1] == ("dog", ClassMetrics(None, None, 0))
+    assert metrics.per_class["dog"] == ClassMetrics(None, None, 0)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_no_detections():
     metrics = compute_metrics([make_scored_image([(*BOX, 0)])], NAMES)
 
     assert metrics.map == 0.0
-    assert metrics.per_class[0] == ("cat", ClassMetrics(0.0, 0.0, 1))
+    assert metrics.per_class["cat"] == ClassMetrics(0.0, 0.0, 1)
 
 
 def test_first_annotation_matches():

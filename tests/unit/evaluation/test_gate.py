@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reefline.evaluation.coco_metrics import ClassMetrics
-from reefline.evaluation.gate import EvaluationReport, GateResult, Verdict, judge
-from reefline.evaluation.scores import Precision, Scores
+from reefline.errors import RecordError
+from reefline.evaluation.gate import judge
+from reefline.evaluation.report import EvaluationReport, GateResult, GateVerdict
+from reefline.evaluation.scores import ClassMetrics, Precision, Scores
 from reefline.settings import GateSettings
 from reefline.tflite.quantization_report import QuantizationReport, TensorRange
 from tests.factories_evaluation import FakePlacement, make_metrics, make_scores
@@ -72,7 +73,7 @@ def test_edgetpu_compiled_false_demands_nothing():
         ),
         pytest.param(
             {"max_quantization_drop": 0.01},
-            make_scores(shipped_precision=Precision.FLOAT),
+            make_scores(precision=Precision.FLOAT),
             True,
             0.0,
             id="float-bundle-drop-of-what-ships",
@@ -104,7 +105,7 @@ def test_first_run_says_so():
 
 
 def test_worst_class_is_named():
-    per_class = (("cat", ClassMetrics(0.9, 0.9, 5)), ("dog", ClassMetrics(0.2, 0.9, 5)))
+    per_class = {"cat": ClassMetrics(0.9, 0.9, 5), "dog": ClassMetrics(0.2, 0.9, 5)}
     result = judge_one(make_scores(shipped=make_metrics(per_class=per_class)), min_class_ap=0.3)
 
     assert (result.passed, result.value) == (False, 0.2)
@@ -112,7 +113,7 @@ def test_worst_class_is_named():
 
 
 def test_class_without_objects_is_named_and_fails():
-    per_class = (("cat", ClassMetrics(0.9, 0.9, 5)), ("dog", ClassMetrics(None, None, 0)))
+    per_class = {"cat": ClassMetrics(0.9, 0.9, 5), "dog": ClassMetrics(None, None, 0)}
     result = judge_one(make_scores(shipped=make_metrics(per_class=per_class)), min_class_ap=0.0)
 
     assert (result.passed, result.value) == (False, None)
@@ -141,13 +142,9 @@ def test_compiled(compiled):
     assert judge_one(placement=FakePlacement(compiled=compiled), edgetpu_compiled=True).passed is compiled
 
 
-def metrics_of(map_value):
-    return make_metrics(map_value)
-
-
 @given(threshold=FRACTIONS, unknown=UNKNOWN, where=st.sampled_from(["shipped", "float_model", "baseline"]))
 def test_an_unknown_number_never_passes(threshold, unknown, where):
-    scores = make_scores(**{"baseline": make_metrics(), "baseline_version": 1, where: metrics_of(unknown)})
+    scores = make_scores(**{"baseline": make_metrics(), "baseline_version": 1, where: make_metrics(unknown)})
     rules = {
         "shipped": ["min_map", "min_map_50", "min_class_ap", "max_quantization_drop", "max_regression"],
         "float_model": ["max_quantization_drop"],
@@ -168,6 +165,38 @@ def test_a_missing_model_never_passes(threshold, where):
     rule = {"shipped": "min_class_ap", "float_model": "max_quantization_drop", "baseline": "max_regression"}[where]
 
     assert not judge_one(scores, **{rule: threshold}).passed
+
+
+ALL_RULES = dict.fromkeys(GateSettings.model_fields, 0.0) | {"max_quantization_drop": 1.0, "max_regression": 1.0}
+NUMBERS = st.one_of(FRACTIONS, UNKNOWN)
+SUBJECTS = {
+    "min_map": ("shipped",),
+    "min_map_50": ("shipped",),
+    "min_class_ap": ("shipped",),
+    "max_quantization_drop": ("float_model", "shipped"),
+    "max_regression": ("baseline", "shipped"),
+    "min_improvement": ("baseline", "shipped"),
+    "min_edgetpu_ops": ("ops_total", "ops_on_tpu"),
+    "edgetpu_compiled": (),
+}
+
+
+@given(
+    data=st.fixed_dictionaries(dict.fromkeys(["shipped", "float_model", "baseline"], NUMBERS)),
+    ops=st.tuples(st.one_of(st.integers(0, 9), UNKNOWN), st.one_of(st.integers(0, 9), UNKNOWN)),
+)
+def test_no_rule_passes_on_a_number_that_is_not_finite(data, ops):
+    scores = make_scores(baseline_version=1, **{name: make_metrics(value) for name, value in data.items()})
+    placement = FakePlacement(compiled=True, ops_total=ops[0], ops_on_tpu=ops[1])
+    numbers = {**data, "ops_total": ops[0], "ops_on_tpu": ops[1]}
+
+    results = judge(scores, placement, GateSettings(**ALL_RULES | {"edgetpu_compiled": True}))
+
+    assert [result.rule for result in results] == list(SUBJECTS)
+    for result in results:
+        known = all(numbers[name] is not None and math.isfinite(numbers[name]) for name in SUBJECTS[result.rule])
+        assert known or not result.passed
+        assert result.value is None or math.isfinite(result.value)
 
 
 @given(value=FRACTIONS, threshold=FRACTIONS, better=st.floats(0.0, 1.0))
@@ -199,9 +228,9 @@ def test_results_are_valid_json(value, threshold):
 @pytest.mark.parametrize(
     ("passed", "verdict"),
     [
-        pytest.param([True, True], Verdict.BLESSED, id="all-passed"),
-        pytest.param([True, False], Verdict.NOT_BLESSED, id="one-failed"),
-        pytest.param([], Verdict.BLESSED, id="no-rule"),
+        pytest.param([True, True], GateVerdict.BLESSED, id="all-passed"),
+        pytest.param([True, False], GateVerdict.NOT_BLESSED, id="one-failed"),
+        pytest.param([], GateVerdict.BLESSED, id="no-rule"),
     ],
 )
 def test_verdict(passed, verdict):
@@ -212,15 +241,45 @@ def test_verdict(passed, verdict):
 
 @pytest.mark.parametrize("precision", list(Precision))
 def test_report_round_trip(precision):
-    scores = serving(0.25, shipped_precision=precision, float_model=None)
+    scores = serving(0.25, precision=precision, float_model=None)
     report = EvaluationReport(scores, judge(scores, FakePlacement(), GateSettings(min_map=0.3, min_improvement=0.1)))
 
     record = json.loads(json.dumps(report.to_json()))
 
     assert EvaluationReport.from_json(record) == report
-    assert record["verdict"] == "BLESSED"
-    assert (record["int8"] is None) is (precision is Precision.FLOAT)
-    assert Scores.from_json(record) == scores
+    assert report.verdict is GateVerdict.BLESSED
+    assert (record["scores"]["int8"] is None) is (precision is Precision.FLOAT)
+    assert Scores.from_json(record["scores"]) == scores
+
+
+@pytest.mark.parametrize(
+    ("damage", "field"),
+    [
+        pytest.param({"passed": "true"}, r"gate\.0\.passed", id="pass-in-words"),
+        pytest.param({"passed": 1}, r"gate\.0\.passed", id="pass-as-a-number"),
+        pytest.param({"value": math.nan}, r"gate\.0\.value", id="not-a-number"),
+        pytest.param({"threshold": math.inf}, r"gate\.0\.threshold", id="infinite-threshold"),
+    ],
+)
+def test_a_damaged_result_is_named_and_never_read_as_a_pass(tmp_path, damage, field):
+    record = EvaluationReport(make_scores(), (GateResult("min_map", 0.5, 0.5, True, "because"),)).to_json()
+    record["gate"][0] |= damage
+    (tmp_path / "evaluation.json").write_text(json.dumps(record))
+
+    with pytest.raises(RecordError, match=rf"evaluation\.json: {field}: damaged"):
+        EvaluationReport.read(tmp_path / "evaluation.json")
+
+
+def test_damaged_scores_are_named(tmp_path):
+    record = make_scores().to_json()
+    record["int8"]["mAP"] = math.inf
+    del record["float"]["per_class"]["cat"]["ap"]
+    (tmp_path / "scores.json").write_text(json.dumps(record))
+
+    with pytest.raises(RecordError, match=r"float\.per_class\.cat\.ap: damaged") as caught:
+        Scores.read(tmp_path / "scores.json")
+
+    assert any("int8.mAP: damaged" in problem for problem in caught.value.problems)
 
 
 WIDE = QuantizationReport(
@@ -234,9 +293,7 @@ WIDE = QuantizationReport(
 
 
 def judge_drop(float_map, shipped_map, precision=Precision.INT8):
-    scores = make_scores(
-        float_model=make_metrics(float_map), shipped=make_metrics(shipped_map), shipped_precision=precision
-    )
+    scores = make_scores(float_model=make_metrics(float_map), shipped=make_metrics(shipped_map), precision=precision)
     settings = GateSettings(min_map=0.0, max_quantization_drop=0.02)
     return EvaluationReport(scores, judge(scores, FakePlacement(), settings))
 
@@ -261,15 +318,15 @@ def test_only_a_known_drop_that_is_too_large_is_worth_a_diagnosis(report, expect
     [
         pytest.param(
             WIDE,
-            "of 97 tensors the widest ranges have block_1/CONV_2D (CONV_2D: 255), "
-            "block_2/CONV_2D (CONV_2D: 128), block_4/CONV_2D (CONV_2D: 63.8), more in evaluation.json; "
-            "what can be done: more, or more typical, calibration images "
+            "the widest ranges of 97 tensors: block_1/CONV_2D (CONV_2D: 255), "
+            "block_2/CONV_2D (CONV_2D: 128), block_4/CONV_2D (CONV_2D: 63.8) (more in evaluation.json); "
+            "use more, or more typical, calibration images "
             "(exporter.calibration_images, 200 used)",
             id="found",
         ),
         pytest.param(
             QuantizationReport(failure="the diagnosis was ended after 900 s"),
-            "which tensors have the widest ranges could not be found out: the diagnosis was ended after 900 s",
+            "the tensors with the widest ranges could not be determined: the diagnosis was ended after 900 s",
             id="failed",
         ),
     ],
@@ -279,7 +336,7 @@ def test_a_diagnosis_explains_and_changes_nothing_else(diagnosis, said):
 
     explained = report.explain(diagnosis)
 
-    assert explained.verdict is report.verdict is Verdict.NOT_BLESSED
+    assert explained.verdict is report.verdict is GateVerdict.NOT_BLESSED
     assert explained.gate[0] == report.gate[0]
     assert explained.gate[1].reason.startswith(f"{report.gate[1].reason}; {said}")
     assert (explained.gate[1].value, explained.gate[1].passed) == (report.gate[1].value, False)

@@ -97,7 +97,7 @@ def test_tflite_without_postprocessing(tmp_path):
 
 
 def test_folder_that_is_no_saved_model(tmp_path):
-    with pytest.raises(BundleError, match="no SavedModel that can be served"):
+    with pytest.raises(BundleError, match="not a SavedModel with a signature serving_default"):
         SavedModelDetector(tmp_path)
 
 

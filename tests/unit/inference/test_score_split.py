@@ -34,7 +34,7 @@ def test_every_model_is_scored(inputs):
     assert scores.shipped.map == pytest.approx(1.0)
     assert scores.int8 == scores.shipped == scores.baseline
     assert scores.baseline_version == 4
-    assert [(name, m.groundtruth) for name, m in scores.shipped.per_class] == [("cat", 2), ("dog", 2)]
+    assert [(name, m.groundtruth) for name, m in scores.shipped.per_class.items()] == [("cat", 2), ("dog", 2)]
 
 
 def test_first_run_has_no_baseline(inputs):
@@ -102,7 +102,7 @@ def test_records_whose_ids_are_shifted(inputs, tmp_path):
 def test_record_that_is_no_jpeg(inputs, tmp_path):
     example = dataclasses.replace(make_example(0, "red", "green"), encoded_jpeg=b"text")
 
-    with pytest.raises(DataError, match=r"0\.jpg: not a JPEG that can be decoded"):
+    with pytest.raises(DataError, match=r"0\.jpg: cannot decode the JPEG"):
         score_models(dataclasses.replace(inputs, records=records_of(tmp_path, example)))
 
 

@@ -15,13 +15,16 @@ FILES = {
     "components/trainer/component.py": (
         "import numpy\n\ndef run():\n    from reefline.boxes import Box\n    from reefline import late\n"
     ),
+    "components/driver.py": "from reefline.resolved import y\n",
     "components/pusher/__init__.py": "",
-    "components/pusher/component.py": "from reefline.other import x\n",
+    "components/pusher/component.py": "from components.pusher.driver import D\nfrom reefline.other import x\n",
+    "components/pusher/driver.py": "from components.driver import Base\nimport reefline.resolved\n",
     "reefline/__init__.py": "",
     "reefline/boxes.py": "from . import errors\n",
     "reefline/errors.py": "",
     "reefline/late.py": "import reefline.late\n",
     "reefline/other.py": "",
+    "reefline/resolved.py": "",
 }
 
 
@@ -96,7 +99,12 @@ def test_no_such_module(repo_dir: Path) -> None:
         pytest.param("components.trainer", "reefline/evaluation/gate.py", False, id="training-not-by-the-gate"),
         pytest.param("components.evaluator", "reefline/evaluation/gate.py", True, id="evaluator-by-the-gate"),
         pytest.param("components.pusher", "reefline/bundle/store.py", True, id="pusher-by-the-store"),
+        # A push copies files and reaches nothing that made them.
         pytest.param("components.pusher", "reefline/export/export_model.py", False, id="pusher-not-by-the-export"),
+        pytest.param("components.pusher", "reefline/od_api/export.py", False, id="pusher-not-by-the-od-api"),
+        pytest.param("components.pusher", "reefline/evaluation/gate.py", False, id="pusher-not-by-the-gate"),
+        pytest.param("components.pusher", "reefline/settings.py", False, id="pusher-not-by-the-settings"),
+        pytest.param("components.pusher", "components/driver.py", False, id="pusher-not-by-the-base-of-drivers"),
     ],
 )
 def test_a_changed_file_redoes_its_own_components(tmp_path: Path, component: str, changed: str, differs: bool) -> None:

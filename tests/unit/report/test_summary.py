@@ -8,12 +8,12 @@ import pytest
 
 from reefline.data.reports import Anomaly, SplitCounts
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
-from reefline.evaluation.coco_metrics import ClassMetrics, CocoMetrics
-from reefline.evaluation.gate import EvaluationReport, GateResult
-from reefline.evaluation.scores import Precision, Scores
+from reefline.evaluation.report import EvaluationReport, GateResult
+from reefline.evaluation.scores import ClassMetrics, CocoMetrics
 from reefline.findings import Action, Finding
 from reefline.report.summary import Failure, Pushed, RunRecords, Verdict, decide_verdict, summarize
 from reefline.training.report import StopReason, TrainingReport
+from tests.factories_evaluation import make_scores
 
 PUSHED = Pushed(version=3, path="serving/m/3")
 
@@ -23,7 +23,7 @@ KEYS = "mAP mAP_50 mAP_75 mAP_small mAP_medium mAP_large AR_1 AR_10 AR_100 AR_sm
 
 
 def _metrics(value: float | None) -> CocoMetrics:
-    return CocoMetrics(**dict.fromkeys(FIELDS.split(), value), per_class=(("RBC", ClassMetrics(value, value, 4)),))
+    return CocoMetrics(**dict.fromkeys(FIELDS.split(), value), per_class={"RBC": ClassMetrics(value, value, 4)})
 
 
 def _metrics_json(value: float | None) -> dict[str, object]:
@@ -39,7 +39,7 @@ def _whole_run() -> RunRecords:
         anomalies=(Anomaly("eval", "image/width", "out of range"),),
         training=TrainingReport(100, 80, 0.5, StopReason.EARLY_STOPPING, 12.5, 1000, ()),
         evaluation=EvaluationReport(
-            scores=Scores(_metrics(0.5), _metrics(0.4), Precision.INT8, _metrics(None), baseline_version=2),
+            scores=make_scores(_metrics(0.4), float_model=_metrics(0.5), baseline=_metrics(None), baseline_version=2),
             gate=(GateResult("min_map", 0.4, 0.3, True, "reaches"),),
         ),
         blessed=True,

@@ -6,7 +6,7 @@ import pytest
 
 from reefline.bundle.store import push_bundle, rollback
 from reefline.errors import BundleError, CheckpointError
-from reefline.evaluation.gate import EvaluationReport
+from reefline.evaluation.report import EvaluationReport
 from reefline.training.serving_checkpoint import ServingCheckpoint, find_serving_checkpoint
 from tests.factories_evaluation import make_facts, make_scores, write_candidate
 

@@ -151,10 +151,10 @@ def test_no_image_at_all(bundle, tmp_path):
     ("damage", "message"),
     [
         pytest.param(
-            lambda b: (b / "labels.txt").unlink(), "labels.txt: missing, the manifest lists it", id="no-labels"
+            lambda b: (b / "labels.txt").unlink(), "labels.txt: missing, but the manifest lists it", id="no-labels"
         ),
         pytest.param(lambda b: (b / "model_int8.tflite").write_bytes(b"x"), "1 bytes found", id="damaged-model"),
-        pytest.param(lambda b: (b / MANIFEST_FILE).unlink(), "manifest.json: missing or damaged", id="no-bundle"),
+        pytest.param(lambda b: (b / MANIFEST_FILE).unlink(), "manifest.json: missing or unreadable", id="no-bundle"),
     ],
 )
 def test_damaged_bundle(tmp_path, images, damage, message):
@@ -178,8 +178,8 @@ def test_labels_that_are_not_the_models(tmp_path, images):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["--min-score", "1.5"], "--min-score 1.5: a number from 0 to 1 expected", id="score"),
-        pytest.param(["--min-score", "nan"], "--min-score nan: a number from 0 to 1 expected", id="score-nan"),
+        pytest.param(["--min-score", "1.5"], "--min-score 1.5: expected a number from 0 to 1", id="score"),
+        pytest.param(["--min-score", "nan"], "--min-score nan: expected a number from 0 to 1", id="score-nan"),
         pytest.param(["--device", "gpu"], "--device gpu: expected one of auto, cpu, edgetpu", id="device"),
         pytest.param(
             ["--device", "edgetpu"], "--device edgetpu: the bundle holds no compiled model", id="not-compiled"
@@ -195,7 +195,7 @@ def test_what_cannot_be_asked_for(bundle, images, tmp_path, arguments, message):
 
 def test_out_is_a_file(bundle, images, tmp_path):
     (tmp_path / "out").touch()
-    with pytest.raises(UsageError, match="out: cannot be written to"):
+    with pytest.raises(UsageError, match="out: cannot write to it"):
         detect_objects(DetectRequest(bundle, (images,), tmp_path / "out"))
 
 

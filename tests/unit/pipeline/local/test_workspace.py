@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import errno
 import os
 import subprocess
 import sys
@@ -14,7 +13,6 @@ import pytest
 from pipeline.local.workspace import (
     Workspace,
     hold_lock,
-    is_out_of_space,
     make_run_folder,
     open_workspace,
     place_by_content,
@@ -98,25 +96,3 @@ def test_a_file_is_placed_by_its_content(workspace: Workspace, tmp_path: Path) -
     second = place_by_content(workspace, schema)
     assert (first.read_text(), second.read_text()) == ("one", "two")
     assert first.suffix == ".pbtxt"
-
-
-def _chained(cause: Exception) -> Exception:
-    error = RuntimeError("outer")
-    error.__cause__ = cause
-    return error
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        pytest.param(OSError(errno.ENOSPC, "No space left on device"), True, id="errno"),
-        pytest.param(OSError(errno.EDQUOT, "quota"), True, id="quota"),
-        pytest.param(_chained(OSError(errno.ENOSPC, "x")), True, id="cause"),
-        pytest.param(RuntimeError("database or disk is full"), True, id="sqlite"),
-        pytest.param(RuntimeError("Traceback ...\nOSError: [Errno 28] No space left on device"), True, id="beam"),
-        pytest.param(OSError(errno.EACCES, "Permission denied"), False, id="permission"),
-        pytest.param(ValueError("space"), False, id="other"),
-    ],
-)
-def test_out_of_space_by_errno_and_by_message(error: Exception, expected: bool) -> None:
-    assert is_out_of_space(error) is expected
