@@ -13,6 +13,7 @@ from reefline.evaluation.gate import EvaluationReport, Verdict, judge
 from reefline.evaluation.scores import Scores
 from reefline.export.quantization_diagnosis import ExportedModel, diagnose_quantization
 from reefline.settings import ExporterSettings, GateSettings
+from reefline.structures.artifacts import ExamplesFolder, ModelFolder, ModelRunFolder
 
 
 @component
@@ -39,7 +40,9 @@ def Evaluator(
     exported = ExportRecord.read(Path(model.uri) / "bundle" / EXPORT_FILE)
     report = EvaluationReport(measured, judge(measured, exported.edgetpu, GateSettings.from_json(settings)))
     if report.is_worth_a_diagnosis:
-        made = ExportedModel(Path(model.uri), Path(model_run.uri), Path(examples.uri) / "Split-train")
+        made = ExportedModel(
+            ModelFolder(Path(model.uri)), ModelRunFolder(Path(model_run.uri)), ExamplesFolder(Path(examples.uri))
+        )
         report = report.explain(diagnose_quantization(made, ExporterSettings.from_json(exporter_settings)))
     text = json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
     (Path(evaluation.uri) / "evaluation.json").write_text(text + "\n", encoding="utf-8")

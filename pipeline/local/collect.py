@@ -15,8 +15,9 @@ from pipeline.local.dag_runner import NodeRun
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
 from reefline.data.reports import IngestionReport, ValidationReport
 from reefline.evaluation.gate import EvaluationReport
-from reefline.export.preflight import PREFLIGHT_FILE, Preflight
+from reefline.export.preflight import Preflight
 from reefline.report.summary import Pushed, RunRecords
+from reefline.structures.artifacts import PreflightFolder
 from reefline.training.report import TrainingReport
 
 
@@ -58,7 +59,7 @@ def collect(records: RunRecords, outputs: Mapping[str, OutputFacts]) -> RunRecor
     if found := outputs.get("Trainer.model_run"):
         records = replace(records, training=TrainingReport.read(found.folder / "training.json"))
     if found := outputs.get("EdgeTpuPreflight.preflight"):
-        records = replace(records, edgetpu=Preflight.from_json(_read_json(found.folder / PREFLIGHT_FILE)).edgetpu)
+        records = replace(records, edgetpu=Preflight.read(PreflightFolder(found.folder).preflight).edgetpu)
     if found := outputs.get("EdgeTpuExporter.model"):
         exported = ExportRecord.read(found.folder / "bundle" / EXPORT_FILE)
         records = replace(records, edgetpu=exported.edgetpu)

@@ -11,7 +11,8 @@ import pydantic
 import typer
 
 from reefline.edgetpu.compiled import COMPILED_SUFFIX
-from reefline.edgetpu.compiler.log import CompilerLog, parse_log
+from reefline.edgetpu.compiler.log import CompilerLog
+from reefline.edgetpu.compiler.log_parser import parse_log
 from reefline.errors import UsageError
 from reefline.settings import CompilerSettings
 
@@ -53,6 +54,7 @@ def run_compile(model: Path, out_dir: Path | None, settings: CompilerSettings) -
         BundleError: the file is not a TFLite model.
     """
     from reefline.edgetpu.compiler.adapter import compile_for_edge_tpu
+    from reefline.edgetpu.compiler.outcome import Compiled
     from reefline.tflite.reader import count_operators
 
     if not model.is_file():
@@ -61,12 +63,12 @@ def run_compile(model: Path, out_dir: Path | None, settings: CompilerSettings) -
     ops_total = count_operators(model)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        record = compile_for_edge_tpu(model, target, ops_total=ops_total, settings=settings)
+        outcome = compile_for_edge_tpu(model, target, ops_total=ops_total, settings=settings)
     except OSError as error:
         raise UsageError(f"{target}: cannot be written ({error}); name another folder with --out DIR") from error
-    if not record.compiled:
-        raise UsageError(f"{model}: not compiled: {record.reason}")
-    typer.echo(f"{target}: {record.reason}")
+    if not isinstance(outcome, Compiled):
+        raise UsageError(f"{model}: not compiled: {outcome.reason}")
+    typer.echo(f"{target}: {outcome.reason}")
 
 
 def describe_log(log: CompilerLog) -> Iterator[str]:

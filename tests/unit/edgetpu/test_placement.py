@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reefline.edgetpu.analysis import analyze_model
-from reefline.edgetpu.placement import Placement, describe_left_out
+from reefline.edgetpu.placement_report import Placement, describe_left_out
 from tests.factories_tflite import OpSpec, TensorSpec, parameter, write_model
 
 RELU, ON_CPU = "RELU6", "HARD_SWISH"
@@ -56,7 +56,7 @@ def test_what_hangs_on_a_doubt_is_uncertain_and_names_it(tmp_path: Path) -> None
     placed = analyze_model(tmp_path / "model.tflite").ops
     assert "op 1 (RESIZE_BILINEAR)" in placed[2].reason
     assert "op 3 (HARD_SWISH)" in placed[4].reason
-    assert "more than one subgraph" in placed[4].reason
+    assert "only one subgraph" in placed[4].reason
 
 
 def test_operators_that_wait_for_each_other_do_not_hang_the_analysis(tmp_path: Path) -> None:
@@ -74,8 +74,8 @@ def test_followers_are_counted_behind_what_they_come_after(tmp_path: Path) -> No
     placed = analyze_model(write_model(tmp_path / "model.tflite", names, ops, ["a"], ["f"])).ops
     assert [op.blocked_by for op in placed] == [None, None, 1, 1, 1]
     assert list(describe_left_out(placed)) == [
-        "op 1 HARD_SWISH v1: cpu: the Edge TPU does not support this operation",
-        "3 more ops are on the CPU only because they come after those: 2 RELU6, 1 LOGISTIC",
+        "op 1 HARD_SWISH v1: cpu: the Edge TPU does not support this operator",
+        "3 more ops run on the CPU only because they depend on these: 2 RELU6, 1 LOGISTIC",
     ]
 
 
