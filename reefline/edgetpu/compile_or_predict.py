@@ -1,4 +1,4 @@
-"""What happens to a model on the Edge TPU: the compiler's answer where there is one, otherwise the prediction."""
+"""What happens to a model on the Edge TPU: the compiler's answer if it gives one, otherwise the prediction."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _make_record(outcome: Outcome, predicted: PlacementSummary) -> EdgeTpuRecord
 
 
 def _report_compiled(graph: Graph, target: Path, predicted: PlacementReport) -> PlacementReport:
-    """Return what the compiled file shows; the prediction, with a problem, where it does not match the model."""
+    """Return the placement in the compiled file, or the prediction with a problem if the file does not match."""
     try:
         ops = place_as_compiled(graph, read_graph(target), predicted.ops)
         problem = f"{target.name}: its operators do not match the int8 model's; the placements are predicted"

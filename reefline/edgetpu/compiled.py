@@ -56,9 +56,9 @@ class Executable(Record):
 
 @dataclass(frozen=True)
 class CompiledModel(Record):
-    """What a compiled file holds, over all its `edgetpu_ops` operators for the Edge TPU.
+    """The content of a compiled file, over all its `edgetpu_ops` operators for the Edge TPU.
 
-    `compiler_build` is the compiler's change list number, "" where it is left out, as public releases often do.
+    `compiler_build` is the compiler's change list number, "" if it is left out, as public releases often do.
     Cached parameters stay in on-chip memory, streamed ones are sent with each inference. `belongs_to` is the int8 file
     next to it, if the model was compiled from that file.
     """
@@ -74,7 +74,7 @@ class CompiledModel(Record):
 
 
 def describe_compiled(path: Path, graph: Graph) -> CompiledModel | None:
-    """Return what a compiled file holds, None where the graph was not compiled; `path` is for messages.
+    """Return the content of a compiled file, None if the graph is not compiled; `path` is for messages.
 
     Raises:
         BundleError: its package for the Edge TPU is damaged.

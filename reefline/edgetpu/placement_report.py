@@ -24,7 +24,7 @@ class Placement(str, enum.Enum):
 class PlacedOp(Record):
     """One operator, where it runs and why; `op` is `Operator.name`.
 
-    `blocked_by` is the index of the operator that decides this one's placement; None where its own limits do.
+    `blocked_by` is the index of the operator that decides this one's placement; None if its own limits do.
     """
 
     index: int

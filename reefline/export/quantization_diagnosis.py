@@ -47,7 +47,7 @@ class _Task(Record):
 def diagnose_quantization(exported: ExportedModel, settings: ExporterSettings) -> QuantizationReport:
     """Return which activations of an exported int8 model have the widest ranges.
 
-    It never fails: the verdict stands without it, so the report of a failed diagnosis says why it failed.
+    It never fails: the verdict stands without it, so the report of a failed diagnosis has the reason instead.
     """
     try:
         with tempfile.TemporaryDirectory() as scratch:

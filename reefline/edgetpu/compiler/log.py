@@ -48,7 +48,7 @@ class OperatorRow(Record):
 
 @dataclass(frozen=True)
 class CompilerLog(Record):
-    """What a log contains, as `parse-log --json` prints it; None where it gives no number.
+    """What a log contains, as `parse-log --json` prints it; None for a number it does not give.
 
     Numbers are sums over segments (-n). `detail` is the line that reveals the failure, "" if none does; it and the
     on-chip memory are not part of the JSON.

@@ -93,7 +93,7 @@ class _Attempt:
 
     @property
     def is_log_file(self) -> bool:
-        """Whether this is a .log file, which is written after a success and holds the complete table."""
+        """Whether this is a .log file, which is written after a success and has the complete table."""
         return self._matches(_LOG_FILE_OUTPUT) and bool(self.read_rows())
 
     @property

@@ -27,7 +27,7 @@ _REJECTIONS = (
 
 @dataclass(frozen=True)
 class Compiled:
-    """The compiler wrote a model; the counts are its own, `ops_total` that of the model where it gave none."""
+    """The compiler wrote a model; the counts are its own, `ops_total` the model's if it gave none."""
 
     compiler_version: str | None
     ops_total: int

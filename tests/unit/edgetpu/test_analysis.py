@@ -61,7 +61,7 @@ def test_the_real_compiler_agrees(pair: dict[str, Any]) -> None:
 
 @needs_pairs
 def test_doubts_are_few() -> None:
-    """Only the two DeepLab models resize or tile by much; what comes after those operators hangs on them."""
+    """Only the two DeepLab models resize or tile by much; what follows depends on those operators."""
     uncertain = {pair["model"]: analyze_model(PAIRS_DIR / pair["model"]).summary.uncertain for pair in TRUTH}
     assert {model for model, count in uncertain.items() if count} == {m for m in uncertain if m.startswith("deeplab")}
     assert max(uncertain.values()) == 7
@@ -75,7 +75,7 @@ def test_a_real_compiled_file_is_read(pair: dict[str, Any]) -> None:
     assert len(compiled.ops_outside) == len(pair["cpu_op_indices"])
     assert 10 <= compiled.min_runtime_version <= 14
     assert compiled.executables
-    # The compiler pads and repacks: never less than what the int8 file holds for the operators that map.
+    # The compiler pads and repacks: never less than what the int8 file has for the operators that map.
     assert compiled.cached_parameter_bytes >= analyze_model(PAIRS_DIR / pair["model"]).parameter_bytes
 
 

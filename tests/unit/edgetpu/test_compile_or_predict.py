@@ -1,4 +1,4 @@
-"""The compiler's answer where there is one, otherwise the prediction: as counts, and operator by operator."""
+"""The compiler's answer if it gives one, otherwise the prediction: as counts, and operator by operator."""
 
 from __future__ import annotations
 

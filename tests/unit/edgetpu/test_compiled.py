@@ -43,7 +43,7 @@ def write_compiled(
     return write_model(tmp_path / "m_edgetpu.tflite", list(tensors.values()), ops, ["a"], [output])
 
 
-def test_a_compiled_file_tells_what_it_holds(tmp_path: Path) -> None:
+def test_a_compiled_file_is_described(tmp_path: Path) -> None:
     path = write_compiled(tmp_path, package=build_package([(2, 12), (1, 640), (0, 100)], 13))
     compiled = describe_compiled(path, read_graph(path))
     assert compiled is not None
@@ -69,7 +69,7 @@ def test_the_analysis_of_a_compiled_file_is_fact(tmp_path: Path) -> None:
     assert "op 1 ARG_MAX v1: cpu: left on the CPU by the compiler" in text
 
 
-def test_the_int8_file_beside_it_is_named(tmp_path: Path) -> None:
+def test_the_int8_file_next_to_it_is_named(tmp_path: Path) -> None:
     int8_file, compiled_file = write_int8(tmp_path), write_compiled(tmp_path)
     analysis = analyze_model(compiled_file)
     assert analysis.problems == ()
@@ -77,7 +77,7 @@ def test_the_int8_file_beside_it_is_named(tmp_path: Path) -> None:
     assert f"made from {int8_file}" in analysis.to_text()
 
 
-def test_another_int8_file_beside_it_is_a_problem_and_no_failure(tmp_path: Path) -> None:
+def test_another_int8_file_next_to_it_is_a_problem_and_no_failure(tmp_path: Path) -> None:
     write_int8(tmp_path)
     run = CliRunner().invoke(app, ["analyze", str(write_compiled(tmp_path, replace(B, scales=(0.75,)))), "--json"])
     assert run.exit_code == 0
@@ -87,14 +87,14 @@ def test_another_int8_file_beside_it_is_a_problem_and_no_failure(tmp_path: Path)
     assert "tensors 'b' int8[1, 8, 8, 4] scale 0.75" in problem and f"not in {tmp_path / 'm.tflite'}" in problem
 
 
-def test_a_stranger_is_told_in_the_text(tmp_path: Path) -> None:
+def test_the_text_shows_a_mismatch(tmp_path: Path) -> None:
     write_int8(tmp_path)
     text = analyze_model(write_compiled(tmp_path, replace(B, scales=(0.75,)))).to_text()
     assert "m_edgetpu.tflite: does not match the int8 file next to it" in text
     assert "Problems:" in text
 
 
-def test_a_damaged_file_beside_it_is_a_problem(tmp_path: Path) -> None:
+def test_a_damaged_file_next_to_it_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(b"no model")
     analysis = analyze_model(write_compiled(tmp_path))
     assert analysis.compiled is not None and analysis.compiled.belongs_to is None
@@ -102,7 +102,7 @@ def test_a_damaged_file_beside_it_is_a_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [pytest.param("m_edgetpu.tflite", id="alone"), pytest.param("n.tflite", id="renamed")])
-def test_without_an_int8_file_nothing_is_said(tmp_path: Path, name: str) -> None:
+def test_without_an_int8_file_nothing_is_compared(tmp_path: Path, name: str) -> None:
     if name != "m_edgetpu.tflite":
         write_int8(tmp_path)
     analysis = analyze_model(write_compiled(tmp_path).rename(tmp_path / name))
@@ -148,7 +148,7 @@ STRANGERS = [
 
 
 @pytest.mark.parametrize(("changed", "named", "expected"), STRANGERS)
-def test_another_models_compiled_file_is_told_apart(
+def test_another_models_compiled_file_is_recognized(
     tmp_path: Path, changed: tuple[TensorSpec, ...], named: dict[str, object], expected: str
 ) -> None:
     problems = belongs_together(write_int8(tmp_path), write_compiled(tmp_path, *changed, **named))  # type: ignore[arg-type]

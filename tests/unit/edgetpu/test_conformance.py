@@ -53,7 +53,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("op", "tensors", "expected"), REFUSED)
-def test_what_the_compiler_refuses_maps_nowhere(
+def test_nothing_maps_of_a_model_that_the_compiler_rejects(
     tmp_path: Path, op: OpSpec, tensors: tuple[TensorSpec, ...], expected: str
 ) -> None:
     analysis = analyze(tmp_path, op, tensors=tensors)
@@ -63,7 +63,7 @@ def test_what_the_compiler_refuses_maps_nowhere(
     assert "would map, but the compiler rejects" in analysis.ops[0].reason
 
 
-def test_a_doubtful_version_is_a_problem_but_no_refusal(tmp_path: Path) -> None:
+def test_a_doubtful_version_is_a_problem_but_no_rejection(tmp_path: Path) -> None:
     analysis = analyze(tmp_path, OpSpec("CAST", ("b",), ("c",), 3))
     assert analysis.conforms
     assert "op 1 (CAST): may be rejected: version 3 was added in TF 2.8" in analysis.problems[0]

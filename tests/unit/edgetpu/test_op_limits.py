@@ -276,13 +276,13 @@ IN_DOUBT = [
 
 
 @pytest.mark.parametrize(("op", "tensors"), MAPPED)
-def test_what_keeps_the_limits_maps(tmp_path: Path, op: OpSpec, tensors: tuple[TensorSpec, ...]) -> None:
+def test_an_operator_within_the_limits_maps(tmp_path: Path, op: OpSpec, tensors: tuple[TensorSpec, ...]) -> None:
     placement, reason = place(tmp_path, op, *tensors)
     assert placement is Placement.EDGETPU, reason
 
 
 @pytest.mark.parametrize(("op", "tensors", "expected"), LEFT_OUT)
-def test_what_breaks_a_limit_stays_and_says_why(
+def test_an_operator_that_breaks_a_limit_stays_on_the_cpu(
     tmp_path: Path, op: OpSpec, tensors: tuple[TensorSpec, ...], expected: str
 ) -> None:
     placement, reason = place(tmp_path, op, *tensors)

@@ -1,4 +1,4 @@
-"""What stops a run before training, and what it says."""
+"""What stops a run before training, and the messages."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _with_record(**changed: object) -> Preflight:
         pytest.param({"min_map": 1.0}, id="rules-on-quality-wait-for-the-gate"),
     ],
 )
-def test_what_the_gate_would_pass_goes_on(rules: dict[str, float]) -> None:
+def test_a_model_that_the_gate_would_pass_has_no_problem(rules: dict[str, float]) -> None:
     assert _find(**rules) == ()
 
 
@@ -76,7 +76,7 @@ def test_a_compiler_that_is_asked_for_and_missing_stops_the_run() -> None:
     assert "set gate.edgetpu_compiled to null" in advice
 
 
-def test_both_rules_are_told_with_what_each_takes() -> None:
+def test_both_rules_are_listed_with_their_advice() -> None:
     problems = _find(edgetpu_compiled=True, min_edgetpu_ops=1.0)
     assert [problem.partition(":")[0] for problem in problems[:2]] == ["gate.min_edgetpu_ops", "gate.edgetpu_compiled"]
     assert problems[2] == "edgetpu_compiler is not on the PATH"
@@ -97,7 +97,7 @@ def test_a_model_in_doubt_is_not_refused_without_a_rule() -> None:
     assert _find(_with_record(ops_on_tpu=0, ops_on_cpu=4, ops_uncertain=36)) == ()
 
 
-def test_the_compilers_word_is_told_as_such() -> None:
+def test_the_compilers_counts_are_marked_as_such() -> None:
     said = _with_record(source=PlacementSource.COMPILER, reason="36 of 40 according to edgetpu_compiler")
     problems = _find(said, min_edgetpu_ops=0.95)
     assert problems[0].endswith("(edgetpu_compiler on the untrained model)")

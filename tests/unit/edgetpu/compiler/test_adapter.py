@@ -30,7 +30,7 @@ OPS_TOTAL = 102
 
 @pytest.fixture
 def bin_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder on the PATH: what the machine itself has does not take part."""
+    """The only folder on the PATH: nothing that the machine itself has is found."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     return tmp_path / "bin"
 
@@ -78,7 +78,7 @@ def test_real_log_is_replayed(case: Case, bin_dir: Path, tmp_path: Path) -> None
 
 
 @needs_logs
-def test_failure_that_writes_a_whole_file_is_a_failure(bin_dir: Path, tmp_path: Path) -> None:
+def test_failure_that_writes_a_complete_file_is_a_failure(bin_dir: Path, tmp_path: Path) -> None:
     case = next(case for case in CASES if case.failure == "internal_error")
     make_compiler(bin_dir, case.text, exit_code=0, output=COMPILED_FILE)
     outcome, target = run(tmp_path)
@@ -99,7 +99,7 @@ def test_failure_that_writes_a_whole_file_is_a_failure(bin_dir: Path, tmp_path: 
         pytest.param("A library is missing\n", 127, None, "; last line: A library is missing", id="last-line"),
     ],
 )
-def test_success_is_believed_only_where_all_agrees(
+def test_success_counts_only_if_everything_agrees(
     text: str, exit_code: int, output: bytes | None, reason: str, bin_dir: Path, tmp_path: Path
 ) -> None:
     make_compiler(bin_dir, text, exit_code=exit_code, output=output)
@@ -124,7 +124,7 @@ def test_a_flood_of_output_is_read_from_its_end(bin_dir: Path, tmp_path: Path) -
     assert isinstance(outcome, Compiled)
 
 
-def test_streamed_parameters_are_told(bin_dir: Path, tmp_path: Path) -> None:
+def test_streamed_parameters_are_named(bin_dir: Path, tmp_path: Path) -> None:
     make_compiler(bin_dir, SUCCESS.replace("0.00B", "1.70MiB"), output=COMPILED_FILE)
     outcome, _ = run(tmp_path)
     assert isinstance(outcome, Compiled)
@@ -144,7 +144,7 @@ def test_options_are_the_compilers_own(bin_dir: Path, tmp_path: Path) -> None:
         assert not Path(str(options[name])).is_relative_to(Path.cwd())
 
 
-def test_options_left_alone_are_not_given(bin_dir: Path, tmp_path: Path) -> None:
+def test_options_that_are_not_set_are_not_passed(bin_dir: Path, tmp_path: Path) -> None:
     stand_in = make_compiler(bin_dir, SUCCESS, output=COMPILED_FILE)
     run(tmp_path, CompilerSettings(delegate_search_step=7))
     assert {name: stand_in.compiler_options[name] for name in "mdkt"} == {"m": None, "d": False, "k": None, "t": "600"}
@@ -165,7 +165,7 @@ def test_compiler_that_cannot_be_run(bin_dir: Path, tmp_path: Path) -> None:
     assert isinstance(outcome, NotCompiled) and "cannot run" in outcome.reason
 
 
-def test_without_a_compiler_the_outcome_says_why(bin_dir: Path, tmp_path: Path) -> None:
+def test_without_a_compiler_the_outcome_has_the_reason(bin_dir: Path, tmp_path: Path) -> None:
     outcome, _ = run(tmp_path)
     assert isinstance(outcome, NotCompiled)
     assert "not on the PATH" in outcome.reason and "exporter.compiler.image" in outcome.reason

@@ -118,7 +118,7 @@ def test_counts_that_are_cut_off_are_not_guessed() -> None:
         pytest.param("Something else.", "unknown", id="unknown"),
     ],
 )
-def test_failures_that_no_log_at_hand_shows(line: str, kind: str) -> None:
+def test_failures_without_a_real_log(line: str, kind: str) -> None:
     log = parse_log(f"{VERSION}{line}\nCompilation failed!\n")
     assert log.failure is FailureKind(kind)
     assert log.detail == ("" if kind == "unknown" else line.removeprefix("ERROR: "))
