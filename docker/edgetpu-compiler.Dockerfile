@@ -1,5 +1,5 @@
-# edgetpu_compiler 16.0 for hosts other than x86-64 Debian. Coral publishes it for amd64 Debian alone, and its apt
-# repository has no suite for Debian 13, hence Debian 11 whatever the host is.
+# edgetpu_compiler 16.0 for hosts other than x86-64 Debian. Coral publishes it only for amd64 Debian, and its apt
+# repository has no suite for Debian 13, hence Debian 11 on every host.
 #
 #   docker build --platform linux/amd64 -t reefline-edgetpu-compiler -f docker/edgetpu-compiler.Dockerfile docker
 #   reefline compile model_int8.tflite --image reefline-edgetpu-compiler
@@ -16,7 +16,7 @@ RUN apt-get update \
     && apt-get purge --yes --auto-remove curl gnupg \
     && rm -rf /var/lib/apt/lists/*
 
-# The key is checked by the build, the compiler by its first start: an image without a working one is not built.
+# The build fails if the compiler does not start.
 RUN edgetpu_compiler --version
 
 ENTRYPOINT ["edgetpu_compiler"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 LOG_DIR = Path(__file__).resolve().parents[1] / ".." / "shared" / "edgetpu" / "compiler_logs"
-needs_logs = pytest.mark.skipif(not LOG_DIR.is_dir(), reason="../shared/edgetpu/compiler_logs is not there")
+needs_logs = pytest.mark.skipif(not LOG_DIR.is_dir(), reason="../shared/edgetpu/compiler_logs is missing")
 
 V16, V15, V14 = "16.0.384591198", "15.0.340273435", "14.1.317412892"
 TPU = "Mapped to Edge TPU"
@@ -21,7 +21,7 @@ UNSUPPORTED = "Operation not supported"
 
 @dataclass(frozen=True)
 class Case:
-    """A log and what it says; `counts` are all operators, those on the TPU and those on the CPU."""
+    """A log and what it contains; `counts` are all operators, those on the TPU and those on the CPU."""
 
     file: str
     outcome: str
@@ -104,7 +104,7 @@ CASES = (
     Case("31_fail_v16_unresolved_custom_op.txt", "failed", V16, "custom_op"),
     Case("32_fail_v16_large_activation_tensors.txt", "failed", V16, "large_activations"),
     Case("33_fail_v16_d_search_delegate_efficientdet_lite.txt", "failed", V16, "large_activations"),
-    # No reason is given: "completed within timeout period" says that it was not the timer.
+    # No reason is given: "completed within timeout period" shows that it was not the timer.
     Case("35_fail_v16_silent_lstm.txt", "failed", V16, "unknown"),
     Case("37_fail_v16_timer_5s.txt", "failed", V16, "unknown"),
     Case("39_fail_v15_internal_compiler_error.txt", "failed", V15, "internal_error"),

@@ -1,7 +1,7 @@
 """Executables that stand in for edgetpu_compiler and for docker or podman.
 
-The real compiler is closed, runs on x86-64 Debian alone and was not at hand. The stand-in takes the compiler's options,
-prints a log, ends with an exit code and writes what such a run writes.
+The real compiler is closed, runs only on x86-64 Debian and was not available. The stand-in accepts its options, prints
+a log, ends with an exit code and writes what such a run writes.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def make_compiler(
     sleep_s: float = 0,
     engines: tuple[str, ...] = (),
 ) -> StandIn:
-    """Write a compiler that prints `text` and writes `output`; with `engines` it can be had through these alone."""
+    """Write a compiler that prints `text` and writes `output`; with `engines` it runs only through these."""
     folder.mkdir()
     (folder / "log.txt").write_text(text, encoding="utf-8")
     if output is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from reefline.bundle.store import push_bundle
 from reefline.export.export_model import ExportInputs, export_model
 from reefline.settings import EdgeTpuTarget, ExporterSettings, TrainerSettings
+from reefline.structures.artifacts import ExamplesFolder, LabelMapFolder, ModelFolder, ModelRunFolder
 from tests.factories_evaluation import build_tflite, make_facts, write_candidate
 from tests.factories_training import LABELS, write_labels, write_records
 
@@ -45,8 +46,8 @@ def export_untrained(
     step = TrainStep(config)
     step.build()
     tf.train.CheckpointManager(step.checkpoint(), str(run / "best"), max_to_keep=1).save(0)
-    inputs = ExportInputs(run, records.parent, label_map)
-    export_model(inputs, ExporterSettings(calibration_images=4), target, directory / "model")
+    inputs = ExportInputs(ModelRunFolder(run), ExamplesFolder(directory), LabelMapFolder(directory))
+    export_model(inputs, ExporterSettings(calibration_images=4), target, ModelFolder(directory / "model"))
     return directory / "model"
 
 

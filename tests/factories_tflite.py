@@ -1,4 +1,4 @@
-"""Small TFLite files, built with the schema itself; they hold what a rule looks at and no sensible weights."""
+"""Small TFLite files, built with the schema itself; they have what rules read, and no sensible weights."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""EdgeTpuExporter: the best checkpoint as a SavedModel and a bundle in the making."""
+"""EdgeTpuExporter: the best checkpoint as a SavedModel and the files of a bundle."""

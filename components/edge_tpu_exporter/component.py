@@ -7,6 +7,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Config, Examples, Model, ModelRun
 
 from reefline.settings import EdgeTpuTarget, ExporterSettings
+from reefline.structures.artifacts import ExamplesFolder, LabelMapFolder, ModelFolder, ModelRunFolder
 
 
 @component
@@ -21,10 +22,9 @@ def EdgeTpuExporter(
 ) -> None:
     """Export the best checkpoint.
 
-    `settings` is an ExporterSettings as JSON, `edge_tpu` an EdgeTpuTarget. `code` only keys the cache. The output holds
-    saved_model/ (the OD API's "image_tensor" form), bundle/ (the TFLite files, labels.txt and export.json), and
-    fine_tuned/ (the int8 model's checkpoint) where there were quantization-aware steps. The artifact's `checkpoint` is
-    the training's best one.
+    `settings` is an ExporterSettings as JSON, `edge_tpu` an EdgeTpuTarget. `code` only keys the cache. The output is a
+    ModelFolder: the SavedModel, the bundle's files, placement.json, and the int8 model's checkpoint if there were
+    quantization-aware steps. The artifact's `checkpoint` is the training's best one.
     """
     from reefline.od_api import compat
 
@@ -32,9 +32,9 @@ def EdgeTpuExporter(
     from reefline.export.export_model import ExportInputs, export_model, find_best_checkpoint
 
     inputs = ExportInputs(
-        model_run=Path(model_run.uri),
-        train_records=Path(examples.uri) / "Split-train",
-        label_map=Path(label_map.uri) / "label_map.pbtxt",
+        model_run=ModelRunFolder(Path(model_run.uri)),
+        examples=ExamplesFolder(Path(examples.uri)),
+        label_map=LabelMapFolder(Path(label_map.uri)),
     )
-    export_model(inputs, ExporterSettings.from_json(settings), EdgeTpuTarget(edge_tpu), Path(model.uri))
+    export_model(inputs, ExporterSettings.from_json(settings), EdgeTpuTarget(edge_tpu), ModelFolder(Path(model.uri)))
     model.set_string_custom_property("checkpoint", find_best_checkpoint(inputs.model_run))

@@ -1,1 +1,1 @@
-"""EdgeTpuPreflight: where the model's operators will run, known before it is trained."""
+"""EdgeTpuPreflight: where the model's operators will run, before it is trained."""

@@ -1,6 +1,5 @@
 """The EdgeTpuPreflight component."""
 
-import json
 from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -11,10 +10,11 @@ from reefline.edgetpu.record import PreflightError
 from reefline.errors import ConfigError
 from reefline.od_api.label_map_file import read_label_map
 from reefline.settings import ExporterSettings, GateSettings
+from reefline.structures.artifacts import LabelMapFolder, PreflightFolder
 from reefline.system.files import cache_directory
 from reefline.system.terminal import say
 
-# The parameter is an int: 0 leaves the input size to the template.
+# The parameter is an int: 0 keeps the template's input size.
 TEMPLATE_INPUT_SIZE = 0
 
 
@@ -28,19 +28,19 @@ def EdgeTpuPreflight(
     gate: Parameter[str],
     code: Parameter[str],
 ) -> None:
-    """Export the untrained model, see what the Edge TPU makes of it, and stop where the gate would refuse that.
+    """Export the untrained model, see where its operators run, and stop the run if the gate would refuse that.
 
     `model` is a template, `input_size` in pixels, `settings` an ExporterSettings and `gate` a GateSettings as JSON.
-    `code` keys the cache, and what is remembered of a model beyond it. `preflight` holds preflight.json, a Preflight.
+    `code` keys the cache, and the answers that are remembered beyond it. `preflight` is a PreflightFolder.
     """
     from reefline.od_api import compat
 
     compat.apply()
-    from reefline.export.preflight import PREFLIGHT_FILE, preflight_model
+    from reefline.export.preflight import preflight_model
     from reefline.export.preflight_verdict import describe_placement, find_preflight_problems
     from reefline.od_api import devices, model_config, model_config_rules
 
-    classes = len(read_label_map(Path(label_map.uri) / "label_map.pbtxt").names)
+    classes = len(read_label_map(LabelMapFolder(Path(label_map.uri)).label_map).names)
     config = model_config.build_model_config(model_config.load_template(model), input_size or None, classes)
     if problems := model_config_rules.find_input_size_problems(config):
         raise ConfigError(*problems)
@@ -49,6 +49,4 @@ def EdgeTpuPreflight(
     if refused := find_preflight_problems(found, GateSettings.from_json(gate), model_config.list_edge_tpu_templates()):
         raise PreflightError(*refused, edgetpu=found.edgetpu)
     say(f"  {describe_placement(found.edgetpu)}")
-    (Path(preflight.uri) / PREFLIGHT_FILE).write_text(json.dumps(found.to_json(), indent=1), encoding="utf-8")
-    preflight.set_int_custom_property("ops_on_tpu", found.edgetpu.ops_on_tpu)
-    preflight.set_int_custom_property("ops_total", found.edgetpu.ops_total)
+    found.write(PreflightFolder(Path(preflight.uri)).preflight)

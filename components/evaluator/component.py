@@ -13,7 +13,13 @@ from reefline.evaluation.report import EvaluationReport, GateVerdict
 from reefline.evaluation.scores import Scores
 from reefline.export.quantization_diagnosis import ExportedModel, diagnose_quantization
 from reefline.settings import ExporterSettings, GateSettings
-from reefline.structures.artifacts import EvaluationFolder, ExamplesFolder, ModelFolder, ScoresFolder
+from reefline.structures.artifacts import (
+    EvaluationFolder,
+    ExamplesFolder,
+    ModelFolder,
+    ModelRunFolder,
+    ScoresFolder,
+)
 
 
 @component
@@ -39,7 +45,9 @@ def Evaluator(
     exported = ExportRecord.read(ModelFolder(Path(model.uri)).bundle / EXPORT_FILE)
     report = EvaluationReport(measured, judge(measured, exported.edgetpu, GateSettings.from_json(settings)))
     if report.is_worth_a_diagnosis:
-        made = ExportedModel(Path(model.uri), Path(model_run.uri), ExamplesFolder(Path(examples.uri)).split("train"))
+        made = ExportedModel(
+            ModelFolder(Path(model.uri)), ModelRunFolder(Path(model_run.uri)), ExamplesFolder(Path(examples.uri))
+        )
         report = report.explain(diagnose_quantization(made, ExporterSettings.from_json(exporter_settings)))
     report.write(EvaluationFolder(Path(evaluation.uri)).evaluation)
     blessed = report.verdict is GateVerdict.BLESSED

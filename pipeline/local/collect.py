@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,9 +69,9 @@ def collect(
     def read(output: str, reader: Callable[[Path], _T]) -> _T | None:
         return reader(outputs[output].folder) if output in outputs else None
 
-    ingestion = read("VocExampleGen.report", lambda f: _read(IngestionReport, IngestionFolder(f).report))
-    validation = read("AnnotationValidator.findings", lambda f: _read(ValidationReport, FindingsFolder(f).validation))
-    preflight = read("EdgeTpuPreflight.preflight", lambda f: _read(Preflight, PreflightFolder(f).preflight))
+    ingestion = read("VocExampleGen.report", lambda f: IngestionReport.read(IngestionFolder(f).report))
+    validation = read("AnnotationValidator.findings", lambda f: ValidationReport.read(FindingsFolder(f).validation))
+    preflight = read("EdgeTpuPreflight.preflight", lambda f: Preflight.read(PreflightFolder(f).preflight))
     exported = read("EdgeTpuExporter.model", lambda f: ExportRecord.read(ModelFolder(f).bundle / EXPORT_FILE))
     blessing, pushed_model = outputs.get("Evaluator.blessing"), outputs.get("Pusher.pushed_model")
     return RunRecords(
@@ -83,7 +82,7 @@ def collect(
         findings=_join_findings(validation or ingestion, stop),
         anomalies=validation.anomalies if validation else (),
         training=read("Trainer.model_run", lambda f: TrainingReport.read(ModelRunFolder(f).report)),
-        evaluation=read("Evaluator.evaluation", lambda f: _read(EvaluationReport, EvaluationFolder(f).evaluation)),
+        evaluation=read("Evaluator.evaluation", lambda f: EvaluationReport.read(EvaluationFolder(f).evaluation)),
         blessed=blessing.properties.get("blessed") == 1 if blessing else None,
         edgetpu=_choose_edgetpu(exported, preflight, stop),
         pushed=_pushed(pushed_model.properties) if pushed_model else None,
@@ -107,10 +106,6 @@ def _pushed(properties: Mapping[str, Any]) -> Optional[Pushed]:
     if properties.get("pushed") != 1:
         return None
     return Pushed(version=int(properties["version"]), path=str(properties["path"]))
-
-
-def _read(kind: Any, path: Path) -> Any:
-    return kind.from_json(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _facts(artifact: Any) -> OutputFacts:

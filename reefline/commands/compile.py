@@ -72,6 +72,7 @@ def _compile(model: Path, out_dir: Path, settings: CompilerSettings) -> None:
     """
     from reefline.edgetpu.compiled import COMPILED_SUFFIX
     from reefline.edgetpu.compiler.adapter import compile_for_edge_tpu
+    from reefline.edgetpu.compiler.outcome import Compiled
     from reefline.tflite.reader import count_operators
 
     if not model.is_file():
@@ -80,9 +81,9 @@ def _compile(model: Path, out_dir: Path, settings: CompilerSettings) -> None:
     ops_total = count_operators(model)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        record = compile_for_edge_tpu(model, target, ops_total=ops_total, settings=settings)
+        outcome = compile_for_edge_tpu(model, target, ops_total=ops_total, settings=settings)
     except OSError as error:
         raise UsageError(f"{target}: cannot write it ({error}); name another folder with --out DIR") from error
-    if not record.compiled:
-        raise UsageError(f"{model}: not compiled: {record.reason}")
-    say(f"{target}: {record.reason}")
+    if not isinstance(outcome, Compiled):
+        raise UsageError(f"{model}: not compiled: {outcome.reason}")
+    say(f"{target}: {outcome.reason}")

@@ -26,9 +26,9 @@ def parse_log(
     as_json: JsonOption = False,
 ) -> None:
     """Explain the output of edgetpu_compiler. Shows whether it compiled, which operators map, and why it failed."""
-    from reefline.edgetpu.compiler import log as compiler_log
+    from reefline.edgetpu.compiler import log_parser
 
-    parsed = compiler_log.parse_log(_read_text(log))
+    parsed = log_parser.parse_log(_read_text(log))
     if as_json:
         say_json(parsed.to_json(), indent=None)
         return

@@ -1,1 +1,1 @@
-"""Which operators run on the Edge TPU: the documented limits, the prediction, compiled files."""
+"""Which operators run on the Edge TPU: documented limits, prediction, compiler, compiled files."""

@@ -1,174 +1,145 @@
-"""What of a TFLite file will run on the Edge TPU: the record, as JSON and as text."""
+"""What of a TFLite file runs on the Edge TPU: the record, as JSON and as text."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from reefline.edgetpu.compiled import COMPILED_SUFFIX, CompiledModel, belongs_together, describe_compiled
-from reefline.edgetpu.conformance import Conformance, examine_conformance
+from reefline.edgetpu.conformance import examine_conformance
 from reefline.edgetpu.op_limits import ON_CHIP_BYTES
-from reefline.edgetpu.placement import (
+from reefline.edgetpu.placement import place_compiled, place_operators
+from reefline.edgetpu.placement_report import (
     PlacedOp,
     Placement,
+    PlacementSummary,
     describe_left_out,
-    place_compiled,
-    place_operators,
+    withdraw,
 )
 from reefline.errors import BundleError
+from reefline.system.record import Record
 from reefline.system.terminal import escape_control
-from reefline.tflite.graph import EDGE_TPU_OP, NO_TENSOR, Graph
+from reefline.tflite.graph import NO_TENSOR, Graph
 from reefline.tflite.reader import read_graph
 
 
 @dataclass(frozen=True)
-class PlacementSummary:
-    """How many operators there are and where they run."""
+class ModelAnalysis(Record):
+    """Where a model's operators run, as `analyze --json` prints it.
 
-    total: int
-    edgetpu: int
-    cpu: int
-    uncertain: int
-
-
-@dataclass(frozen=True)
-class ModelAnalysis:
-    """Where a model's operators run.
-
-    `conforms` says whether compiler 16.0 takes the model at all; where it does not, nothing runs on the Edge TPU.
-    `problems` are what ends a compilation, and what might. `parameter_bytes` are the constants of what maps or might.
-    `compiled` is there for a file that the compiler wrote: then `ops` are facts, otherwise a prediction.
-    `belongs_to` is the int8 file beside such a file, where it was made from that one; where not, `problems` say why.
+    `conforms` tells whether compiler 16.0 accepts the model; if not, nothing runs on the Edge TPU. `problems` are what
+    ends a compilation, or might, and why a compiled file does not belong to the int8 file next to it.
+    `parameter_bytes` are the constants of the operators that map or might. `fits_on_chip` ignores the share of on-chip
+    memory that data and instructions need. `compiled` is set for a compiled file: then `ops` are facts, otherwise a
+    prediction.
     """
 
     model: str
     conforms: bool
     problems: tuple[str, ...]
     ops: tuple[PlacedOp, ...]
+    summary: PlacementSummary
     parameter_bytes: int
+    on_chip_bytes: int
+    fits_on_chip: bool
     compiled: CompiledModel | None
-    belongs_to: str | None = None
-
-    @property
-    def summary(self) -> PlacementSummary:
-        """The operators, counted."""
-        count = Counter(op.placement for op in self.ops)
-        return PlacementSummary(
-            len(self.ops), count[Placement.EDGETPU], count[Placement.CPU], count[Placement.UNCERTAIN]
-        )
-
-    @property
-    def fits_on_chip(self) -> bool:
-        """Whether the parameters fit the 8 MB of on-chip memory, of which data and instructions take their share."""
-        return self.parameter_bytes <= ON_CHIP_BYTES
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as `analyze --json` prints it."""
-        return {
-            "model": self.model,
-            "conforms": self.conforms,
-            "problems": list(self.problems),
-            "ops": [op.to_json() for op in self.ops],
-            "summary": asdict(self.summary),
-            "parameter_bytes": self.parameter_bytes,
-            "on_chip_bytes": ON_CHIP_BYTES,
-            "fits_on_chip": self.fits_on_chip,
-            "compiled": {**self.compiled.to_json(), "belongs_to": self.belongs_to} if self.compiled else None,
-        }
 
     def to_text(self) -> str:
         """Return the summary, the problems, and the operators that do not map with their reasons, as lines."""
-        lines = [*self._describe_whole(), *self._describe_problems(), *self._describe_left_out()]
-        return "\n".join(escape_control(line) for line in lines)
+        lines = [f"{self.model}: {line}" for line in self._describe_model()]
+        if self.problems:
+            lines += ["", "Problems:", *(f"  {problem}" for problem in self.problems)]
+        left_out = [f"  {line}" for line in describe_left_out(self.ops)]
+        if left_out:
+            lines += ["", "Not on the Edge TPU, or uncertain (--json lists every op):", *left_out]
+        return "\n".join(map(escape_control, lines))
 
-    def _describe_whole(self) -> list[str]:
+    def _describe_model(self) -> list[str]:
         if self.compiled is not None:
-            lines = [*_describe_compiled(self.compiled), *self._describe_origin()]
-            return [f"{self.model}: {line}" for line in lines]
+            return [*_describe_compiled(self.compiled), *self._describe_origin(self.compiled)]
         summary = self.summary
-        verdict = "is taken" if self.conforms else "is refused"
-        fits = "fit" if self.fits_on_chip else "do not fit, the rest is streamed with each inference"
+        fits = "they fit" if self.fits_on_chip else "they do not fit, the rest is streamed with each inference"
         parameters = (
-            f"{self.model}: parameters take {self.parameter_bytes / 2**20:.2f} MiB; on-chip memory is "
-            f"{ON_CHIP_BYTES // 2**20} MiB: they {fits}"
+            f"parameters need {self.parameter_bytes / 2**20:.2f} MiB of {self.on_chip_bytes // 2**20} MiB on-chip "
+            f"memory: {fits}"
         )
         return [
-            f"{self.model}: {summary.edgetpu} of {summary.total} ops run on the Edge TPU, {summary.cpu} on the CPU, "
-            f"{summary.uncertain} are uncertain (a prediction)",
-            f"{self.model}: {verdict} by compiler 16.0, as far as its documentation and logs tell",
+            f"{summary.edgetpu} of {summary.total} ops run on the Edge TPU, {summary.cpu} on the CPU, "
+            f"{summary.uncertain} are uncertain (prediction)",
+            f"{'expected' if self.conforms else 'not expected'} to compile with edgetpu_compiler 16.0 (prediction)",
             *([parameters] if self.conforms else []),
         ]
 
-    def _describe_origin(self) -> list[str]:
-        if self.belongs_to is not None:
-            return [f"was made from {self.belongs_to}, as far as the two files tell"]
-        return ["does not belong to the int8 file beside it, see below"] if self.problems else []
-
-    def _describe_problems(self) -> list[str]:
-        return ["", "Problems:", *(f"  {problem}" for problem in self.problems)] if self.problems else []
-
-    def _describe_left_out(self) -> list[str]:
-        lines = [f"  {line}" for line in describe_left_out(self.ops)]
-        return ["", "Not on the Edge TPU, or uncertain (--json shows every op):", *lines] if lines else []
+    def _describe_origin(self, compiled: CompiledModel) -> list[str]:
+        if compiled.belongs_to is not None:
+            return [f"made from {compiled.belongs_to}, as far as the two files show"]
+        return ["does not match the int8 file next to it (see Problems)"] if self.problems else []
 
 
 def analyze_model(path: Path) -> ModelAnalysis:
-    """Return where a model's operators will run, or do run where the compiler wrote the file.
+    """Return where a model's operators will run, or do run if the file is compiled.
 
     Raises:
-        BundleError: the file is not there, is not a TFLite model or is damaged.
+        BundleError: the file is missing, damaged or not a TFLite model.
     """
-    graph = read_graph(path)
-    if any(op.name == EDGE_TPU_OP for op in graph.operators):
-        return _analyze_compiled(path, graph)
+    return analyze_graph(path, read_graph(path))
+
+
+def analyze_graph(path: Path, graph: Graph) -> ModelAnalysis:
+    """Return the analysis of a file whose graph is already read.
+
+    Raises:
+        BundleError: a compiled file's package for the Edge TPU is damaged.
+    """
+    compiled = describe_compiled(path, graph)
+    if compiled is not None:
+        return _analyze_compiled(path, graph, compiled)
     conformance, placed = examine_conformance(graph), place_operators(graph)
+    refusals = conformance.refusals
+    ops = withdraw(placed, f"the compiler rejects the model: {refusals[0]}") if refusals else placed
+    parameter_bytes = _count_parameter_bytes(graph, placed)
     return ModelAnalysis(
         model=str(path),
-        conforms=not conformance.refusals,
-        problems=(*conformance.refusals, *conformance.doubts),
-        ops=_withdraw(placed, conformance),
-        parameter_bytes=_count_parameter_bytes(graph, placed),
+        conforms=not refusals,
+        problems=(*refusals, *conformance.doubts),
+        ops=ops,
+        summary=PlacementSummary.count(ops),
+        parameter_bytes=parameter_bytes,
+        on_chip_bytes=ON_CHIP_BYTES,
+        fits_on_chip=parameter_bytes <= ON_CHIP_BYTES,
         compiled=None,
     )
 
 
-def _analyze_compiled(path: Path, graph: Graph) -> ModelAnalysis:
-    compiled = describe_compiled(path, graph)
+def _analyze_compiled(path: Path, graph: Graph, compiled: CompiledModel) -> ModelAnalysis:
     int8_file = path.with_name(f"{path.stem.removesuffix(COMPILED_SUFFIX)}.tflite")
-    is_beside = path.stem.endswith(COMPILED_SUFFIX) and int8_file.is_file()
-    problems = _find_differences(int8_file, path) if is_beside else ()
+    has_neighbour = path.stem.endswith(COMPILED_SUFFIX) and int8_file.is_file()
+    problems = _find_differences(int8_file, path) if has_neighbour else ()
+    ops = place_compiled(graph)
+    parameter_bytes = compiled.cached_parameter_bytes + compiled.streamed_parameter_bytes
     return ModelAnalysis(
         model=str(path),
         conforms=True,
         problems=problems,
-        ops=place_compiled(graph),
-        parameter_bytes=compiled.cached_parameter_bytes + compiled.streamed_parameter_bytes,
-        compiled=compiled,
-        belongs_to=str(int8_file) if is_beside and not problems else None,
+        ops=ops,
+        summary=PlacementSummary.count(ops),
+        parameter_bytes=parameter_bytes,
+        on_chip_bytes=ON_CHIP_BYTES,
+        fits_on_chip=parameter_bytes <= ON_CHIP_BYTES,
+        compiled=replace(compiled, belongs_to=str(int8_file)) if has_neighbour and not problems else compiled,
     )
 
 
 def _find_differences(int8_file: Path, compiled_file: Path) -> tuple[str, ...]:
-    """Return why a compiled file was not made from the file beside it; one that cannot be read is such a reason."""
+    """Return why a compiled file was not made from the file next to it; an unreadable neighbour is such a reason."""
     try:
         return tuple(belongs_together(int8_file, compiled_file))
     except BundleError as error:
         return error.problems
 
 
-def _withdraw(placed: tuple[PlacedOp, ...], conformance: Conformance) -> tuple[PlacedOp, ...]:
-    """Put everything on the CPU where the compiler refuses the model, and say what would have mapped."""
-    if not conformance.refusals:
-        return placed
-    because = f"the compiler refuses the model: {conformance.refusals[0]}"
-    said = {Placement.EDGETPU: f"would map, but {because}", Placement.UNCERTAIN: f"might map, but {because}"}
-    return tuple(replace(op, placement=Placement.CPU, reason=said.get(op.placement, op.reason)) for op in placed)
-
-
 def _count_parameter_bytes(graph: Graph, placed: tuple[PlacedOp, ...]) -> int:
-    """Return the bytes of the constants that what maps or might works with, each buffer once."""
+    """Return the bytes of the constants of the operators that map or might; each buffer counts once."""
     mapped = [op for op, where in zip(graph.operators, placed, strict=True) if where.placement is not Placement.CPU]
     tensors = [graph.tensors[index] for op in mapped for index in op.inputs if index != NO_TENSOR]
     return sum({tensor.buffer: len(tensor.data) for tensor in tensors if tensor.data is not None}.values())
@@ -178,8 +149,8 @@ def _describe_compiled(compiled: CompiledModel) -> list[str]:
     build = f" (build {compiled.compiler_build})" if compiled.compiler_build else ""
     executables = ", ".join(f"{e.kind.value} {e.parameter_bytes} bytes" for e in compiled.executables) or "none"
     return [
-        f"compiled for the Edge TPU{build}: what runs there is in {compiled.edgetpu_ops} edgetpu-custom-op(s), "
-        f"{len(compiled.ops_outside)} op(s) were left outside",
+        f"compiled for the Edge TPU{build}: {compiled.edgetpu_ops} edgetpu-custom-op(s) run there, "
+        f"{len(compiled.ops_outside)} op(s) on the CPU",
         f"needs runtime {compiled.min_runtime_version} or later",
         f"parameters: {compiled.cached_parameter_bytes} bytes cached on the chip, "
         f"{compiled.streamed_parameter_bytes} bytes streamed with each inference",

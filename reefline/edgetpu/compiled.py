@@ -1,4 +1,4 @@
-"""Reading what the Edge TPU compiler wrote.
+"""Reading files that the Edge TPU compiler wrote.
 
 The operator "edgetpu-custom-op" carries a flexbuffer whose key "4" holds a package, a flatbuffer of libedgetpu's
 executable.fbs: a minimum runtime and one or more executables with their parameters.
@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reefline.errors import BundleError
+from reefline.system.record import Record
 from reefline.tflite.graph import EDGE_TPU_CODE, EDGE_TPU_OP, Graph, Operator, Tensor
 from reefline.tflite.reader import DAMAGE_ERRORS, read_graph
 
-# What the compiler adds to the stem of the file it reads.
+# The compiler adds this to the stem of the file it reads.
 COMPILED_SUFFIX = "_edgetpu"
 _PACKAGE_KEY = "4"
 _PACKAGE_IDENTIFIER = b"DWN1"
 
 
 class _PackageField(enum.IntEnum):
-    """Where a field stands in the vtable of a Package: 4 + 2 * its number in executable.fbs."""
+    """The position of a field in the vtable of a Package: 4 + 2 * its number in executable.fbs."""
 
     MIN_RUNTIME_VERSION = 4
     EXECUTABLES = 6
@@ -31,7 +32,7 @@ class _PackageField(enum.IntEnum):
 
 
 class _ExecutableField(enum.IntEnum):
-    """Where a field stands in the vtable of an Executable."""
+    """The position of a field in the vtable of an Executable."""
 
     PARAMETERS = 16
     TYPE = 30
@@ -46,18 +47,20 @@ class ExecutableKind(str, enum.Enum):
 
 
 @dataclass(frozen=True)
-class Executable:
-    """One executable; its parameters stay on the chip where it caches them, otherwise each inference streams them."""
+class Executable(Record):
+    """One executable; its parameters stay on the chip if it caches them, otherwise each inference streams them."""
 
     kind: ExecutableKind
     parameter_bytes: int
 
 
 @dataclass(frozen=True)
-class CompiledModel:
-    """What a compiled file says of itself, taken over all its `edgetpu_ops` operators for the Edge TPU.
+class CompiledModel(Record):
+    """The content of a compiled file, over all its `edgetpu_ops` operators for the Edge TPU.
 
-    `compiler_build` is "" where the compiler left its change list number out, as the public releases often do.
+    `compiler_build` is the compiler's change list number, "" if it is left out, as public releases often do.
+    Cached parameters stay in on-chip memory, streamed ones are sent with each inference. `belongs_to` is the int8 file
+    next to it, if the model was compiled from that file.
     """
 
     edgetpu_ops: int
@@ -65,74 +68,50 @@ class CompiledModel:
     min_runtime_version: int
     compiler_build: str
     executables: tuple[Executable, ...]
-
-    @property
-    def cached_parameter_bytes(self) -> int:
-        """The parameters that are kept in on-chip memory."""
-        kept = (e for e in self.executables if e.kind is ExecutableKind.PARAMETER_CACHING)
-        return sum(executable.parameter_bytes for executable in kept)
-
-    @property
-    def streamed_parameter_bytes(self) -> int:
-        """The parameters that are sent to the chip with each inference."""
-        return sum(executable.parameter_bytes for executable in self.executables) - self.cached_parameter_bytes
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as `analyze --json` shows it."""
-        return {
-            **asdict(self),
-            "ops_outside": list(self.ops_outside),
-            "executables": [{**asdict(e), "kind": e.kind.value} for e in self.executables],
-            "cached_parameter_bytes": self.cached_parameter_bytes,
-            "streamed_parameter_bytes": self.streamed_parameter_bytes,
-        }
+    cached_parameter_bytes: int
+    streamed_parameter_bytes: int
+    belongs_to: str | None = None
 
 
-def read_compiled(path: Path) -> CompiledModel:
-    """Read a file that the compiler wrote.
+def describe_compiled(path: Path, graph: Graph) -> CompiledModel | None:
+    """Return the content of a compiled file, None if the graph is not compiled; `path` is for messages.
 
     Raises:
-        BundleError: it is not a TFLite model, was not compiled, or its package is damaged.
-    """
-    return describe_compiled(path, read_graph(path))
-
-
-def describe_compiled(path: Path, graph: Graph) -> CompiledModel:
-    """Return what the graph of a compiled file holds; `path` is for messages.
-
-    Raises:
-        BundleError: it was not compiled, or its package is damaged.
+        BundleError: its package for the Edge TPU is damaged.
     """
     tpu_ops = [op for op in graph.operators if op.name == EDGE_TPU_OP]
     if not tpu_ops:
-        raise BundleError(f"{path}: holds no {EDGE_TPU_CODE}; the compiler mapped nothing in it")
+        return None
     try:
         packages = [_Package(op) for op in tpu_ops]
         executables = tuple(executable for package in packages for executable in package.read_executables())
     except DAMAGE_ERRORS as error:
-        raise BundleError(f"{path}: its package for the Edge TPU is damaged ({error}); compile it again") from error
+        raise BundleError(f"{path}: damaged Edge TPU package ({error}); compile the model again") from error
+    cached_bytes = sum(e.parameter_bytes for e in executables if e.kind is ExecutableKind.PARAMETER_CACHING)
     return CompiledModel(
         edgetpu_ops=len(tpu_ops),
         ops_outside=tuple(op.name for op in graph.operators if op.name != EDGE_TPU_OP),
         min_runtime_version=max(package.min_runtime_version for package in packages),
         compiler_build=packages[0].compiler_build,
         executables=executables,
+        cached_parameter_bytes=cached_bytes,
+        streamed_parameter_bytes=sum(e.parameter_bytes for e in executables) - cached_bytes,
     )
 
 
 def belongs_together(int8_file: Path, compiled_file: Path) -> list[str]:
-    """Return why a compiled file was not made from an int8 file; nothing where it was, as far as the files tell.
+    """Return why a compiled file was not made from an int8 file; nothing where the two match.
 
-    The compiler keeps tensors as they are (name, type, shape, quantization, the values of constants), inputs and
-    outputs in their order, and the operators outside as they follow each other. A model trained again differs in the
-    quantization of what the Edge TPU hands over, if in nothing else.
+    The compiler keeps tensors (name, type, shape, quantization, values of constants), the order of inputs and outputs,
+    and the order of the operators it leaves on the CPU. A retrained model differs at least in the quantization of the
+    tensors that the Edge TPU hands over.
 
     Raises:
         BundleError: a file is not a TFLite model or is damaged.
     """
     original, compiled = read_graph(int8_file), read_graph(compiled_file)
     if not any(op.name == EDGE_TPU_OP for op in compiled.operators):
-        return [f"{compiled_file}: holds no {EDGE_TPU_CODE}; the compiler mapped nothing in it"]
+        return [f"{compiled_file}: contains no {EDGE_TPU_CODE}; the compiler mapped nothing"]
     problems = []
     for what, ours, theirs in (
         ("inputs", original.inputs, compiled.inputs),
@@ -148,13 +127,15 @@ def belongs_together(int8_file: Path, compiled_file: Path) -> list[str]:
     used = {_identify(tensor): tensor for op in compiled.operators for tensor in _tensors_of(compiled, op)}
     strangers = [tensor for key, tensor in used.items() if key not in known]
     if strangers:
-        problems.append(f"{compiled_file}: tensors {_show(strangers)} are not among those of {int8_file}")
+        problems.append(f"{compiled_file}: tensors {_show(strangers)} are not in {int8_file}")
     outside = [op for op in compiled.operators if op.name != EDGE_TPU_OP]
     missing = _find_first_out_of_order(outside, original.operators)
     if missing is not None:
-        problems.append(f"{compiled_file}: {missing.label} was left outside, {int8_file} has no such op in that place")
+        problems.append(f"{compiled_file}: {missing.label} runs on the CPU, but {int8_file} has no such op there")
     if len(outside) >= len(original.operators):
-        problems.append(f"{compiled_file}: {len(outside)} ops left outside, {int8_file} has {len(original.operators)}")
+        problems.append(
+            f"{compiled_file}: {len(outside)} ops run on the CPU, but {int8_file} has {len(original.operators)}"
+        )
     return problems
 
 
@@ -177,13 +158,13 @@ def _tensors_of(graph: Graph, op: Operator) -> tuple[Tensor, ...]:
 
 
 def _find_first_out_of_order(outside: list[Operator], original: tuple[Operator, ...]) -> Operator | None:
-    """Return the first operator that the remaining original ones do not hold."""
+    """Return the first operator that is not among the remaining original ones."""
     remaining = iter([op.name for op in original])
     return next((op for op in outside if op.name not in remaining), None)
 
 
 class _Package:
-    """The package of one operator."""
+    """The package of one operator for the Edge TPU."""
 
     def __init__(self, op: Operator) -> None:
         from flatbuffers import flexbuffers
@@ -191,7 +172,7 @@ class _Package:
         options = flexbuffers.GetRoot(bytearray(op.custom_options or b"")).AsMap
         content = bytes(options[_PACKAGE_KEY].AsStringBytes)
         if content[4:8] != _PACKAGE_IDENTIFIER:
-            raise ValueError(f"{content[4:8]!r} found, {_PACKAGE_IDENTIFIER!r} expected")
+            raise ValueError(f"identifier {content[4:8]!r}, expected {_PACKAGE_IDENTIFIER!r}")
         package = _open_root(content)
         self._executables = _get_bytes(package, _PackageField.EXECUTABLES)
         self.min_runtime_version = _get_int(package, _PackageField.MIN_RUNTIME_VERSION, "<i")

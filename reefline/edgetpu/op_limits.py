@@ -1,10 +1,10 @@
 """The documented limits of the Edge TPU's operators, one function each.
 
-A limit returns why an operator cannot map, None where it has nothing to say; what may or may not map is in op_doubts.
+A limit returns why an operator cannot map, or None. What may or may not map is in op_doubts.
 
 "Coral's table" is the list of supported operations at coral.ai/docs/edgetpu/models-intro (compiler 16.0, runtime 14),
-"Coral's requirements" the model requirements on the same page. The page itself was not at hand: both are taken from
-copies (Axis's ARTPEC-7 documentation, one of 2019), and what stands in neither is said to be unconfirmed.
+"Coral's requirements" the model requirements on the same page. The page itself was not available: both come from
+copies (Axis's ARTPEC-7 documentation, one of 2019), and what neither copy contains is marked unconfirmed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from reefline.tflite.graph import Graph, Operator, Tensor
 
 Rule = Callable[[Operator, Graph], str | None]
 
-# The 40 operators of Coral's table and TILE (see `op_doubts`), and which of their operands are data; None means all.
-# The others are parameters: weights, biases, axes, shapes, paddings. The order of operands is that of TFLite's kernels.
+# The 40 operators of Coral's table and TILE (see `op_doubts`), with the positions of their data operands; None means
+# all. The others are parameters: weights, biases, axes, shapes, paddings. The order is that of TFLite's kernels.
 DATA_OPERANDS: dict[str, tuple[int, ...] | None] = {
     **dict.fromkeys(("ADD", "CONCATENATION", "MAXIMUM", "MINIMUM", "MUL", "PACK", "SQUARED_DIFFERENCE", "SUB")),
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_NORMALIZATION", "LOGISTIC", "QUANTIZE", "RSQRT"), (0,)),
@@ -29,7 +29,7 @@ DATA_OPERANDS: dict[str, tuple[int, ...] | None] = {
     "TRANSPOSE_CONV": (2,),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (0,),
 }
-# Where weights and bias stand among the operands.
+# The positions of weights and bias among the operands.
 _WEIGHTS_AND_BIAS = {
     "CONV_2D": (1, 2),
     "DEPTHWISE_CONV_2D": (1, 2),
@@ -55,20 +55,20 @@ def list_data(op: Operator, graph: Graph) -> tuple[Tensor, ...]:
 
 
 def limit_supported(op: Operator, graph: Graph) -> str | None:
-    """Only 40 operators can map, and perhaps TILE. Source: the names in Coral's table."""
-    return None if op.name in DATA_OPERANDS else "the Edge TPU does not support this operation"
+    """Only 40 operators can map, and perhaps TILE. Source: Coral's table."""
+    return None if op.name in DATA_OPERANDS else "the Edge TPU does not support this operator"
 
 
 def limit_operands_present(op: Operator, graph: Graph) -> str | None:
-    """An operator without data or result is none that TFLite runs. Source: TFLite's kernels (CheckNumberOfInputs)."""
-    return None if list_data(op, graph) and op.outputs else "operands or results are missing"
+    """TFLite runs no operator without data or output. Source: TFLite's kernels (CheckNumberOfInputs)."""
+    return None if list_data(op, graph) and op.outputs else "inputs or outputs are missing"
 
 
 def limit_data_types(op: Operator, graph: Graph) -> str | None:
     """Data is int8 or uint8 and quantized. Source: Coral's requirements; logs (a QUANTIZE of float stays)."""
     for tensor in (*list_data(op, graph), *graph.get_outputs(op)):
         if not tensor.is_eight_bit:
-            return f"unsupported data type: {tensor.name!r} is {tensor.type.lower()}, int8 or uint8 is needed"
+            return f"unsupported data type: {tensor.name!r} is {tensor.type.lower()}, expected int8 or uint8"
         if not tensor.scales:
             return f"not quantized: {tensor.name!r} has no scale"
     return None
@@ -80,9 +80,9 @@ def limit_weight_types(op: Operator, graph: Graph) -> str | None:
         return None
     weights, bias = (graph.get_input(op, position) for position in _WEIGHTS_AND_BIAS[op.name])
     if weights is None or not weights.is_eight_bit or not weights.scales:
-        return "weights are not quantized to 8 bit"
+        return "weights are not quantized to 8 bits"
     if bias is not None and bias.type != "INT32":
-        return f"the bias is {bias.type.lower()}, int32 is needed"
+        return f"the bias is {bias.type.lower()}, expected int32"
     return None
 
 
@@ -92,7 +92,7 @@ def limit_constant_parameters(op: Operator, graph: Graph) -> str | None:
     for tensor in graph.get_inputs(op):
         is_fixed = tensor.is_constant or tensor.is_variable or not tensor.size_bytes
         if id(tensor) not in data and not is_fixed:
-            return f"parameter {tensor.name!r} is computed, not constant"
+            return f"parameter {tensor.name!r} is computed at run time, expected a constant"
     return None
 
 
@@ -101,7 +101,7 @@ def limit_rank(op: Operator, graph: Graph) -> str | None:
     for tensor in (*list_data(op, graph), *graph.get_outputs(op)):
         if any(size > 1 for size in tensor.shape[:-_INNERMOST]):
             shape = list(tensor.shape)
-            return f"unsupported rank: {tensor.name!r} is {shape}, only the 3 innermost dimensions may exceed 1"
+            return f"unsupported rank: {tensor.name!r} is {shape}; only the 3 innermost dimensions may exceed 1"
     return None
 
 
@@ -109,14 +109,14 @@ def limit_static_shape(op: Operator, graph: Graph) -> str | None:
     """Tensor sizes are constant at compile time. Source: Coral's requirements."""
     for tensor in (*list_data(op, graph), *graph.get_outputs(op)):
         if any(size < 1 for size in tensor.shape):
-            return f"{tensor.name!r} has no constant size: {list(tensor.shape)}"
+            return f"{tensor.name!r} has no fixed size: {list(tensor.shape)}"
     return None
 
 
 def limit_fused_activation(op: Operator, graph: Graph) -> str | None:
-    """AVERAGE_POOL_2D, MAX_POOL_2D and CONCATENATION take no fused activation. Source: Coral's table."""
+    """AVERAGE_POOL_2D, MAX_POOL_2D and CONCATENATION have no fused activation. Source: Coral's table."""
     if op.name in ("AVERAGE_POOL_2D", "MAX_POOL_2D", "CONCATENATION") and op.options.fused_activation:
-        return "a fused activation is not supported here"
+        return "a fused activation is not supported"
     return None
 
 
@@ -129,14 +129,14 @@ def limit_concatenated_constant(op: Operator, graph: Graph) -> str | None:
     if not constants:
         return None
     if len(inputs) != 2:
-        return f"a constant is among {len(inputs)} inputs; with a constant only 2 are supported"
-    return None if all(_is_zero(tensor) for tensor in constants) else "a constant that is not all zeros is concatenated"
+        return f"a constant among {len(inputs)} inputs; with a constant, only 2 inputs are supported"
+    return None if all(_is_zero(tensor) for tensor in constants) else "concatenates a constant that is not all zeros"
 
 
 def limit_dilation(op: Operator, graph: Graph) -> str | None:
-    """Convolutions dilate alike in x and y. Source: Coral's table."""
+    """Convolutions have equal dilation in x and y. Source: Coral's table."""
     if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D") and op.options.dilation_w != op.options.dilation_h:
-        return f"dilation is {op.options.dilation_w} in x and {op.options.dilation_h} in y; they have to be equal"
+        return f"dilation is {op.options.dilation_w} in x and {op.options.dilation_h} in y; they must be equal"
     return None
 
 
@@ -145,7 +145,7 @@ def limit_fully_connected(op: Operator, graph: Graph) -> str | None:
     if op.name != "FULLY_CONNECTED":
         return None
     if op.options.weights_format:
-        return "weights are in a shuffled format"
+        return "the weights are in a shuffled format"
     if not _is_one_dimensional(graph.get_outputs(op)[0]):
         return f"the output {list(graph.get_outputs(op)[0].shape)} has more than one dimension; flatten before Dense"
     return None
@@ -154,11 +154,11 @@ def limit_fully_connected(op: Operator, graph: Graph) -> str | None:
 def limit_fully_connected_version(op: Operator, graph: Graph) -> str | None:
     """FULLY_CONNECTED of version 5 (keep_num_dims) or 9 is "not supported".
 
-    Source: reports of compiler 14.1, the same of version 5 without a compiler's version. That 16.0 does as 14.1 did is
-    an assumption: no log of it holds either. For versions 6 to 8 see `op_doubts`.
+    Source: reports of compiler 14.1, and of version 5 without a compiler version. That 16.0 behaves like 14.1 is an
+    assumption: no log of 16.0 contains either. For versions 6 to 8 see `op_doubts`.
     """
     if op.name == "FULLY_CONNECTED" and (op.version == _KEEP_NUM_DIMS_VERSION or op.version >= _REJECTED_DENSE_VERSION):
-        return f"operation version {op.version} not supported; reshape to [1, N] before Dense for version 4"
+        return f"operator version {op.version} is not supported; reshape to [1, N] before Dense to get version 4"
     return None
 
 
@@ -166,11 +166,11 @@ def limit_fully_connected_channels(op: Operator, graph: Graph) -> str | None:
     """Dense weights have one scale.
 
     Source: converters from TF 2.17 on quantize them per channel (tflite-micro#2602), and "Model not quantized" was
-    reported of their models. That the one is the cause of the other is an assumption.
+    reported for their models. That the one causes the other is an assumption.
     """
     weights = graph.get_input(op, 1) if op.name == "FULLY_CONNECTED" else None
     if weights is not None and len(weights.scales) > 1:
-        return "weights are quantized per channel; convert with TF 2.16"
+        return "the weights are quantized per channel; convert with TF 2.16"
     return None
 
 
@@ -182,22 +182,22 @@ def limit_softmax(op: Operator, graph: Graph) -> str | None:
     if not _is_one_dimensional(tensor):
         return f"the input {list(tensor.shape)} has more than one dimension"
     if tensor.size_bytes > _SOFTMAX_MAX_ELEMENTS:
-        return f"{tensor.size_bytes} elements, {_SOFTMAX_MAX_ELEMENTS} are the most"
+        return f"{tensor.size_bytes} elements; the maximum is {_SOFTMAX_MAX_ELEMENTS}"
     return None
 
 
 def limit_batch_dimension(op: Operator, graph: Graph) -> str | None:
-    """MEAN, SUM, REDUCE_*, PAD, PACK and SPLIT leave the batch dimension alone.
+    """MEAN, SUM, REDUCE_*, PAD, PACK and SPLIT do not change the batch dimension.
 
     Source: Coral's table; unconfirmed for SUM and SPLIT.
     """
     if op.name in _REDUCTIONS and 0 in _read_axes(op, graph, operand=1):
         return "reduces the batch dimension"
-    # A SPLIT into one part divides nothing; converters leave such behind, and Google's YAMNet has one that was mapped.
+    # A SPLIT into one part divides nothing; converters leave them behind, and one in Google's YAMNet was mapped.
     if op.name == "SPLIT" and len(op.outputs) > 1 and 0 in _read_axes(op, graph, operand=0):
         return "splits the batch dimension"
     if op.name == "PACK" and op.options.axis % len(graph.get_outputs(op)[0].shape or (1,)) == 0:
-        return "packs in the batch dimension"
+        return "packs along the batch dimension"
     paddings = graph.get_input(op, 1) if op.name == "PAD" else None
     if paddings is not None and any((paddings.read_ints() or ())[:2]):
         return "pads the batch dimension"
@@ -210,7 +210,7 @@ def limit_mean_depth(op: Operator, graph: Graph) -> str | None:
         return None
     shape = list_data(op, graph)[0].shape
     if len(shape) - 1 in _read_axes(op, graph, operand=1) and shape[-1] % _Z_MULTIPLE:
-        return f"reduces a depth of {shape[-1]}, which is not a multiple of {_Z_MULTIPLE}"
+        return f"reduces a depth of {shape[-1]}, not a multiple of {_Z_MULTIPLE}"
     return None
 
 
@@ -230,21 +230,21 @@ def limit_strided_slice(op: Operator, graph: Graph) -> str | None:
     if strides is None or any(stride != 1 for stride in strides.read_ints() or ()):
         return "only strides of 1 are supported"
     if op.options.ellipsis_mask or op.options.new_axis_mask:
-        return "an ellipsis or a new axis is not supported"
+        return "ellipsis and new axis are not supported"
     return None
 
 
 def limit_tile(op: Operator, graph: Graph) -> str | None:
-    """A TILE may map only where it widens one pixel to an image, as a resize does. Source: see `op_doubts`."""
+    """A TILE may map only if it widens one pixel to an image, like a resize. Source: see `op_doubts`."""
     if op.name != "TILE":
         return None
     before, after = list_data(op, graph)[0].shape, graph.get_outputs(op)[0].shape
     if len(before) == 4 and before[1:3] == (1, 1) and (before[0], before[3]) == (after[0], after[-1]):
         return None
-    return "the Edge TPU does not support this operation"
+    return "the Edge TPU does not support this operator"
 
 
-# Those that stand before others make sure that others find operands and shapes.
+# In this order: earlier limits guarantee the operands and shapes that later ones read.
 LIMITS: tuple[Rule, ...] = (
     limit_supported,
     limit_operands_present,
@@ -279,7 +279,7 @@ def _is_zero(tensor: Tensor) -> bool:
 
 
 def _read_axes(op: Operator, graph: Graph, operand: int) -> tuple[int, ...]:
-    """Return the axes that a constant operand names, counted from the front."""
+    """Return the axes in a constant operand, counted from the front."""
     axes = graph.get_input(op, operand)
     rank = len(list_data(op, graph)[0].shape)
     return tuple(axis % max(rank, 1) for axis in (axes.read_ints() if axes is not None else None) or ())

@@ -1,9 +1,9 @@
 """Which operator versions the compiler's own TFLite can read.
 
-A version that it does not know ends the whole compilation ("Didn't find op for builtin opcode 'X' version 'N'"), also
-where the operator would not map. Coral does not say which TFLite compiler 16.0 holds. 16.0 is of July 2021, between
-TF 2.5 and 2.6, and what it is known to have rejected came with TF 2.7 or later. Hence the lines drawn here:
-up to TF 2.5 known, up to 2.8 doubtful, then refused.
+An unknown version ends the compilation ("Didn't find op for builtin opcode 'X' version 'N'"), even if the operator
+would not map. Coral does not publish which TFLite compiler 16.0 contains. 16.0 dates from July 2021, between TF 2.5 and
+2.6, and every version it is known to have rejected was added in TF 2.7 or later. Hence: versions up to TF 2.5 are
+known, up to 2.8 doubtful, later ones refused.
 """
 
 from __future__ import annotations
@@ -95,18 +95,18 @@ _FIRST_RELEASES = {
     "WHERE": "1.14 2.8",
 }
 # Reported of compiler 16.0: CONV_2D 6; EXP 2 (libedgetpu#71); QUANTIZE 3 (edgetpu#879); TRANSPOSE_CONV 4 (edgetpu#845).
-# That later versions of these fare no better is an assumption.
+# That later versions of these are rejected too is an assumption.
 _REJECTED_FROM = {"CONV_2D": 6, "EXP": 2, "QUANTIZE": 3, "TRANSPOSE_CONV": 4}
 # "Op builtin_code out of range" was reported of GELU (150), DYNAMIC_UPDATE_SLICE (151, edgetpu#862), RELU_0_TO_1 (152).
 _FIRST_UNKNOWN_BUILTIN_CODE = 150
-# REDUCE_ALL (140) to MULTINOMIAL (149) came with TF 2.6 to 2.8. Source: as for the releases above, and TFLite's schema.
+# REDUCE_ALL (140) to MULTINOMIAL (149) were added in TF 2.6 to 2.8. Source: as for the releases, and TFLite's schema.
 _FIRST_DOUBTFUL_BUILTIN_CODE = 140
 _LAST_KNOWN_RELEASE = (2, 5)
 _FIRST_REFUSED_RELEASE = (2, 9)
 
 
 class VersionStanding(str, enum.Enum):
-    """What compiler 16.0 makes of an operator's version."""
+    """Whether compiler 16.0 reads an operator's version."""
 
     KNOWN = "known"
     DOUBTFUL = "doubtful"
@@ -122,14 +122,14 @@ class VersionJudgement:
 
 
 def judge_version(name: str, builtin_code: int, version: int) -> VersionJudgement:
-    """Return whether compiler 16.0 is taken to parse an operator: up to TF 2.5 it is, from TF 2.9 on it is not.
+    """Return whether compiler 16.0 is expected to read an operator: up to TF 2.5 it is, from TF 2.9 on it is not.
 
-    An operator that the table above does not hold is taken for known at version 1, for doubtful at any later one.
+    An operator missing from the table counts as known at version 1, and as doubtful at any later one.
     """
     if builtin_code >= _FIRST_UNKNOWN_BUILTIN_CODE:
-        return _refuse(f"builtin code {builtin_code}: compiler 16.0 calls those from 150 on out of range")
+        return _refuse(f"builtin code {builtin_code}: out of range for compiler 16.0, which knows codes below 150")
     if builtin_code >= _FIRST_DOUBTFUL_BUILTIN_CODE:
-        return _doubt(f"builtin code {builtin_code} came with TF 2.6 to 2.8, after compiler 16.0's time")
+        return _doubt(f"builtin code {builtin_code} was added in TF 2.6 to 2.8, after compiler 16.0")
     rejected = _REJECTED_FROM.get(name)
     if rejected is not None and version >= rejected:
         return _refuse(f"version {version}: compiler 16.0 is known to reject version {rejected}")
@@ -137,15 +137,15 @@ def judge_version(name: str, builtin_code: int, version: int) -> VersionJudgemen
     if not releases:
         if version <= 1:
             return VersionJudgement(VersionStanding.KNOWN)
-        return _doubt(f"version {version}: from which TensorFlow release it is, is not known")
+        return _doubt(f"version {version}: its TensorFlow release is unknown")
     if version > len(releases):
-        return _refuse(f"version {version} is newer than those of TF 2.11; compiler 16.0 is of TF 2.5's time")
+        return _refuse(f"version {version} is newer than TF 2.11; compiler 16.0 dates from TF 2.5")
     release = releases[max(version, 1) - 1]
     major, minor = (int(part) for part in release.split("."))
     if (major, minor) >= _FIRST_REFUSED_RELEASE:
-        return _refuse(f"version {version} came with TF {release}; compiler 16.0 is of TF 2.5's time")
+        return _refuse(f"version {version} was added in TF {release}; compiler 16.0 dates from TF 2.5")
     if (major, minor) > _LAST_KNOWN_RELEASE:
-        return _doubt(f"version {version} came with TF {release}, after the TF 2.5 that compiler 16.0 is taken to read")
+        return _doubt(f"version {version} was added in TF {release}; compiler 16.0 probably reads up to TF 2.5")
     return VersionJudgement(VersionStanding.KNOWN)
 
 

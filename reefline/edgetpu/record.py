@@ -1,24 +1,24 @@
-"""What is known of a model's life on the Edge TPU: the "edgetpu" part of summary.json and manifest.json."""
+"""Whether a model is compiled and how many operators map: the "edgetpu" part of summary.json and manifest.json."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from reefline.errors import UserError
+from reefline.system.record import Record
 
 
 class PlacementSource(str, enum.Enum):
-    """Who says where the operators run."""
+    """Where placements come from."""
 
     COMPILER = "compiler"
     PREDICTION = "prediction"
 
 
 @dataclass(frozen=True)
-class EdgeTpuRecord:
-    """Whether a model is compiled and where its operators run; `reason` says why in one sentence."""
+class EdgeTpuRecord(Record):
+    """Whether a model is compiled and where its operators run; `reason` explains it in one sentence."""
 
     compiled: bool
     compiler_version: str | None
@@ -29,18 +29,9 @@ class EdgeTpuRecord:
     ops_uncertain: int
     reason: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as summary.json shows it."""
-        return {**asdict(self), "source": self.source.value}
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> EdgeTpuRecord:
-        """Read back what `to_json` wrote."""
-        return cls(**{**record, "source": PlacementSource(record["source"])})
-
 
 class PreflightError(UserError):
-    """A model that the gate would refuse for where it runs, whatever it learns."""
+    """A model that the gate would refuse for its placement, whatever it learns."""
 
     def __init__(self, *problems: str, edgetpu: EdgeTpuRecord) -> None:
         super().__init__(*problems)

@@ -1,7 +1,7 @@
 """The training images that set the ranges of an integer model: a stratified sample of the train split.
 
-The sample has each class and the background in the split's proportions, and rare ones more often than that: a range
-that no calibration image reaches is cut off in the integer model.
+The sample has each class and the background in the split's proportions, and rare ones more often: the integer model
+clips what lies outside the range of the calibration images.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-# What an image without objects shows; classes are counted from 1.
+# The class of an image without objects; real classes count from 1.
 _BACKGROUND = 0
-# Each stratum gets at least this share of what it would get if all strata got the same.
+# Each stratum gets at least this share of an equal share.
 _MINIMUM_SHARE = 0.25
 
 
-def sample_calibration_images(records: Path, count: int) -> tuple[bytes, ...]:
+def sample_calibration_images(files: Sequence[Path], count: int) -> tuple[bytes, ...]:
     """Return the encoded images of a stratified sample of up to `count` examples, in the order of the split.
 
-    The split is read twice, first for its classes alone: no more than `count` images are in memory.
+    `files` are the split's TFRecords. They are read twice, first for the classes only: no more than `count` images are
+    in memory.
     """
     from reefline.formats.tf_example import read_examples
 
-    files = sorted(records.iterdir())
     classes_of_image = [frozenset(item.class_id for item in each.objects) for each in read_examples(files)]
     chosen = choose_stratified(classes_of_image, count)
     return tuple(example.encoded_jpeg for at, example in enumerate(read_examples(files)) if at in chosen)
@@ -38,11 +38,10 @@ def sample_calibration_images(records: Path, count: int) -> tuple[bytes, ...]:
 def choose_stratified(classes_of_image: Sequence[frozenset[int]], count: int, seed: int = 0) -> frozenset[int]:
     """Return the positions of up to `count` images, drawn at random within strata.
 
-    An image belongs to the stratum of the rarest of its classes, one without objects to the background's. First every
-    class, from the rarest to the commonest, and the background get an image that shows them, unless one is drawn
-    already; `count` permitting, none is missing. The rest goes to the stratum that is furthest below its minimum, and
-    then in proportion to the strata's sizes, rounded by Webster's method (Sainte-Laguë). The same arguments give the
-    same images.
+    An image belongs to the stratum of its rarest class, or to the background's if it has no objects. First, every class
+    from rarest to most common, then the background, gets an image that shows it, unless one is already drawn; `count`
+    permitting, none is missing. The rest goes to the stratum furthest below its minimum, and then in proportion to the
+    strata's sizes, rounded by Webster's method (Sainte-Laguë). The same arguments give the same images.
     """
     if len(classes_of_image) <= count:
         return frozenset(range(len(classes_of_image)))
@@ -72,7 +71,7 @@ def choose_stratified(classes_of_image: Sequence[frozenset[int]], count: int, se
 
 
 def make_calibration_inputs(config: Any, encoded_images: Sequence[bytes]) -> Callable[[], Iterator[np.ndarray]]:
-    """Return what calls forth the images as the TFLite graph of a pipeline.config takes them, again and again."""
+    """Return a function whose every call yields the images as inputs of a pipeline.config's TFLite graph."""
     from reefline.od_api.export import iterate_calibration_inputs
 
     return lambda: iterate_calibration_inputs(config, map(_decode_image, encoded_images))
@@ -81,7 +80,7 @@ def make_calibration_inputs(config: Any, encoded_images: Sequence[bytes]) -> Cal
 def _cover(
     labels_of_image: Sequence[frozenset[int]], labels: Sequence[int], count: int, generator: random.Random
 ) -> set[int]:
-    """Return up to `count` positions of images that together show every one of `labels`, the first ones first."""
+    """Return up to `count` positions of images that together show all of `labels`, earlier labels first."""
     chosen: set[int] = set()
     shown: set[int] = set()
     for label in labels:

@@ -1,13 +1,12 @@
-"""What the Edge TPU will make of a model, known before it is trained.
+"""Where a model's operators will run on the Edge TPU, known before it is trained.
 
-The configured model with random weights goes the way of a trained one: the same export, quantization and placement.
-Which operators there are and where they run does not depend on what the weights are.
+The configured model with random weights gets the same export, quantization and placement as a trained one: operators
+and their placement do not depend on the weights.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -16,29 +15,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reefline.bundle.layout import EDGE_TPU_FILE, INT8_FILE
-from reefline.edgetpu.analysis import ModelAnalysis
 from reefline.edgetpu.compile_or_predict import compile_or_predict
-from reefline.edgetpu.compiler.adapter import find_compiler
-from reefline.edgetpu.placement import PlacedOp, Placement
+from reefline.edgetpu.compiler.command import find_compiler
+from reefline.edgetpu.placement_report import PlacedOp, Placement
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
+from reefline.errors import RecordError
 from reefline.settings import ExporterSettings
-from reefline.system.files import write_whole
+from reefline.system.record import Record
 
 if TYPE_CHECKING:
     import numpy as np
 
-PREFLIGHT_FILE = "preflight.json"
-# Noise has values from the whole range, which is all that the placement asks of calibration.
+# Noise covers the full range of values; placement needs no more from calibration.
 _CALIBRATION_IMAGES = 2
 _CALIBRATION_SIDE_PX = 64
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Preflight:
-    """What was found out: the placement as a bundle's record tells it, and each operator off the Edge TPU, predicted.
+class Preflight(Record):
+    """preflight.json: the counts as in a bundle's record, and each operator that is off the Edge TPU or uncertain.
 
-    `problems` are what ends a compilation, or might; `conforms` says whether none of them certainly does.
+    `problems` are what ends a compilation, or might; `conforms` is False if one certainly does.
     """
 
     edgetpu: EdgeTpuRecord
@@ -46,38 +44,19 @@ class Preflight:
     problems: tuple[str, ...]
     left_out: tuple[PlacedOp, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as preflight.json holds it."""
-        return {
-            "edgetpu": self.edgetpu.to_json(),
-            "conforms": self.conforms,
-            "problems": list(self.problems),
-            "left_out": [op.to_json() for op in self.left_out],
-        }
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Preflight:
-        """Read back what `to_json` wrote."""
-        return cls(
-            EdgeTpuRecord.from_json(record["edgetpu"]),
-            bool(record["conforms"]),
-            tuple(record["problems"]),
-            tuple(map(PlacedOp.from_json, record["left_out"])),
-        )
-
 
 def preflight_model(config: Any, settings: ExporterSettings, memory: Path, code: str) -> Preflight:
-    """Return what will become of a model, from `memory` where the same was asked before.
+    """Return where a model's operators will run, from `memory` if the same was asked before.
 
-    Of `config`, a pipeline.config, its model counts, and what of the settings reaches the exported file or compiler;
-    `code` stands for everything else that the answer hangs on. `memory` is a folder that may not be there yet.
+    What counts is the model of `config`, a pipeline.config, and the settings that affect the exported file or the
+    compiler; `code` stands for everything else. `memory` is a folder that may not exist yet.
     """
     remembered = memory / f"{_hash_question(config, settings, code)}.json"
     known = _recall(remembered)
     if known is not None:
         return known
     found = examine_untrained(config, settings)
-    # A compiler that was there and gave no answer may give one next time.
+    # A compiler that gave no answer may give one next time.
     is_lasting = settings.compiler.image is None and find_compiler() is None
     if is_lasting or found.edgetpu.source is PlacementSource.COMPILER:
         _remember(found, remembered)
@@ -85,11 +64,12 @@ def preflight_model(config: Any, settings: ExporterSettings, memory: Path, code:
 
 
 def examine_untrained(config: Any, settings: ExporterSettings) -> Preflight:
-    """Export the model of a pipeline.config with random weights, quantize it, and see where its operators run."""
+    """Export the model of a pipeline.config with random weights, quantize it, and place its operators."""
     with tempfile.TemporaryDirectory(prefix="reefline-preflight-") as scratch:
         model = quantize_untrained(config, settings, Path(scratch))
-        record, analysis = compile_or_predict(model, Path(scratch) / EDGE_TPU_FILE, settings.compiler)
-    return _make_preflight(record, analysis)
+        record, placement = compile_or_predict(model, Path(scratch) / EDGE_TPU_FILE, settings.compiler)
+    left_out = tuple(op for op in placement.ops if op.placement is not Placement.EDGETPU)
+    return Preflight(record, placement.conforms, placement.problems, left_out)
 
 
 def quantize_untrained(config: Any, settings: ExporterSettings, directory: Path) -> Path:
@@ -106,11 +86,6 @@ def quantize_untrained(config: Any, settings: ExporterSettings, directory: Path)
     return model
 
 
-def _make_preflight(record: EdgeTpuRecord, analysis: ModelAnalysis) -> Preflight:
-    left_out = tuple(op for op in analysis.ops if op.placement is not Placement.EDGETPU)
-    return Preflight(record, analysis.conforms, analysis.problems, left_out)
-
-
 def _draw_noise() -> Iterator[np.ndarray]:
     import numpy as np
 
@@ -120,7 +95,7 @@ def _draw_noise() -> Iterator[np.ndarray]:
 
 
 def _hash_question(config: Any, settings: ExporterSettings, code: str) -> str:
-    # What changes weights and ranges, and no operator.
+    # These change weights and ranges, but no operator.
     plain = ExporterSettings()
     same = {"calibration_images": plain.calibration_images, "quantization_aware_steps": plain.quantization_aware_steps}
     asked = settings.model_copy(update=same)
@@ -131,14 +106,14 @@ def _hash_question(config: Any, settings: ExporterSettings, code: str) -> str:
 def _remember(found: Preflight, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(found.to_json(), indent=1))
+        found.write(path)
     except OSError:
-        _logger.warning("the preflight's answer is not remembered: %s cannot be written", path, exc_info=True)
+        _logger.warning("cannot write %s; the preflight will run again next time", path, exc_info=True)
 
 
 def _recall(path: Path) -> Preflight | None:
-    """Return what was found before; None where nothing was, or it cannot be read any more."""
+    """Return what was found before; None if nothing was, or the file is damaged."""
     try:
-        return Preflight.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Preflight.read(path)
+    except RecordError:
         return None

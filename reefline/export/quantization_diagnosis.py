@@ -1,7 +1,7 @@
-"""Why an int8 model finds less than its float model: a diagnosis in a process of its own.
+"""Why an int8 model finds less than its float model: a diagnosis in its own process.
 
 It builds and converts the model again, which takes as long as the export. The parent starts
-`python -m reefline.quantization_diagnosis FOLDER`; what it is to do and what it found are files of the folder.
+`python -m reefline.export.quantization_diagnosis FOLDER`; task and report are files in the folder.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import json
 import logging
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.settings import ExporterSettings
+from reefline.structures.artifacts import ExamplesFolder, ModelFolder, ModelRunFolder
 from reefline.system.child_process import run_module
+from reefline.system.record import Record
 from reefline.tflite.quantization_report import QuantizationReport
 
 _TASK_FILE = "task.json"
@@ -22,54 +24,58 @@ _REPORT_FILE = "report.json"
 _GRAPH_FOLDER = "tflite_graph"
 _TIMEOUT_S = 900.0
 _LISTED_TENSORS = 20
-# Errors are means over many pixels each; the debugger takes several times as long for an image as the model does.
+# Errors are means over many pixels; per image, the debugger takes several times as long as the model.
 _MEASURED_IMAGES = 32
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """What an export left and what it was made of: the folder `export_model` wrote, the run and its records."""
+    """An exported model and what it was made from."""
 
-    model: Path
-    model_run: Path
-    train_records: Path
+    model: ModelFolder
+    model_run: ModelRunFolder
+    examples: ExamplesFolder
+
+
+@dataclass(frozen=True)
+class _Task(Record):
+    exported: ExportedModel
+    settings: ExporterSettings
 
 
 def diagnose_quantization(exported: ExportedModel, settings: ExporterSettings) -> QuantizationReport:
     """Return which activations of an exported int8 model have the widest ranges.
 
-    It never fails: a diagnosis that could not be had says why, for the verdict that asks for it stands without it.
+    It never fails: the verdict stands without it, so the report of a failed diagnosis has the reason instead.
     """
-    folders = {name: str(folder) for name, folder in asdict(exported).items()}
-    task = {"exported": folders, "settings": settings.to_json()}
     try:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            (folder / _TASK_FILE).write_text(json.dumps(task), encoding="utf-8")
+            _Task(exported, settings).write(folder / _TASK_FILE)
             run_module(__name__, folder, "the diagnosis", timeout_s=_TIMEOUT_S, on_cpu=True)
             return QuantizationReport.from_json(json.loads((folder / _REPORT_FILE).read_text(encoding="utf-8")))
     except Exception as error:
-        _logger.exception("the quantized model was not diagnosed")
-        return QuantizationReport(failure=f"{error} (the log tells more)")
+        _logger.exception("the diagnosis of the quantized model failed")
+        return QuantizationReport(failure=f"{error} (see the log)")
 
 
 def measure_quantization(exported: ExportedModel, settings: ExporterSettings, scratch: Path) -> QuantizationReport:
     """Export the int8 model's checkpoint to `scratch` again, and measure it with TFLite's debugger.
 
     Raises:
-        CheckpointError: the training run holds no best checkpoint.
+        CheckpointError: the training run has no best checkpoint.
     """
     from reefline.export.calibration import make_calibration_inputs, sample_calibration_images
     from reefline.export.export_model import find_int8_checkpoint
     from reefline.od_api import export, model_config
     from reefline.tflite.quantization_debugger import measure_tensor_ranges
 
-    config = model_config.read_pipeline_config(exported.model_run / "pipeline.config")
+    config = model_config.read_pipeline_config(exported.model_run.pipeline_config)
     checkpoint = find_int8_checkpoint(exported.model, exported.model_run)
     graph_dir = scratch / _GRAPH_FOLDER
     export.export_tflite_graph(config, checkpoint, settings, graph_dir, for_int8=True)
-    images = sample_calibration_images(exported.train_records, settings.calibration_images)
+    images = sample_calibration_images(exported.examples.files("train"), settings.calibration_images)
     # Evenly spread: the images are in the order of the split.
     measured = images[:: -(-len(images) // _MEASURED_IMAGES)]
     tensors = measure_tensor_ranges(
@@ -82,9 +88,8 @@ def _main(folder: Path) -> None:
     from reefline.od_api import compat
 
     compat.apply()
-    task = json.loads((folder / _TASK_FILE).read_text(encoding="utf-8"))
-    exported = ExportedModel(**{name: Path(path) for name, path in task["exported"].items()})
-    report = measure_quantization(exported, ExporterSettings.from_json(task["settings"]), folder)
+    task = _Task.read(folder / _TASK_FILE)
+    report = measure_quantization(task.exported, task.settings, folder)
     (folder / _REPORT_FILE).write_text(json.dumps(report.to_json(), allow_nan=False), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""TFLite files from the exported graph: full-integer for the Edge TPU, float for everything else."""
+"""TFLite models from the exported graph: full-integer for the Edge TPU, float for everything else."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 def convert_to_int8(graph_dir: Path, calibration_inputs: Callable[[], Iterator[np.ndarray]]) -> bytes:
     """Return a full-integer TFLite model: uint8 input, int8 inside, float32 detections.
 
-    `calibration_inputs` gives float32 [1, height, width, 3] arrays in the graph's own input range; it may be called
-    more than once. Every operator but the detection post-processing has to have an integer form, otherwise the
-    converter fails.
+    `calibration_inputs` yields float32 [1, height, width, 3] arrays in the graph's input range; it may be called more
+    than once. Every operator except the detection post-processing needs an integer form, otherwise the converter fails.
     """
     import tensorflow as tf
 
@@ -26,7 +25,7 @@ def convert_to_int8(graph_dir: Path, calibration_inputs: Callable[[], Iterator[n
 
 
 def make_int8_converter(graph_dir: Path, calibration_inputs: Callable[[], Iterator[np.ndarray]]) -> Any:
-    """Return the TFLiteConverter of `convert_to_int8`, with a float input still."""
+    """Return the TFLiteConverter of `convert_to_int8`, with a float input."""
     import tensorflow as tf
 
     converter = _make_converter(graph_dir)
@@ -37,7 +36,7 @@ def make_int8_converter(graph_dir: Path, calibration_inputs: Callable[[], Iterat
 
 
 def convert_to_float(graph_dir: Path) -> bytes:
-    """Return a float32 TFLite model, for models that never have to run on the Edge TPU."""
+    """Return a float32 TFLite model, for models that never run on the Edge TPU."""
     return _make_converter(graph_dir).convert()
 
 
@@ -45,6 +44,6 @@ def _make_converter(graph_dir: Path) -> Any:
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(graph_dir))
-    # TFLite_Detection_PostProcess is a custom operator, which every TFLite runtime brings.
+    # TFLite_Detection_PostProcess is a custom operator that every TFLite runtime includes.
     converter.allow_custom_ops = True
     return converter

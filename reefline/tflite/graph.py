@@ -1,17 +1,17 @@
-"""A TFLite graph as plain records: what the rules look at."""
+"""A TFLite graph as plain records, for rules to read."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
 
-# What a custom operator calls itself in the file; an Operator's name has CUSTOM: before it.
+# The names of custom operators in the file; `Operator.name` adds the prefix CUSTOM:.
 EDGE_TPU_CODE = "edgetpu-custom-op"
 POSTPROCESS_CODE = "TFLite_Detection_PostProcess"
 EDGE_TPU_OP = f"CUSTOM:{EDGE_TPU_CODE}"
 POSTPROCESS_OP = f"CUSTOM:{POSTPROCESS_CODE}"
 EIGHT_BIT_TYPES = ("INT8", "UINT8")
-# An optional operand that is left out; also in TFLite's own C API (kTfLiteOptionalTensor).
+# An omitted optional operand, as in TFLite's C API (kTfLiteOptionalTensor).
 NO_TENSOR = -1
 _BYTES_OF_INT = {"INT32": 4, "INT64": 8}
 _BYTES_OF_TYPE = {"INT8": 1, "UINT8": 1, "BOOL": 1, "INT16": 2, "FLOAT16": 2, "INT64": 8, "FLOAT64": 8}
@@ -19,9 +19,9 @@ _BYTES_OF_TYPE = {"INT8": 1, "UINT8": 1, "BOOL": 1, "INT16": 2, "FLOAT16": 2, "I
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor; `shape_signature` is empty where the file has none, `data` is None where the tensor is computed.
+    """One tensor; `shape_signature` is empty if the file has none, `data` is None if the tensor is computed.
 
-    `scales` and `zero_points` hold one value, one per channel, or none where the tensor is not quantized.
+    `scales` and `zero_points` have one value, one per channel, or none if the tensor is not quantized.
     """
 
     name: str
@@ -46,11 +46,11 @@ class Tensor:
 
     @property
     def size_bytes(self) -> int:
-        """The bytes that its shape takes."""
+        """The size of its values in bytes."""
         return math.prod(self.shape) * _BYTES_OF_TYPE.get(self.type, 4)
 
     def read_ints(self) -> tuple[int, ...] | None:
-        """Return the values of a constant of integers (axes, strides, paddings), None for anything else."""
+        """Return the values of an integer constant (axes, strides, paddings), None for anything else."""
         width = _BYTES_OF_INT.get(self.type)
         if width is None or self.data is None or len(self.data) % width:
             return None
@@ -60,9 +60,9 @@ class Tensor:
 
 @dataclass(frozen=True)
 class OpOptions:
-    """What of an operator's options a rule looks at; the defaults are those of TFLite's schema.
+    """The options of an operator that rules read; the defaults are those of TFLite's schema.
 
-    `fused_activation` is 0 where there is none, `weights_format` 0 where weights lie as usual.
+    `fused_activation` 0 means none, `weights_format` 0 the default layout.
     """
 
     fused_activation: int = 0
@@ -76,9 +76,9 @@ class OpOptions:
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator; `name` is TFLite's ("CONV_2D"), for a custom operator "CUSTOM:" and its own.
+    """One operator; `name` is TFLite's ("CONV_2D"), for a custom operator "CUSTOM:" and its name.
 
-    `inputs` and `outputs` are indices of tensors; an input that is left out is `NO_TENSOR`.
+    `inputs` and `outputs` are tensor indices; an omitted input is `NO_TENSOR`.
     """
 
     index: int
@@ -98,7 +98,7 @@ class Operator:
 
 @dataclass(frozen=True)
 class Graph:
-    """The first subgraph of a model, the one that runs; operators are in the order in which they run."""
+    """The first subgraph of a model, the one that runs; operators are in execution order."""
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
@@ -107,15 +107,15 @@ class Graph:
     subgraph_count: int
 
     def get_inputs(self, operator: Operator) -> tuple[Tensor, ...]:
-        """Return the operands that are there."""
+        """Return the operands, without omitted ones."""
         return tuple(self.tensors[index] for index in operator.inputs if index != NO_TENSOR)
 
     def get_outputs(self, operator: Operator) -> tuple[Tensor, ...]:
-        """Return the results."""
+        """Return the outputs."""
         return tuple(self.tensors[index] for index in operator.outputs)
 
     def get_input(self, operator: Operator, position: int) -> Tensor | None:
-        """Return the operand at `position`, None where it is left out."""
+        """Return the operand at `position`, None if it is omitted."""
         if position >= len(operator.inputs) or operator.inputs[position] == NO_TENSOR:
             return None
         return self.tensors[operator.inputs[position]]

@@ -1,9 +1,9 @@
-"""TFLite metadata: what the outputs of a detector mean and what its classes are called, inside the file.
+"""TFLite metadata: the meaning of a detector's outputs and the names of its classes, inside the file.
 
 The format is TensorFlow's (metadata_schema.fbs, "TFLITE_METADATA"): a flatbuffer in one of the model's buffers, and the
-associated files as a zip archive behind the model, which any unzip program reads. The tensor names are those that the
-Task Library's ObjectDetector looks for. tflite-support's own writer needs libusb, which a bare machine lacks; the
-schema it brings does not.
+associated files as a zip archive appended to the model, which any unzip program reads. The tensor names are those that
+the Task Library's ObjectDetector expects. tflite-support's own writer needs libusb, which a bare machine lacks; its
+schema does not.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from reefline.tflite.reader import FILE_IDENTIFIER
 
 METADATA_BUFFER = "TFLITE_METADATA"
 _METADATA_IDENTIFIER = b"M001"
-# A zip entry without a time of its own: the same model gives the same bytes.
+# A fixed time for zip entries, so that the same model gives the same bytes.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def add_metadata(model: bytes, name: str, labels: Sequence[str], roles: Sequence[str]) -> bytes:
     """Return `model` with metadata and labels inside.
 
-    `roles` says what each output is, in the model's own order: "location", "category", "score" and
-    "number of detections". Line n of the labels is the 0-based class n.
+    `roles` are the outputs' meanings in the model's order: "location", "category", "score" and "number of detections".
+    Line n of the labels is the 0-based class n.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
@@ -44,7 +44,7 @@ def add_metadata(model: bytes, name: str, labels: Sequence[str], roles: Sequence
 
 
 def read_embedded_labels(model: bytes) -> tuple[str, ...]:
-    """Return the class names inside a model that `add_metadata` made."""
+    """Return the class names inside a model that `add_metadata` returned."""
     with zipfile.ZipFile(io.BytesIO(model)) as archive:
         return parse_labels(archive.read(LABELS_FILE).decode("utf-8"))
 
@@ -70,7 +70,7 @@ def _pack_metadata(name: str, roles: Sequence[str]) -> bytes:
     metadata = schema.ModelMetadataT()
     metadata.name = name
     metadata.description = "Finds objects in an image; made by Reefline."
-    metadata.minParserVersion = "1.2.0"  # The version that brought tensor groups.
+    metadata.minParserVersion = "1.2.0"  # The version that added tensor groups.
     metadata.subgraphMetadata = [subgraph]
     builder = flatbuffers.Builder(0)
     builder.Finish(metadata.Pack(builder), file_identifier=_METADATA_IDENTIFIER)
@@ -78,7 +78,7 @@ def _pack_metadata(name: str, roles: Sequence[str]) -> bytes:
 
 
 def _describe_input(schema: Any) -> Any:
-    """Describe an RGB image whose pixels 0..255 are the input as they are."""
+    """Describe an RGB image whose pixels 0..255 are the input."""
     tensor = schema.TensorMetadataT()
     tensor.name = "image"
     tensor.description = "RGB image, pixels 0 to 255."
@@ -102,7 +102,7 @@ def _describe_output(schema: Any, role: str) -> Any:
     tensor.content = schema.ContentT()
     if role == "location":
         boxes = schema.BoundingBoxPropertiesT()
-        boxes.index = [1, 0, 3, 2]  # Where left, top, right and bottom stand in y_min, x_min, y_max, x_max.
+        boxes.index = [1, 0, 3, 2]  # The positions of left, top, right and bottom in y_min, x_min, y_max, x_max.
         boxes.type = schema.BoundingBoxType.BOUNDARIES
         boxes.coordinateType = schema.CoordinateType.RATIO
         tensor.content.contentPropertiesType = schema.ContentProperties.BoundingBoxProperties

@@ -1,8 +1,8 @@
 """Reading the TFLite_Detection_PostProcess operator of a TFLite detector.
 
 The operator has four outputs in a fixed order (tensorflow/lite/kernels/detection_postprocess.cc): boxes, classes,
-scores, count. A model's own list of outputs may hold them in any order (the OD API's export turns them around) and
-under names that say nothing, so they are found through the operator.
+scores, count. A model may list its outputs in any order (the OD API's export reverses them) and under meaningless
+names, so they are found through the operator.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 from reefline.errors import BundleError
 from reefline.tflite.graph import POSTPROCESS_CODE
-from reefline.tflite.reader import naming_damage, open_model
+from reefline.tflite.reader import naming_damage, open_model, parse_model
 
 
 @dataclass(frozen=True)
 class PostprocessOp:
-    """Where a detector's results are, as tensor indices, and how many classes it tells apart.
+    """The tensor indices of a detector's results, and its number of classes.
 
     `model_outputs` are the tensor indices in the order of the model's own outputs.
     """
@@ -39,6 +39,16 @@ def read_postprocess_op(path: Path) -> PostprocessOp:
     """
     with naming_damage(path):
         return _read_operator(open_model(path), path)
+
+
+def parse_postprocess_op(content: bytes, path: Path) -> PostprocessOp:
+    """Return the post-processing operator of a model in memory; `path` is for messages.
+
+    Raises:
+        BundleError: the model is damaged or has no such operator.
+    """
+    with naming_damage(path):
+        return _read_operator(parse_model(content, path), path)
 
 
 def _read_operator(model: Any, path: Path) -> PostprocessOp:

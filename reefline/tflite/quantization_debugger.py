@@ -1,8 +1,8 @@
-"""How wide the ranges of an int8 model's activations are and what its operators do wrong: TFLite's debugger.
+"""The ranges of an int8 model's activations and the errors of its operators, from TFLite's quantization debugger.
 
-https://www.tensorflow.org/lite/performance/quantization_debugger: the debugger's model holds each operator twice, in
-float and in integers, with the integer one's inputs, and an operator that compares the two. What it shows of an
-operator is that operator's error alone.
+https://www.tensorflow.org/lite/performance/quantization_debugger: the debugger's model contains each operator twice, in
+float and in integers, both with the integer one's inputs, and an operator that compares the two. So each error is that
+operator's own.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def measure_tensor_ranges(
     calibration_inputs: Callable[[], Iterator[np.ndarray]],
     measured_inputs: Callable[[], Iterator[np.ndarray]],
 ) -> tuple[TensorRange, ...]:
-    """Return every activation that an operator computes, the widest range first.
+    """Return every activation that an operator computes, widest range first.
 
-    `calibration_inputs` are those of `convert_to_int8`: the ranges are then the shipped model's. Errors are means over
+    With the `calibration_inputs` of `convert_to_int8`, the ranges are the shipped model's. Errors are means over
     `measured_inputs`.
     """
     import tensorflow as tf
@@ -51,7 +51,7 @@ def _read_row(row: dict[str, str]) -> TensorRange:
     scale = float(row["scale"])
     error_steps = math.sqrt(float(row["mean_squared_error"])) / scale
     return TensorRange(
-        # Fused operators carry all their names, separated by semicolons.
+        # Fused operators list all their names, separated by semicolons.
         name=row["tensor_name"].partition(";")[0],
         op=row["op_name"],
         range_width=_STEPS * scale,

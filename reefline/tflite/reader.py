@@ -13,9 +13,9 @@ from reefline.tflite.graph import NO_TENSOR, Graph, Operator, OpOptions, Tensor
 
 FILE_IDENTIFIER = b"TFL3"
 _SCHEMA_VERSION = 3
-# What flatbuffers raises on offsets that lead astray: it checks nothing itself. None of them says more than "damaged".
+# flatbuffers checks nothing and raises any of these on bad offsets; none means more than "damaged".
 DAMAGE_ERRORS = (struct.error, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)
-# The options that rules look at, by operator; the names are those of the schema's tables.
+# The options that rules read, by operator; the names are those of the schema's tables.
 _OPTION_TABLES = {
     "ADD": "AddOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
@@ -44,11 +44,19 @@ def open_model(path: Path) -> Any:
     """Return the flatbuffer's Model.
 
     Raises:
-        BundleError: the file is not there or is not a TFLite model.
+        BundleError: the file is missing, damaged or not a TFLite model.
+    """
+    return parse_model(_read_content(path), path)
+
+
+def parse_model(content: bytes, path: Path) -> Any:
+    """Return the Model of a flatbuffer in memory; `path` is for messages.
+
+    Raises:
+        BundleError: the content is damaged.
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    content = _read_content(path)
     with naming_damage(path):
         return schema.Model.GetRootAs(content, 0)
 
@@ -57,7 +65,7 @@ def read_graph(path: Path) -> Graph:
     """Return the model's first subgraph as plain records.
 
     Raises:
-        BundleError: the file is not there, is not a TFLite model or is damaged.
+        BundleError: the file is missing, damaged or not a TFLite model.
     """
     content = _read_content(path)
     with naming_damage(path):
@@ -68,7 +76,7 @@ def _read_content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror}); name a TFLite file") from error
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); pass a TFLite file") from error
     if content[4:8] != FILE_IDENTIFIER:
         raise BundleError(
             f"{path}: not a TFLite model (bytes 4 to 8 are {content[4:8]!r}, expected {FILE_IDENTIFIER!r})"
@@ -78,17 +86,17 @@ def _read_content(path: Path) -> bytes:
 
 @contextmanager
 def naming_damage(path: Path) -> Iterator[None]:
-    """Turn what a damaged file leads to into a BundleError that names it."""
+    """Turn the errors of a damaged file into a BundleError that names it."""
     try:
         yield
     except DAMAGE_ERRORS as error:
         raise BundleError(
-            f"{path}: begins like a TFLite model, but is damaged or cut off ({error}); convert or copy it again"
+            f"{path}: starts like a TFLite model, but is damaged or truncated ({error}); convert or copy it again"
         ) from error
 
 
 class _GraphReader:
-    """Reads with a budget: a damaged length must not lead to hours of reading the same bytes again and again."""
+    """Reads with a budget: a damaged length must not cause hours of reading the same bytes."""
 
     def __init__(self, content: bytes) -> None:
         from ai_edge_litert import schema_py_generated as schema
@@ -111,17 +119,17 @@ class _GraphReader:
         used = [*inputs, *outputs, *(index for operator in operators for index in operator.outputs)]
         used += [index for operator in operators for index in operator.inputs if index != NO_TENSOR]
         if any(not 0 <= index < len(tensors) for index in used):
-            raise ValueError(f"a tensor is named that is not among the {len(tensors)} of the graph")
+            raise ValueError(f"a tensor index is outside the graph's {len(tensors)} tensors")
         return Graph(tensors, operators, inputs, outputs, int(self._model.SubgraphsLength()))
 
     def _range(self, length: int) -> range:
         self._elements_left -= length
         if self._elements_left < 0:
-            raise ValueError("more elements are listed than the file has bytes")
+            raise ValueError("the file lists more elements than it has bytes")
         return range(length)
 
     def _ints(self, vector: Any) -> tuple[int, ...]:
-        """Return a vector of numbers; flatbuffers gives the number 0 for one that is not there."""
+        """Return a vector of numbers; flatbuffers returns the number 0 for a missing one."""
         if isinstance(vector, int):
             return ()
         self._range(len(vector))
@@ -143,15 +151,15 @@ class _GraphReader:
 
     def _read_data(self, index: int) -> memoryview | None:
         if index >= self._model.BuffersLength():
-            raise ValueError(f"buffer {index} is named, the file has {self._model.BuffersLength()}")
+            raise ValueError(f"buffer {index} is used, but the file has {self._model.BuffersLength()}")
         data = self._model.Buffers(index).DataAsNumpy()
         return None if isinstance(data, int) or not len(data) else memoryview(data)
 
     def _read_operator(self, operator: Any, index: int) -> Operator:
         code = self._model.OperatorCodes(operator.OpcodeIndex())
         if operator.OpcodeIndex() >= self._model.OperatorCodesLength():
-            raise ValueError(f"op {index} has operator code {operator.OpcodeIndex()}, which is not in the file")
-        # Codes up to 127 stand in the older field, which files of any age fill (schema.fbs, OperatorCode).
+            raise ValueError(f"op {index} has operator code {operator.OpcodeIndex()}, which the file does not list")
+        # Codes up to 127 are in the older field, which all files fill (schema.fbs, OperatorCode).
         builtin_code = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         name = self._op_names.get(builtin_code, f"BUILTIN_{builtin_code}")
         if name == "CUSTOM":

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from reefline.edgetpu.compiler.adapter import COMPILER, CONTAINER_ENGINES, find_compiler, find_container_engine
+from reefline.edgetpu.compiler.command import CONTAINER_ENGINES, find_compiler, find_container_engine
+from reefline.edgetpu.compiler.outcome import COMPILER
 from reefline.od_api.compat import LEGACY_KERAS_VARIABLE
 
 PYTHON_VERSION = "3.10"

@@ -180,7 +180,7 @@ def test_a_model_that_the_gate_would_refuse_is_not_trained(data: Path, tmp_path:
     assert (run.summary["edgetpu"]["ops_on_tpu"], run.summary["edgetpu"]["ops_total"]) == (99, 102)
     assert run.components("started")[-1] == "EdgeTpuPreflight"
     assert sum("DEQUANTIZE" in line for line in run.lines) == 2
-    assert any("make gate.min_edgetpu_ops 0.97 or less" in line for line in run.lines)
+    assert any("set gate.min_edgetpu_ops to 0.97 or lower" in line for line in run.lines)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_an_untrained_model_shows_what_will_map(found: Preflight) -> None:
 
 
 @pytest.mark.usefixtures("without_compiler")
-def test_what_was_found_is_remembered_by_what_it_hangs_on(
+def test_an_answer_is_remembered_by_what_it_depends_on(
     found: Preflight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     examined: list[int] = []
@@ -112,7 +112,7 @@ def test_an_image_that_gave_no_answer_is_asked_again(
     assert not (tmp_path / "memory").exists()
 
 
-def test_a_compiler_has_the_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiler_overrides_the_prediction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in = make_compiler(tmp_path / "bin", SUCCESS, output=COMPILED_FILE)
     monkeypatch.setenv("PATH", str(stand_in.folder))
     memory = tmp_path / "memory"

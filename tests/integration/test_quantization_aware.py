@@ -17,7 +17,7 @@ from reefline.errors import RecordError
 from reefline.export.export_model import ExportInputs, export_model, find_int8_checkpoint
 from reefline.od_api import compat, model_config
 from reefline.settings import EdgeTpuTarget, ExporterSettings, TrainerSettings
-from reefline.structures.artifacts import ModelRunFolder
+from reefline.structures.artifacts import ExamplesFolder, LabelMapFolder, ModelFolder, ModelRunFolder
 from reefline.tflite.reader import read_graph
 from reefline.training.int8_fine_tuning import Int8FineTuning, fine_tune_for_int8, make_int8_config
 from reefline.training.job import TrainingJob
@@ -108,9 +108,9 @@ def test_fine_tuning_has_its_own_schedule(run: Path) -> None:
 
 def test_a_run_without_its_job_is_refused_before_anything_is_trained(run: Path, tmp_path: Path) -> None:
     inputs = make_inputs(run, tmp_path)
-    ModelRunFolder(inputs.model_run).job.unlink()
+    inputs.model_run.job.unlink()
     with pytest.raises(RecordError, match=r"job\.json: cannot read it"):
-        export_model(inputs, make_exporter_settings(STEPS), EdgeTpuTarget.REQUIRED, tmp_path / "model")
+        export_model(inputs, make_exporter_settings(STEPS), EdgeTpuTarget.REQUIRED, ModelFolder(tmp_path / "model"))
 
 
 @pytest.mark.slow
@@ -121,18 +121,18 @@ def test_export_has_the_operators_of_the_model_that_was_not_fine_tuned(
     inputs = make_inputs(start_run(tmp_path, settings), tmp_path)
     files, records, checkpoints = [], [], []
     for steps in (0, STEPS):
-        directory = tmp_path / f"steps_{steps}"
-        export_model(inputs, make_exporter_settings(steps), EdgeTpuTarget.REQUIRED, directory)
-        files.append(directory / "bundle" / INT8_FILE)
-        records.append(json.loads((directory / "bundle" / "export.json").read_text()))
-        checkpoints.append(Path(find_int8_checkpoint(directory, inputs.model_run)))
+        folder = ModelFolder(tmp_path / f"steps_{steps}")
+        export_model(inputs, make_exporter_settings(steps), EdgeTpuTarget.REQUIRED, folder)
+        files.append(folder.bundle / INT8_FILE)
+        records.append(json.loads((folder.bundle / "export.json").read_text()))
+        checkpoints.append(Path(find_int8_checkpoint(folder, inputs.model_run)))
     plain, tuned = ([operator.name for operator in read_graph(file).operators] for file in files)
     assert plain == tuned
     assert Counter(tuned)["DEQUANTIZE"] == 2
     assert [record.pop("quantization_aware_steps") for record in records] == [0, STEPS]
     assert records[0] == records[1]
     # What a diagnosis would measure.
-    assert [checkpoint.parent for checkpoint in checkpoints] == [inputs.model_run / "best", directory / "fine_tuned"]
+    assert [checkpoint.parent for checkpoint in checkpoints] == [inputs.model_run.best, folder.fine_tuned]
     assert files[0].read_bytes() != files[1].read_bytes()
 
 
@@ -145,4 +145,4 @@ def make_inputs(run: Path, folder: Path) -> ExportInputs:
     copy = folder / "copy"
     shutil.copytree(run, copy)
     data = run.parent / "data"
-    return ExportInputs(copy, data / "Split-train", data / "label_map.pbtxt")
+    return ExportInputs(ModelRunFolder(copy), ExamplesFolder(data), LabelMapFolder(data))

@@ -9,13 +9,15 @@ from ai_edge_litert import schema_py_generated as schema
 
 from reefline.bundle.export_record import ExportRecord
 from reefline.edgetpu.analysis import analyze_model
+from reefline.edgetpu.placement_report import PlacementReport
+from reefline.edgetpu.record import PlacementSource
 from reefline.errors import BundleError, CheckpointError, TrainingDivergedError
 from reefline.export.export_model import ExportInputs, export_model
 from reefline.export.preflight import quantize_untrained
 from reefline.export.quantization_diagnosis import ExportedModel, diagnose_quantization
 from reefline.od_api import compat, model_config
 from reefline.settings import Augmentation, EdgeTpuTarget, ExporterSettings, TrainerSettings
-from reefline.structures.artifacts import ModelRunFolder
+from reefline.structures.artifacts import ExamplesFolder, LabelMapFolder, ModelFolder, ModelRunFolder
 from reefline.tflite.metadata import read_embedded_labels
 from reefline.tflite.postprocess import read_postprocess_op
 from reefline.tflite.reader import count_operators, read_graph
@@ -47,6 +49,10 @@ def train(data: Path, settings: TrainerSettings, directory: Path) -> TrainingRep
     return train_detector(config, TrainingJob(settings, "", directory / "cache"), ModelRunFolder(directory))
 
 
+def make_inputs(model_run: Path, data: Path) -> ExportInputs:
+    return ExportInputs(ModelRunFolder(model_run), ExamplesFolder(data), LabelMapFolder(data))
+
+
 @pytest.fixture(scope="module")
 def model_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("model_run")
@@ -57,8 +63,8 @@ def model_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def exported(data: Path, model_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("model")
-    inputs = ExportInputs(model_run, data / "Split-train", data / "label_map.pbtxt")
-    export_model(inputs, ExporterSettings(calibration_images=5), EdgeTpuTarget.REQUIRED, directory)
+    inputs = make_inputs(model_run, data)
+    export_model(inputs, ExporterSettings(calibration_images=5), EdgeTpuTarget.REQUIRED, ModelFolder(directory))
     return directory
 
 
@@ -158,6 +164,22 @@ def test_export_writes_what_is_judged_and_what_ships(exported: Path) -> None:
     assert json.loads((exported / "bundle" / "export.json").read_text())["edgetpu"]["compiled"] is False
 
 
+def test_export_keeps_where_each_operator_runs(exported: Path) -> None:
+    report = PlacementReport.read(ModelFolder(exported).placement)
+    record = ExportRecord.read(exported / "bundle" / "export.json").edgetpu
+    assert (report.source, report.conforms, report.problems) == (PlacementSource.PREDICTION, True, ())
+    assert [(op.index, op.op, op.version) for op in report.ops] == [
+        (op.index, op.name, op.version) for op in read_graph(exported / "bundle" / "model_int8.tflite").operators
+    ]
+    assert report.summary.total == record.ops_total == len(report.ops)
+    assert (report.summary.edgetpu, report.summary.cpu) == (record.ops_on_tpu, record.ops_on_cpu)
+    assert all(op.reason for op in report.ops)
+    assert [op.op for op in report.ops if op.placement == "cpu"] == [
+        *("DEQUANTIZE", "DEQUANTIZE"),
+        "CUSTOM:TFLite_Detection_PostProcess",
+    ]
+
+
 def test_saved_model_detects_as_the_checkpoint_does(data: Path, model_run: Path, exported: Path) -> None:
     import tensorflow as tf
     from object_detection.builders import model_builder
@@ -226,7 +248,7 @@ def test_an_untrained_model_has_the_operators_of_the_trained_one(data: Path, exp
 
 
 def test_the_diagnosis_measures_the_model_that_ships(data: Path, model_run: Path, exported: Path) -> None:
-    made = ExportedModel(exported, model_run, data / "Split-train")
+    made = ExportedModel(ModelFolder(exported), ModelRunFolder(model_run), ExamplesFolder(data))
     report = diagnose_quantization(made, ExporterSettings(calibration_images=5))
 
     assert report.failure is None
@@ -271,8 +293,8 @@ def test_edge_tpu_never_ships_a_float_model(data: Path, model_run: Path, exporte
     import tensorflow as tf
     from ai_edge_litert.interpreter import Interpreter
 
-    inputs = ExportInputs(model_run, data / "Split-train", data / "label_map.pbtxt")
-    record = export_model(inputs, ExporterSettings(), EdgeTpuTarget.NEVER, tmp_path)
+    inputs = make_inputs(model_run, data)
+    record = export_model(inputs, ExporterSettings(), EdgeTpuTarget.NEVER, ModelFolder(tmp_path))
     assert {path.name for path in (tmp_path / "bundle").iterdir()} == {
         "model_float.tflite",
         "labels.txt",
@@ -280,6 +302,8 @@ def test_edge_tpu_never_ships_a_float_model(data: Path, model_run: Path, exporte
     }
     assert record.edgetpu.ops_on_cpu == record.edgetpu.ops_total > 0
     assert "edgetpu: never" in record.edgetpu.reason
+    report = PlacementReport.read(tmp_path / "placement.json")
+    assert (report.conforms, report.summary.cpu) == (False, record.edgetpu.ops_total)
     interpreter = Interpreter(str(tmp_path / "bundle" / "model_float.tflite"))
     interpreter.allocate_tensors()
     pixels = np.full((1, 96, 96, 3), 128.0, np.float32)
@@ -296,9 +320,9 @@ def test_edge_tpu_never_ships_a_float_model(data: Path, model_run: Path, exporte
 def test_a_run_without_checkpoint_cannot_be_exported(data: Path, model_run: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "pipeline.config").write_text((model_run / "pipeline.config").read_text())
-    inputs = ExportInputs(tmp_path / "run", data / "Split-train", data / "label_map.pbtxt")
+    inputs = make_inputs(tmp_path / "run", data)
     with pytest.raises(CheckpointError, match="no checkpoint in best/"):
-        export_model(inputs, ExporterSettings(), EdgeTpuTarget.REQUIRED, tmp_path / "model")
+        export_model(inputs, ExporterSettings(), EdgeTpuTarget.REQUIRED, ModelFolder(tmp_path / "model"))
 
 
 def test_a_file_that_is_no_model_has_no_operators(tmp_path: Path) -> None:

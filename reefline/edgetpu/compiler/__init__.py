@@ -1,1 +1,1 @@
-"""edgetpu_compiler: running it, reading its logs, telling one version from another."""
+"""edgetpu_compiler: running it, reading its logs, identifying its version."""

@@ -1,10 +1,10 @@
-"""Which compiler a machine has: what a cache has to know to notice another one."""
+"""Which compiler a machine has: what a cache key needs to notice a change."""
 
 from __future__ import annotations
 
 import subprocess
 
-from reefline.edgetpu.compiler.adapter import find_compiler, find_container_engine
+from reefline.edgetpu.compiler.command import find_compiler, find_container_engine
 from reefline.settings import CompilerSettings
 from reefline.system.files import hash_file
 
@@ -12,9 +12,9 @@ _ENGINE_TIMEOUT_S = 10.0
 
 
 def identify_compiler(settings: CompilerSettings) -> str:
-    """Return what stands for the compiler: its file's hash, or its engine with the image's id; "" where there is none.
+    """Return the hash of the compiler's file, or the engine with the image's id; "" without a compiler.
 
-    The id of an image that the engine does not have yet, or does not tell in time, is "".
+    The id is "" if the engine does not have the image yet, or does not answer in time.
     """
     if settings.image is None:
         compiler = find_compiler()

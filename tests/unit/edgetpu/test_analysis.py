@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from reefline.cli import app
 from reefline.edgetpu.analysis import analyze_model
-from reefline.edgetpu.compiled import belongs_together, read_compiled
+from reefline.edgetpu.compiled import belongs_together
+from reefline.edgetpu.placement import place_as_compiled
 from reefline.errors import BundleError
 from reefline.tflite.reader import count_operators, read_graph
 from tests.factories_tflite import (
@@ -30,7 +31,7 @@ from tests.factories_tflite import (
 PAIRS_DIR = Path(__file__).resolve().parents[3] / ".." / "shared" / "edgetpu" / "compiled_pairs"
 TRUTH_FILE = PAIRS_DIR / "ground_truth.json"
 TRUTH: list[dict[str, Any]] = json.loads(TRUTH_FILE.read_text(encoding="utf-8")) if TRUTH_FILE.is_file() else []
-needs_pairs = pytest.mark.skipif(not TRUTH, reason="../shared/edgetpu/compiled_pairs is not there")
+needs_pairs = pytest.mark.skipif(not TRUTH, reason="../shared/edgetpu/compiled_pairs is missing")
 # Published with an int8 file of another calibration: float_heatmaps has scale 0.084 there and 0.092 here.
 STRANGERS = {"bodypix_mobilenet_v1_075_512_512_16_quant_decoder.tflite"}
 PAIRS = [pytest.param(pair, id=pair["model"].removesuffix(".tflite")) for pair in TRUTH]
@@ -60,7 +61,7 @@ def test_the_real_compiler_agrees(pair: dict[str, Any]) -> None:
 
 @needs_pairs
 def test_doubts_are_few() -> None:
-    """Only the two DeepLab models resize or tile by much; what comes after those operators hangs on them."""
+    """Only the two DeepLab models resize or tile by much; what follows depends on those operators."""
     uncertain = {pair["model"]: analyze_model(PAIRS_DIR / pair["model"]).summary.uncertain for pair in TRUTH}
     assert {model for model, count in uncertain.items() if count} == {m for m in uncertain if m.startswith("deeplab")}
     assert max(uncertain.values()) == 7
@@ -69,12 +70,23 @@ def test_doubts_are_few() -> None:
 @needs_pairs
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_real_compiled_file_is_read(pair: dict[str, Any]) -> None:
-    compiled = read_compiled(PAIRS_DIR / pair["compiled"])
+    compiled = analyze_model(PAIRS_DIR / pair["compiled"]).compiled
+    assert compiled is not None
     assert len(compiled.ops_outside) == len(pair["cpu_op_indices"])
     assert 10 <= compiled.min_runtime_version <= 14
     assert compiled.executables
-    # The compiler pads and repacks: never less than what the int8 file holds for the operators that map.
+    # The compiler pads and repacks: never less than what the int8 file has for the operators that map.
     assert compiled.cached_parameter_bytes >= analyze_model(PAIRS_DIR / pair["model"]).parameter_bytes
+
+
+@needs_pairs
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_real_compiled_file_places_the_int8_models_operators(pair: dict[str, Any]) -> None:
+    model, compiled = PAIRS_DIR / pair["model"], PAIRS_DIR / pair["compiled"]
+    placed = place_as_compiled(read_graph(model), read_graph(compiled), analyze_model(model).ops)
+    assert placed is not None
+    assert [op.index for op in placed if op.placement == "cpu"] == sorted(pair["cpu_op_indices"])
+    assert {op.placement.value for op in placed} <= {"edgetpu", "cpu"}
 
 
 @needs_pairs
@@ -84,7 +96,8 @@ def test_a_real_compiled_file_belongs_to_its_int8_file_alone(pair: dict[str, Any
     owners = {other["model"] for other in TRUTH if not belongs_together(PAIRS_DIR / other["model"], compiled)}
     assert owners == {pair["model"]} - STRANGERS
     analysis = analyze_model(compiled)
-    assert analysis.belongs_to == (str(PAIRS_DIR / pair["model"]) if owners else None)
+    assert analysis.compiled is not None
+    assert analysis.compiled.belongs_to == (str(PAIRS_DIR / pair["model"]) if owners else None)
     assert bool(analysis.problems) is not bool(owners)
 
 
@@ -138,9 +151,9 @@ def test_the_text_says_what_does_not_map_and_why(tmp_path: Path) -> None:
     run = CliRunner().invoke(app, ["analyze", str(model)])
     assert run.exit_code == 0
     assert "0 of 3 ops run on the Edge TPU, 3 on the CPU" in run.stdout
-    assert "is refused by compiler 16.0" in run.stdout
+    assert "not expected to compile with edgetpu_compiler 16.0 (prediction)" in run.stdout
     assert "builtin code 150" in run.stdout
-    assert "op 2 GELU v1: cpu: the Edge TPU does not support this operation" in run.stdout
+    assert "op 2 GELU v1: cpu: the Edge TPU does not support this operator" in run.stdout
 
 
 @pytest.mark.parametrize(
@@ -148,8 +161,8 @@ def test_the_text_says_what_does_not_map_and_why(tmp_path: Path) -> None:
     [
         pytest.param(b"", "not a TFLite model", id="empty"),
         pytest.param(b"PK\3\4 an archive", "not a TFLite model", id="other_format"),
-        pytest.param(b"\x1c\0\0\0TFL3", "damaged or cut off", id="header_alone"),
-        pytest.param(MODEL[: len(MODEL) // 2], "damaged or cut off", id="half"),
+        pytest.param(b"\x1c\0\0\0TFL3", "damaged or truncated", id="header_alone"),
+        pytest.param(MODEL[: len(MODEL) // 2], "damaged or truncated", id="half"),
         pytest.param(None, "cannot be read", id="missing"),
     ],
 )

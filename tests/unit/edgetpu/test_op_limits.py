@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reefline.edgetpu.analysis import analyze_model
-from reefline.edgetpu.placement import Placement
+from reefline.edgetpu.placement_report import Placement
 from tests.factories_tflite import OpSpec, TensorSpec, bias, make_options, parameter, weights, write_model
 
 IN = TensorSpec("in")
@@ -94,7 +94,7 @@ LEFT_OUT = [
     ),
     pytest.param(OpSpec("RELU", ("in",), ("out",)), (TensorSpec("in", scales=()), OUT), "no scale", id="no_scale"),
     pytest.param(
-        OpSpec("RELU", ("in",), ("out",)), (TensorSpec("in", (1, 0, 8, 4)), OUT), "no constant size", id="no_size"
+        OpSpec("RELU", ("in",), ("out",)), (TensorSpec("in", (1, 0, 8, 4)), OUT), "no fixed size", id="no_size"
     ),
     pytest.param(
         OpSpec("CONV_2D", ("in", "w", "b"), ("out",)),
@@ -162,13 +162,13 @@ LEFT_OUT = [
     pytest.param(
         OpSpec("FULLY_CONNECTED", ("in", "w"), ("out",), 5),
         (FLAT_IN, weights("w", (4, 16)), FLAT_OUT),
-        "version 5 not supported",
+        "version 5 is not supported",
         id="dense_version_5",
     ),
     pytest.param(
         OpSpec("FULLY_CONNECTED", ("in", "w"), ("out",), 9),
         (FLAT_IN, weights("w", (4, 16)), FLAT_OUT),
-        "version 9 not supported",
+        "version 9 is not supported",
         id="dense_version_9",
     ),
     pytest.param(
@@ -180,7 +180,7 @@ LEFT_OUT = [
     pytest.param(
         OpSpec("SOFTMAX", ("in",), ("out",)),
         (TensorSpec("in", (1, 16_385)), TensorSpec("out", (1, 16_385))),
-        "16384 are the most",
+        "maximum is 16384",
         id="softmax_of_16385",
     ),
     pytest.param(OpSpec("SOFTMAX", ("in",), ("out",)), (IN, OUT), "more than one dimension", id="softmax_of_image"),
@@ -208,7 +208,7 @@ LEFT_OUT = [
     pytest.param(
         OpSpec("PACK", ("in", "in"), ("out",), 2, make_options("PackOptions", axis=0)),
         (TensorSpec("in", (4,)), TensorSpec("out", (2, 4))),
-        "packs in the batch",
+        "packs along the batch",
         id="pack_batch",
     ),
     pytest.param(
@@ -266,7 +266,7 @@ IN_DOUBT = [
         pytest.param(
             OpSpec("FULLY_CONNECTED", ("in", "w"), ("out",), version),
             (FLAT_IN, weights("w", (4, 16)), FLAT_OUT),
-            f"nothing is known of version {version}",
+            f"nothing is known about version {version}",
             id=f"dense_version_{version}",
         )
         for version in (6, 7, 8)
@@ -276,13 +276,13 @@ IN_DOUBT = [
 
 
 @pytest.mark.parametrize(("op", "tensors"), MAPPED)
-def test_what_keeps_the_limits_maps(tmp_path: Path, op: OpSpec, tensors: tuple[TensorSpec, ...]) -> None:
+def test_an_operator_within_the_limits_maps(tmp_path: Path, op: OpSpec, tensors: tuple[TensorSpec, ...]) -> None:
     placement, reason = place(tmp_path, op, *tensors)
     assert placement is Placement.EDGETPU, reason
 
 
 @pytest.mark.parametrize(("op", "tensors", "expected"), LEFT_OUT)
-def test_what_breaks_a_limit_stays_and_says_why(
+def test_an_operator_that_breaks_a_limit_stays_on_the_cpu(
     tmp_path: Path, op: OpSpec, tensors: tuple[TensorSpec, ...], expected: str
 ) -> None:
     placement, reason = place(tmp_path, op, *tensors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reefline.edgetpu.analysis import analyze_model
-from reefline.edgetpu.placement import Placement, describe_left_out
+from reefline.edgetpu.placement_report import Placement, describe_left_out
 from tests.factories_tflite import OpSpec, TensorSpec, parameter, write_model
 
 RELU, ON_CPU = "RELU6", "HARD_SWISH"
@@ -47,7 +47,7 @@ def test_a_leading_cpu_branch_goes_before_the_first_partition(tmp_path: Path) ->
     assert place(tmp_path, *ops) == ["cpu", "edgetpu", "edgetpu"]
 
 
-def test_what_hangs_on_a_doubt_is_uncertain_and_names_it(tmp_path: Path) -> None:
+def test_what_depends_on_a_doubt_is_uncertain_and_names_it(tmp_path: Path) -> None:
     small, large = TensorSpec("s", (1, 2, 2, 4)), TensorSpec("l", (1, 32, 32, 4))
     resize = OpSpec("RESIZE_BILINEAR", ("s", "size"), ("l",))
     ops = (op(RELU, "a", "s"), resize, op(RELU, "l", "m"), op(ON_CPU, "m", "n"), op(RELU, "n", "o"))
@@ -56,7 +56,7 @@ def test_what_hangs_on_a_doubt_is_uncertain_and_names_it(tmp_path: Path) -> None
     placed = analyze_model(tmp_path / "model.tflite").ops
     assert "op 1 (RESIZE_BILINEAR)" in placed[2].reason
     assert "op 3 (HARD_SWISH)" in placed[4].reason
-    assert "more than one subgraph" in placed[4].reason
+    assert "only one subgraph" in placed[4].reason
 
 
 def test_operators_that_wait_for_each_other_do_not_hang_the_analysis(tmp_path: Path) -> None:
@@ -64,22 +64,22 @@ def test_operators_that_wait_for_each_other_do_not_hang_the_analysis(tmp_path: P
     assert place(tmp_path, *ops) == ["edgetpu", "cpu", "cpu"]
 
 
-def test_a_model_without_anything_to_map_stays_whole(tmp_path: Path) -> None:
+def test_a_model_without_anything_to_map_stays_on_the_cpu(tmp_path: Path) -> None:
     assert set(place(tmp_path, op(ON_CPU, "a", "b"), op("ARG_MAX", "b", "c"))) == {Placement.CPU.value}
 
 
-def test_followers_are_counted_behind_what_they_come_after(tmp_path: Path) -> None:
+def test_dependent_operators_are_counted_on_one_line(tmp_path: Path) -> None:
     ops = (op(RELU, "a", "b"), op(ON_CPU, "b", "c"), op(RELU, "c", "d"), op("LOGISTIC", "d", "e"), op(RELU, "e", "f"))
     names = [TensorSpec(name) for name in "abcdef"]
     placed = analyze_model(write_model(tmp_path / "model.tflite", names, ops, ["a"], ["f"])).ops
     assert [op.blocked_by for op in placed] == [None, None, 1, 1, 1]
     assert list(describe_left_out(placed)) == [
-        "op 1 HARD_SWISH v1: cpu: the Edge TPU does not support this operation",
-        "3 more ops are on the CPU only because they come after those: 2 RELU6, 1 LOGISTIC",
+        "op 1 HARD_SWISH v1: cpu: the Edge TPU does not support this operator",
+        "3 more ops run on the CPU only because they depend on these: 2 RELU6, 1 LOGISTIC",
     ]
 
 
-def test_nothing_is_said_of_followers_where_there_are_none(tmp_path: Path) -> None:
+def test_without_dependent_operators_there_is_no_such_line(tmp_path: Path) -> None:
     ops = (op(RELU, "a", "b"), op(ON_CPU, "b", "c"))
     placed = analyze_model(write_model(tmp_path / "model.tflite", list(map(TensorSpec, "abc")), ops, ["a"], ["c"])).ops
     assert len(list(describe_left_out(placed))) == 1

@@ -1,4 +1,4 @@
-"""What stops a run before training, and what it says."""
+"""What stops a run before training, and the messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from reefline.edgetpu.placement import PlacedOp, Placement
+from reefline.edgetpu.placement_report import PlacedOp, Placement
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.export.preflight import Preflight
 from reefline.export.preflight_verdict import describe_placement, find_preflight_problems
@@ -14,9 +14,9 @@ from reefline.settings import GateSettings
 
 LEFT_OUT = (
     PlacedOp(57, "RESHAPE", 1, Placement.CPU, "rank 5 is not supported"),
-    PlacedOp(58, "CONV_2D", 3, Placement.CPU, "supported, but it comes after RESHAPE #57", blocked_by=57),
-    PlacedOp(59, "CONV_2D", 3, Placement.CPU, "supported, but it comes after RESHAPE #57", blocked_by=57),
-    PlacedOp(60, "ADD", 2, Placement.CPU, "supported, but it comes after RESHAPE #57", blocked_by=57),
+    PlacedOp(58, "CONV_2D", 3, Placement.CPU, "supported, but depends on RESHAPE #57", blocked_by=57),
+    PlacedOp(59, "CONV_2D", 3, Placement.CPU, "supported, but depends on RESHAPE #57", blocked_by=57),
+    PlacedOp(60, "ADD", 2, Placement.CPU, "supported, but depends on RESHAPE #57", blocked_by=57),
 )
 FOUND = Preflight(
     edgetpu=EdgeTpuRecord(
@@ -53,7 +53,7 @@ def _with_record(**changed: object) -> Preflight:
         pytest.param({"min_map": 1.0}, id="rules-on-quality-wait-for-the-gate"),
     ],
 )
-def test_what_the_gate_would_pass_goes_on(rules: dict[str, float]) -> None:
+def test_a_model_that_the_gate_would_pass_has_no_problem(rules: dict[str, float]) -> None:
     assert _find(**rules) == ()
 
 
@@ -63,9 +63,9 @@ def test_too_few_operators_are_listed_with_what_to_change() -> None:
         "gate.min_edgetpu_ops: share of operations on the Edge TPU (36 of 40) 0.9000 is below 0.9500 "
         "(a prediction from the untrained model)",
         "op 57 RESHAPE v1: cpu: rank 5 is not supported",
-        "3 more ops are on the CPU only because they come after those: 2 CONV_2D, 1 ADD",
-        "nothing was trained; choose a template that maps (trainer.model: small, large), another "
-        "trainer.input_size, or a lower gate.min_edgetpu_ops",
+        "3 more ops run on the CPU only because they depend on these: 2 CONV_2D, 1 ADD",
+        "Nothing was trained. Choose a template that maps (trainer.model: small, large), another "
+        "trainer.input_size, or a lower gate.min_edgetpu_ops.",
     )
 
 
@@ -76,12 +76,12 @@ def test_a_compiler_that_is_asked_for_and_missing_stops_the_run() -> None:
     assert "set gate.edgetpu_compiled to null" in advice
 
 
-def test_both_rules_are_told_with_what_each_takes() -> None:
+def test_both_rules_are_listed_with_their_advice() -> None:
     problems = _find(edgetpu_compiled=True, min_edgetpu_ops=1.0)
     assert [problem.partition(":")[0] for problem in problems[:2]] == ["gate.min_edgetpu_ops", "gate.edgetpu_compiled"]
     assert problems[2] == "edgetpu_compiler is not on the PATH"
     assert problems[3].startswith("op 57 ")
-    assert "choose a template that maps" in problems[-1]
+    assert "Choose a template that maps" in problems[-1]
     assert "set gate.edgetpu_compiled to null" in problems[-1]
 
 
@@ -89,7 +89,7 @@ def test_without_a_rule_a_model_of_which_nothing_maps_is_refused() -> None:
     found = _with_record(ops_on_tpu=0, ops_on_cpu=40)
     found = replace(found, conforms=False, problems=("op 3 CONV_2D v9: newer than the compiler",))
     problems = _find(found)
-    assert problems[0].startswith("edgetpu: required, but nothing of the model runs on the Edge TPU")
+    assert problems[0].startswith("edgetpu: required, but no operator runs on the Edge TPU")
     assert "op 3 CONV_2D v9: newer than the compiler" in problems
 
 
@@ -97,11 +97,11 @@ def test_a_model_in_doubt_is_not_refused_without_a_rule() -> None:
     assert _find(_with_record(ops_on_tpu=0, ops_on_cpu=4, ops_uncertain=36)) == ()
 
 
-def test_the_compilers_word_is_told_as_such() -> None:
-    said = _with_record(source=PlacementSource.COMPILER, reason="36 of 40, says edgetpu_compiler")
+def test_the_compilers_counts_are_marked_as_such() -> None:
+    said = _with_record(source=PlacementSource.COMPILER, reason="36 of 40 according to edgetpu_compiler")
     problems = _find(said, min_edgetpu_ops=0.95)
     assert problems[0].endswith("(edgetpu_compiler on the untrained model)")
-    assert problems[1] == "36 of 40, says edgetpu_compiler"
+    assert problems[1] == "36 of 40 according to edgetpu_compiler"
     assert not [problem for problem in problems if problem.startswith("op ")]
     assert (
         describe_placement(said.edgetpu)
@@ -114,13 +114,14 @@ def test_what_no_detector_can_map_is_no_reason_for_another_template() -> None:
     left_out = tuple(PlacedOp(37 + i, name, 1, Placement.CPU, "not supported") for i, name in enumerate(rest))
     found = replace(_with_record(ops_on_tpu=37, ops_on_cpu=3), left_out=left_out)
     assert _find(found, min_edgetpu_ops=0.95)[-1] == (
-        "nothing was trained; what is left stays on the CPU in every detector: make gate.min_edgetpu_ops 0.92 or less"
+        "Nothing was trained. These operators run on the CPU in every detector; "
+        "set gate.min_edgetpu_ops to 0.92 or lower."
     )
 
 
 def test_doubts_are_for_the_compiler_to_decide() -> None:
     doubted = _with_record(ops_on_tpu=30, ops_uncertain=6)
-    assert _find(doubted, min_edgetpu_ops=0.9)[-1].endswith("; edgetpu_compiler decides what is uncertain here")
+    assert _find(doubted, min_edgetpu_ops=0.9)[-1].endswith(" edgetpu_compiler decides where uncertain operators run.")
 
 
 def test_the_line_of_a_run_names_doubts() -> None:

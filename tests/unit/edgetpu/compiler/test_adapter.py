@@ -1,4 +1,4 @@
-"""The compiler adapter, with a stand-in that replays real logs: the real compiler is closed and was not at hand."""
+"""The compiler adapter, with a stand-in that replays real logs: the real compiler is closed and was not available."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from reefline.edgetpu.compiler import adapter
 from reefline.edgetpu.compiler.adapter import compile_for_edge_tpu
-from reefline.edgetpu.compiler.log import MAPPED_STATUS, parse_log
-from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
+from reefline.edgetpu.compiler.command import find_container_engine
+from reefline.edgetpu.compiler.log import MAPPED_STATUS
+from reefline.edgetpu.compiler.log_parser import parse_log
+from reefline.edgetpu.compiler.outcome import Compiled, NotCompiled, Outcome, Rejected
 from reefline.settings import CompilerSettings
 from tests.compiler_log_cases import CASE_PARAMETERS, CASES, LOG_DIR, Case, needs_logs
 from tests.factories_compiler import COMPILED_FILE, STUB, make_compiler
@@ -29,12 +30,12 @@ OPS_TOTAL = 102
 
 @pytest.fixture
 def bin_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder on the PATH: what the machine itself has does not take part."""
+    """The only folder on the PATH: nothing that the machine itself has is found."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     return tmp_path / "bin"
 
 
-def run(tmp_path: Path, settings: CompilerSettings | None = None) -> tuple[EdgeTpuRecord, Path]:
+def run(tmp_path: Path, settings: CompilerSettings | None = None) -> tuple[Outcome, Path]:
     model, target = tmp_path / "models" / "model_int8.tflite", tmp_path / "out" / "model_int8_edgetpu.tflite"
     model.parent.mkdir()
     target.parent.mkdir()
@@ -55,87 +56,86 @@ def test_real_log_is_replayed(case: Case, bin_dir: Path, tmp_path: Path) -> None
     plain = (PAIR_DIR / "mobilenet_v1_0.25_128_quant.tflite").read_bytes()
     written = {"compiled": compiled, "compiled_nothing_mapped": plain, "failed": STUB}[case.outcome]
     make_compiler(bin_dir, case.text, exit_code=int(case.outcome == "failed"), output=written)
-    record, target = run(tmp_path)
-    assert record.compiler_version == case.version
+    outcome, target = run(tmp_path)
+    assert outcome.compiler_version == case.version
     if case.outcome == "compiled":
-        assert (record.compiled, record.source) == (True, PlacementSource.COMPILER)
-        assert (record.ops_total, record.ops_on_tpu, record.ops_on_cpu, record.ops_uncertain) == (*case.counts, 0)
+        assert isinstance(outcome, Compiled)
+        assert (outcome.ops_total, outcome.ops_on_tpu, outcome.ops_on_cpu) == case.counts
         rest = [row for row in parse_log(case.text).operators if row.status != MAPPED_STATUS]
-        assert all(f"{row.count} {row.op} ({row.status})" in record.reason for row in rest)
+        assert all(f"{row.count} {row.op} ({row.status})" in outcome.reason for row in rest)
         assert target.read_bytes() == compiled
         assert files_of(target.parent) == [target.name]
     elif case.outcome == "compiled_nothing_mapped":
-        assert not record.compiled and "mapped nothing" in record.reason
-        assert (record.ops_total, record.ops_on_tpu, record.ops_on_cpu, record.ops_uncertain) == (*case.counts, 0)
+        assert isinstance(outcome, Rejected) and "mapped nothing" in outcome.reason
+        assert (outcome.ops_total, 0, outcome.ops_total) == case.counts
         assert files_of(target.parent) == []
     else:
-        assert not record.compiled and "ended with exit code 1: " in record.reason
+        assert "failed with exit code 1: " in outcome.reason
         is_about_the_model = case.failure not in ("timeout", "internal_error", "crash", "unknown")
-        assert record.source is (PlacementSource.COMPILER if is_about_the_model else PlacementSource.PREDICTION)
-        counts = (record.ops_total, record.ops_on_tpu, record.ops_on_cpu, record.ops_uncertain)
-        assert counts == ((OPS_TOTAL, 0, OPS_TOTAL, 0) if is_about_the_model else (OPS_TOTAL, 0, 0, OPS_TOTAL))
+        assert isinstance(outcome, Rejected if is_about_the_model else NotCompiled)
+        assert not is_about_the_model or outcome.ops_total == OPS_TOTAL
         assert files_of(target.parent) == []
 
 
 @needs_logs
-def test_failure_that_writes_a_whole_file_is_a_failure(bin_dir: Path, tmp_path: Path) -> None:
+def test_failure_that_writes_a_complete_file_is_a_failure(bin_dir: Path, tmp_path: Path) -> None:
     case = next(case for case in CASES if case.failure == "internal_error")
     make_compiler(bin_dir, case.text, exit_code=0, output=COMPILED_FILE)
-    record, target = run(tmp_path)
-    assert not record.compiled and not target.exists()
-    assert "Internal compiler error. Aborting!" in record.reason
+    outcome, target = run(tmp_path)
+    assert isinstance(outcome, NotCompiled) and not target.exists()
+    assert "Internal compiler error. Aborting!" in outcome.reason
 
 
 @pytest.mark.parametrize(
     ("text", "exit_code", "output", "reason"),
     [
-        pytest.param(SUCCESS, 1, COMPILED_FILE, "exit code 1, though its output speaks of success", id="exit-code"),
-        pytest.param(SUCCESS, 0, None, "wrote no model_int8_edgetpu.tflite", id="no-file"),
+        pytest.param(SUCCESS, 1, COMPILED_FILE, "reported success, but exited with code 1", id="exit-code"),
+        pytest.param(SUCCESS, 0, None, "did not write model_int8_edgetpu.tflite", id="no-file"),
         pytest.param(SUCCESS, 0, STUB, "is a stub of 1024 bytes", id="stub"),
         pytest.param(SUCCESS, 0, b"\x01" * 60_000, "is not a TFLite model", id="not-tflite"),
-        pytest.param(SUCCESS, 0, b"\0\0\0\0TFL3".ljust(60_000), "holds no edgetpu-custom-op", id="no-custom-op"),
-        pytest.param("What?\n", 0, COMPILED_FILE, "gave no reason that is known; read its", id="unknown-text"),
-        pytest.param("What?\n", 3, None, "exit code 3: the compiler gave no reason", id="unknown-text-and-code"),
-        pytest.param("A library is missing\n", 127, None, "its last line: A library is missing", id="last-line"),
+        pytest.param(SUCCESS, 0, b"\0\0\0\0TFL3".ljust(60_000), "contains no edgetpu-custom-op", id="no-custom-op"),
+        pytest.param("What?\n", 0, COMPILED_FILE, "gave no known reason; read its", id="unknown-text"),
+        pytest.param("What?\n", 3, None, "exit code 3: the compiler gave no known reason", id="unknown-text-and-code"),
+        pytest.param("A library is missing\n", 127, None, "; last line: A library is missing", id="last-line"),
     ],
 )
-def test_success_is_believed_only_where_all_agrees(
+def test_success_counts_only_if_everything_agrees(
     text: str, exit_code: int, output: bytes | None, reason: str, bin_dir: Path, tmp_path: Path
 ) -> None:
     make_compiler(bin_dir, text, exit_code=exit_code, output=output)
-    record, target = run(tmp_path)
-    assert not record.compiled and reason in record.reason
+    outcome, target = run(tmp_path)
+    assert isinstance(outcome, NotCompiled) and reason in outcome.reason
     assert files_of(target.parent) == []
 
 
 def test_an_engine_that_cannot_run_the_image_is_not_the_compiler(bin_dir: Path, tmp_path: Path) -> None:
     text = "docker: Cannot connect to the Docker daemon.\nRun 'docker run --help' for more information\n"
     make_compiler(bin_dir, text, exit_code=125, engines=("docker",))
-    record, _ = run(tmp_path, CompilerSettings(image="coral", timeout_s=20))
-    assert record.source is PlacementSource.PREDICTION
-    assert record.reason.startswith(
+    outcome, _ = run(tmp_path, CompilerSettings(image="coral", timeout_s=20))
+    assert isinstance(outcome, NotCompiled)
+    assert outcome.reason.startswith(
         "docker could not run the image coral: docker: Cannot connect to the Docker daemon."
     )
 
 
 def test_a_flood_of_output_is_read_from_its_end(bin_dir: Path, tmp_path: Path) -> None:
     make_compiler(bin_dir, "noise " * 10**6 + "\n" + SUCCESS, output=COMPILED_FILE)
-    record, _ = run(tmp_path)
-    assert record.compiled
+    outcome, _ = run(tmp_path)
+    assert isinstance(outcome, Compiled)
 
 
-def test_streamed_parameters_are_told(bin_dir: Path, tmp_path: Path) -> None:
+def test_streamed_parameters_are_named(bin_dir: Path, tmp_path: Path) -> None:
     make_compiler(bin_dir, SUCCESS.replace("0.00B", "1.70MiB"), output=COMPILED_FILE)
-    record, _ = run(tmp_path)
-    assert record.compiled
-    assert record.reason.startswith("99 of 102 operators run on the Edge TPU, says edgetpu_compiler; 1.70 MiB")
+    outcome, _ = run(tmp_path)
+    assert isinstance(outcome, Compiled)
+    assert outcome.reason.startswith("99 of 102 operators run on the Edge TPU, according to edgetpu_compiler; 1.70 MiB")
 
 
 def test_options_are_the_compilers_own(bin_dir: Path, tmp_path: Path) -> None:
     stand_in = make_compiler(bin_dir, SUCCESS, output=COMPILED_FILE)
     settings = CompilerSettings(min_runtime_version=13, search_delegate=True, delegate_search_step=7, timeout_s=20.9)
-    record, _ = run(tmp_path, settings)
-    assert record.compiled
+    outcome, _ = run(tmp_path, settings)
+    assert isinstance(outcome, Compiled)
     options = stand_in.compiler_options
     assert {name: options[name] for name in "stmdk"} == {"s": True, "t": "20", "m": "13", "d": True, "k": "7"}
     # The compiler's folders were its own, and are gone.
@@ -144,7 +144,7 @@ def test_options_are_the_compilers_own(bin_dir: Path, tmp_path: Path) -> None:
         assert not Path(str(options[name])).is_relative_to(Path.cwd())
 
 
-def test_options_left_alone_are_not_given(bin_dir: Path, tmp_path: Path) -> None:
+def test_options_that_are_not_set_are_not_passed(bin_dir: Path, tmp_path: Path) -> None:
     stand_in = make_compiler(bin_dir, SUCCESS, output=COMPILED_FILE)
     run(tmp_path, CompilerSettings(delegate_search_step=7))
     assert {name: stand_in.compiler_options[name] for name in "mdkt"} == {"m": None, "d": False, "k": None, "t": "600"}
@@ -152,8 +152,8 @@ def test_options_left_alone_are_not_given(bin_dir: Path, tmp_path: Path) -> None
 
 def test_compiler_that_hangs_is_killed_with_its_children(bin_dir: Path, tmp_path: Path) -> None:
     stand_in = make_compiler(bin_dir, SUCCESS, output=COMPILED_FILE, sleep_s=60)
-    record, target = run(tmp_path, CompilerSettings(timeout_s=2))
-    assert not record.compiled and "did not finish within 2 s" in record.reason
+    outcome, target = run(tmp_path, CompilerSettings(timeout_s=2))
+    assert isinstance(outcome, NotCompiled) and "did not finish within 2 s" in outcome.reason
     assert stand_in.has_child_ended()
     assert not target.exists()
 
@@ -161,15 +161,14 @@ def test_compiler_that_hangs_is_killed_with_its_children(bin_dir: Path, tmp_path
 def test_compiler_that_cannot_be_run(bin_dir: Path, tmp_path: Path) -> None:
     make_compiler(bin_dir, "")
     (bin_dir / "edgetpu_compiler").write_bytes(b"\x7fELF not a program")
-    record, _ = run(tmp_path)
-    assert not record.compiled and "cannot be run" in record.reason
+    outcome, _ = run(tmp_path)
+    assert isinstance(outcome, NotCompiled) and "cannot run" in outcome.reason
 
 
-def test_without_a_compiler_the_record_says_why(bin_dir: Path, tmp_path: Path) -> None:
-    record, _ = run(tmp_path)
-    assert not record.compiled and "not on the PATH" in record.reason and "exporter.compiler.image" in record.reason
-    assert (record.ops_total, record.ops_on_tpu, record.ops_uncertain) == (OPS_TOTAL, 0, OPS_TOTAL)
-    assert EdgeTpuRecord.from_json(record.to_json()) == record
+def test_without_a_compiler_the_outcome_has_the_reason(bin_dir: Path, tmp_path: Path) -> None:
+    outcome, _ = run(tmp_path)
+    assert isinstance(outcome, NotCompiled)
+    assert "not on the PATH" in outcome.reason and "exporter.compiler.image" in outcome.reason
 
 
 @pytest.mark.parametrize(
@@ -182,8 +181,8 @@ def test_without_a_compiler_the_record_says_why(bin_dir: Path, tmp_path: Path) -
 )
 def test_image_is_run(engines: tuple[str, ...], taken: str, bin_dir: Path, tmp_path: Path) -> None:
     stand_in = make_compiler(bin_dir, SUCCESS, output=COMPILED_FILE, engines=engines)
-    record, target = run(tmp_path, CompilerSettings(image="coral/compiler:16", timeout_s=20))
-    assert record.compiled and target.read_bytes() == COMPILED_FILE
+    outcome, target = run(tmp_path, CompilerSettings(image="coral/compiler:16", timeout_s=20))
+    assert isinstance(outcome, Compiled) and target.read_bytes() == COMPILED_FILE
     (call,) = stand_in.engine_calls
     assert call[:2] == ["run", "--rm"]
     assert f"{(tmp_path / 'models').resolve()}:/model:ro" in call
@@ -191,7 +190,7 @@ def test_image_is_run(engines: tuple[str, ...], taken: str, bin_dir: Path, tmp_p
     assert call[place + 1 : place + 3] == ["edgetpu_compiler", "coral/compiler:16"]
     assert call[place + 3 :] == ["-s", "-o", "/output", "-t", "20", "/model/model_int8.tflite"]
     assert ("--user" in call) == (taken == "docker")
-    assert adapter.find_container_engine() == bin_dir / taken
+    assert find_container_engine() == bin_dir / taken
 
 
 @pytest.mark.parametrize(
@@ -213,8 +212,8 @@ def test_podman_maps_users(
 
 def test_container_that_hangs_is_removed(bin_dir: Path, tmp_path: Path) -> None:
     stand_in = make_compiler(bin_dir, SUCCESS, sleep_s=60, engines=("docker",))
-    record, _ = run(tmp_path, CompilerSettings(image="coral", timeout_s=2))
-    assert "did not finish within 2 s" in record.reason
+    outcome, _ = run(tmp_path, CompilerSettings(image="coral", timeout_s=2))
+    assert "did not finish within 2 s" in outcome.reason
     started, removed = stand_in.engine_calls
     assert removed == ["rm", "--force", started[started.index("--name") + 1]]
     assert stand_in.has_child_ended()
@@ -222,8 +221,9 @@ def test_container_that_hangs_is_removed(bin_dir: Path, tmp_path: Path) -> None:
 
 def test_image_without_an_engine(bin_dir: Path, tmp_path: Path) -> None:
     make_compiler(bin_dir, SUCCESS, output=COMPILED_FILE)
-    record, _ = run(tmp_path, CompilerSettings(image="coral"))
-    assert not record.compiled and "neither docker nor podman is on the PATH to run the image coral" in record.reason
+    outcome, _ = run(tmp_path, CompilerSettings(image="coral"))
+    assert isinstance(outcome, NotCompiled)
+    assert "neither docker nor podman is on the PATH to run the image coral" in outcome.reason
 
 
 @pytest.mark.parametrize(

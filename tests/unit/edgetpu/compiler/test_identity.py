@@ -43,7 +43,7 @@ def test_an_image_is_known_by_its_id(bin_dir: Path) -> None:
     assert identify_compiler(IMAGE) == "docker sha256:1234"
 
 
-def test_an_image_that_is_not_there_yet_has_no_id(bin_dir: Path) -> None:
+def test_a_missing_image_has_no_id(bin_dir: Path) -> None:
     _write(bin_dir / "podman", "echo no such image >&2; exit 1")
     assert identify_compiler(IMAGE) == "podman "
 

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reefline.edgetpu.compiler.failure import describe_failure
-from reefline.edgetpu.compiler.log import CompilerLog, FailureKind, Outcome, parse_log
+from reefline.edgetpu.compiler.log import CompilerLog, FailureKind, LogOutcome
+from reefline.edgetpu.compiler.log_parser import parse_log
 from tests.compiler_log_cases import CASE_PARAMETERS, CASES, LOG_DIR, Case, needs_logs
 
 SUCCESS = """Started a compilation timeout timer of 180 seconds.
@@ -65,7 +66,7 @@ def test_memory_is_in_bytes() -> None:
 
 def test_search_that_first_fails_then_succeeds() -> None:
     log = parse_log(VERSION + SEARCH + TRY + FAILURE + TRY + FAILURE + TRY + SUCCESS)
-    assert (log.outcome, log.failure) == (Outcome.COMPILED, None)
+    assert (log.outcome, log.failure) == (LogOutcome.COMPILED, None)
     assert (log.ops_total, log.ops_on_tpu, log.ops_on_cpu, log.subgraphs) == (84, 84, 0, 1)
 
 
@@ -76,7 +77,7 @@ def test_search_that_is_cut_off_while_it_fails() -> None:
 
 def test_segments_are_summed() -> None:
     log = parse_log(VERSION + SEARCH + TRY + SUCCESS + SEARCH + TRY + FAILURE + TRY + SUCCESS)
-    assert log.outcome is Outcome.COMPILED
+    assert log.outcome is LogOutcome.COMPILED
     assert (log.ops_total, log.ops_on_tpu, log.subgraphs, log.off_chip_bytes) == (168, 168, 2, 3072)
     assert [(row.op, row.count) for row in log.operators] == [("CONV_2D", 168)]
 
@@ -88,7 +89,7 @@ def test_segment_that_fails_without_a_search_is_a_failure() -> None:
 def test_last_run_of_a_text_counts() -> None:
     earlier = "Edge TPU Compiler version 15.0.340273435\n\nInternal compiler error. Aborting!\n"
     log = parse_log(earlier + VERSION + SUCCESS)
-    assert (log.outcome, log.compiler_version) == (Outcome.COMPILED, "16.0.384591198")
+    assert (log.outcome, log.compiler_version) == (LogOutcome.COMPILED, "16.0.384591198")
 
 
 def test_log_file_with_nothing_mapped() -> None:
@@ -96,13 +97,13 @@ def test_log_file_with_nothing_mapped() -> None:
         "Input: a.tflite\nOutput: a_edgetpu.tflite\n\nOperator   Count   Status\n\nADD   3   Operation not supported\n"
     )
     log = parse_log(VERSION + table)
-    assert (log.outcome, log.ops_total, log.ops_on_tpu, log.ops_on_cpu) == (Outcome.NOTHING_MAPPED, 3, 0, 3)
+    assert (log.outcome, log.ops_total, log.ops_on_tpu, log.ops_on_cpu) == (LogOutcome.NOTHING_MAPPED, 3, 0, 3)
 
 
 def test_counts_that_are_cut_off_are_not_guessed() -> None:
     text = SUCCESS.partition("Operator")[0] + "Model successfully compiled but not all operations are supported by the "
     log = parse_log(VERSION + text + "Edge TPU.\n")
-    assert (log.outcome, log.ops_total, log.ops_on_tpu, log.ops_on_cpu) == (Outcome.COMPILED, 84, None, None)
+    assert (log.outcome, log.ops_total, log.ops_on_tpu, log.ops_on_cpu) == (LogOutcome.COMPILED, 84, None, None)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_counts_that_are_cut_off_are_not_guessed() -> None:
         pytest.param("Something else.", "unknown", id="unknown"),
     ],
 )
-def test_failures_that_no_log_at_hand_shows(line: str, kind: str) -> None:
+def test_failures_without_a_real_log(line: str, kind: str) -> None:
     log = parse_log(f"{VERSION}{line}\nCompilation failed!\n")
     assert log.failure is FailureKind(kind)
     assert log.detail == ("" if kind == "unknown" else line.removeprefix("ERROR: "))
@@ -132,17 +133,17 @@ def test_failures_that_no_log_at_hand_shows(line: str, kind: str) -> None:
     ],
 )
 def test_unknown_text(text: str) -> None:
-    assert parse_log(text) == CompilerLog(Outcome.FAILED, FailureKind.UNKNOWN, None)
+    assert parse_log(text) == CompilerLog(LogOutcome.FAILED, FailureKind.UNKNOWN, None)
 
 
 def test_number_too_long_for_a_count_is_not_read() -> None:
     text = SUCCESS.replace("operations: 84", f"operations: {'9' * 5000}").replace("1.50KiB", f"{'9' * 5000}.0MiB")
     log = parse_log(text)
-    assert (log.outcome, log.ops_total, log.off_chip_bytes) == (Outcome.COMPILED, None, None)
+    assert (log.outcome, log.ops_total, log.off_chip_bytes) == (LogOutcome.COMPILED, None, None)
 
 
 def check_is_consistent(log: CompilerLog) -> None:
-    assert (log.failure is not None) == (log.outcome is Outcome.FAILED)
+    assert (log.failure is not None) == (log.outcome is LogOutcome.FAILED)
     numbers = (log.ops_total, log.ops_on_tpu, log.ops_on_cpu, log.subgraphs, log.off_chip_bytes)
     assert all(number is None or number >= 0 for number in numbers)
     assert log.to_json()["outcome"] in {"compiled", "compiled_nothing_mapped", "failed"}
@@ -173,11 +174,11 @@ def test_damaged_real_logs_are_read(case: Case, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.value) for kind in FailureKind])
 def test_every_failure_is_explained(kind: FailureKind) -> None:
-    sentence = describe_failure(CompilerLog(Outcome.FAILED, kind, None, detail="its own words"))
+    sentence = describe_failure(CompilerLog(LogOutcome.FAILED, kind, None, detail="its own words"))
     what, separator, remedy = sentence.partition(' ("its own words"); ')
     assert what and separator and remedy
 
 
 def test_success_has_no_failure_to_describe() -> None:
-    with pytest.raises(ValueError, match="outcome is compiled: there is no failure"):
-        describe_failure(CompilerLog(Outcome.COMPILED, None, None))
+    with pytest.raises(ValueError, match="outcome is compiled: no failure to describe"):
+        describe_failure(CompilerLog(LogOutcome.COMPILED, None, None))
