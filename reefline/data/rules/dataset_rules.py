@@ -112,7 +112,7 @@ def check_near_duplicate_across_splits(context: DatasetContext) -> Iterator[Obse
 
 
 def _near_pairs(first: list[ImageRecord], second: list[ImageRecord], max_bits: int) -> Iterator[Observation]:
-    # NumPy and Pillow come with it, and the config imports the rules for their names alone.
+    # Imports NumPy and Pillow, while the config imports the rules only for their names.
     from reefline.images.perceptual_hash import find_near_pairs
 
     hashes = [[record.perceptual_hash for record in records] for records in (first, second)]
