@@ -81,6 +81,5 @@ def describe_damage(error: Exception) -> tuple[str, ...]:
     if not isinstance(error, pydantic.ValidationError):
         return (f"damaged ({type(error).__name__}: {error})",)
     return tuple(
-        f"{'.'.join(map(str, problem['loc'])) or 'the whole file'}: damaged ({problem['msg']})"
-        for problem in error.errors()
+        f"{'.'.join(map(str, problem['loc'])) or 'top level'}: damaged ({problem['msg']})" for problem in error.errors()
     )

@@ -128,7 +128,7 @@ class ProgressBar:
 
 @contextlib.contextmanager
 def send_noise_to(log_file: Path) -> Iterator[None]:
-    """Send standard error and all logging to a file; standard output stays what it is.
+    """Send standard error and all logging to a file; standard output is not affected.
 
     TensorFlow's C++ code and Beam's workers write to file descriptor 2 directly, so the descriptor is redirected.
     """

@@ -139,7 +139,7 @@ def test_bad_data(data: Path, tmp_path: Path, damage: Callable[[Path], object], 
 def test_a_bad_box_is_dropped_and_reported(
     data: Path, tmp_path: Path, pattern: str, replacement: str, rule_message: str
 ) -> None:
-    """One bad box of many is a finding; here ingestion is stopped behind it, by a file that cannot be read."""
+    """One bad box of many is a finding; here ingestion stops later, at a file that cannot be read."""
     _edit_xml(data, pattern, replacement)
     _image(data, 1).write_text("no image")
     run = run_pipeline(tmp_path / "ws", "--data", data, settings=SETTINGS)
@@ -150,7 +150,7 @@ def test_a_bad_box_is_dropped_and_reported(
 
 
 def test_a_path_out_of_the_folder_is_never_opened(data: Path, tmp_path: Path) -> None:
-    """The XML's own stem finds the image; with that gone, nothing outside the folder is tried."""
+    """The image is found by the XML's own stem; without it, nothing outside the folder is tried."""
     _edit_xml(data, r"<filename>[^<]*", "<filename>../../etc/passwd")
     _image(data).unlink()
     _assert_refused(run_pipeline(tmp_path / "ws", "--data", data, settings=SETTINGS), r"demo_00000\.xml")
@@ -185,11 +185,11 @@ def test_a_model_that_the_gate_would_refuse_is_not_trained(data: Path, tmp_path:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1.5 MB; mounting one takes root."""
+    """A file system of 1.5 MB; mounting one requires root."""
     folder = tmp_path / "small"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1536k", "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("a small file system cannot be mounted here: that takes root")
+        pytest.skip("cannot mount a small file system: that requires root")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
 
@@ -204,6 +204,6 @@ def test_no_space_left_on_the_device(data: Path, small_disk: Path) -> None:
     assert "Traceback" not in out.getvalue()
     (failed,) = re.findall(r"^(\w+): failed in", out.getvalue(), re.M)
     left = [path for path in (small_disk / "ws" / "artifacts" / failed).rglob("*") if path.is_file()]
-    # A training's work is kept to go on with; of checkpoints there is none that was not written whole.
+    # A training's work is kept, so that it can be resumed; no checkpoint is left half-written.
     assert not [path for path in left if ".unfinished" not in path.parts]
     assert not [path for path in left if path.name.startswith("ckpt")]

@@ -40,10 +40,10 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     subgraph = schema.SubGraphT()
     subgraph.operators = [schema.OperatorT() for _ in range(3)]
-    whole = schema.ModelT()
-    whole.version, whole.subgraphs, whole.operatorCodes = 3, [subgraph], [schema.OperatorCodeT()]
+    content = schema.ModelT()
+    content.version, content.subgraphs, content.operatorCodes = 3, [subgraph], [schema.OperatorCodeT()]
     builder = flatbuffers.Builder()
-    builder.Finish(whole.Pack(builder), file_identifier=b"TFL3")
+    builder.Finish(content.Pack(builder), file_identifier=b"TFL3")
     path = tmp_path / "models" / "model.tflite"
     path.parent.mkdir()
     path.write_bytes(bytes(builder.Output()))

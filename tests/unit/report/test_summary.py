@@ -1,4 +1,4 @@
-"""reefline/report/summary.py: what DESIGN.md 3.4 calls summary.json, whole and in parts."""
+"""reefline/report/summary.py: summary.json as DESIGN.md 3.4 defines it, complete and in parts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _metrics_json(value: float | None) -> dict[str, object]:
     return {**dict.fromkeys(KEYS.split(), value), "per_class": {"RBC": {"ap": value, "ap_50": value, "groundtruth": 4}}}
 
 
-def _whole_run() -> RunRecords:
+def _complete_run() -> RunRecords:
     return RunRecords(
         run_id="20260102T120000",
         model="cells",
@@ -49,8 +49,8 @@ def _whole_run() -> RunRecords:
     )
 
 
-def test_the_whole_of_it() -> None:
-    summary = summarize(_whole_run())
+def test_a_complete_run() -> None:
+    summary = summarize(_complete_run())
     assert json.loads(json.dumps(summary)) == {
         "schema_version": 1,
         "run_id": "20260102T120000",
@@ -93,7 +93,7 @@ def test_the_whole_of_it() -> None:
 
 def test_a_run_that_stopped_at_once_has_every_key() -> None:
     summary = summarize(RunRecords(run_id="1", model="", failure=Failure("config", "no such file")))
-    assert list(summary) == list(summarize(_whole_run()))
+    assert list(summary) == list(summarize(_complete_run()))
     assert summary["verdict"] == "FAILED"
     assert summary["failure"] == {"component": "config", "message": "no such file"}
     assert summary["data"] == {"splits": {}, "findings": [], "anomalies": []}

@@ -52,7 +52,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     ("text", "problems"),
     [
         pytest.param("{", [r"r\.json: damaged \(JSONDecodeError"], id="cut"),
-        pytest.param("[]", [r"r\.json: the whole file: damaged"], id="list"),
+        pytest.param("[]", [r"r\.json: top level: damaged"], id="list"),
         pytest.param(
             '{"name": "a", "colour": "blue", "inners": [{"mAP": "x"}], "by_name": {}}',
             [r"r\.json: colour: damaged", r"r\.json: inners\.0\.mAP: damaged"],
