@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from reefline.bundle.store import push_bundle, read_current
 from reefline.cli import app
-from reefline.evaluation.gate import EvaluationReport
+from reefline.evaluation.report import EvaluationReport
 from tests.factories_evaluation import make_facts, make_scores, write_candidate
 
 
