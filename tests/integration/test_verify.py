@@ -140,7 +140,7 @@ def test_a_rate_that_diverges_is_told_with_its_files(tmp_path: Path, config_file
     ("arguments", "message"),
     [
         pytest.param(["--config", "none.yaml"], "none.yaml: no such config file", id="no-config"),
-        pytest.param([], "add --data DIR", id="no-data"),
+        pytest.param([], "no data set: pass --data DIR", id="no-data"),
     ],
 )
 def test_nothing_to_verify(tmp_path: Path, config_file: Path, arguments: list[str], message: str) -> None:
