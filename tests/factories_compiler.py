@@ -15,6 +15,16 @@ from pathlib import Path
 
 STUB = b"\x1c\x00\x00\x00TFL3 edgetpu-custom-op".ljust(1024, b"\x00")
 COMPILED_FILE = b"\x1c\x00\x00\x00TFL3 edgetpu-custom-op".ljust(60_000, b"\x01")
+# What version 16.0 prints.
+SUCCESS_LOG = (
+    "Edge TPU Compiler version 16.0.384591198\nModel compiled successfully in 17 ms.\n"
+    "On-chip memory used for caching model parameters: 1.00MiB\n"
+    "On-chip memory remaining for caching model parameters: 6.00MiB\n"
+    "Off-chip memory used for streaming uncached model parameters: 2.00KiB\n"
+    "Number of Edge TPU subgraphs: 1\nTotal number of operations: 3\n\n"
+    "Operator  Count  Status\n\nADD  3  Mapped to Edge TPU\n"
+)
+FAILURE_LOG = "Edge TPU Compiler version 16.0.384591198\nInvalid model: model.tflite\nModel not quantized\n"
 
 _COMPILER = """\
 #!{python} -IS

@@ -6,7 +6,6 @@ It builds and converts the model again, which takes as long as the export. The p
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import tempfile
@@ -54,7 +53,7 @@ def diagnose_quantization(exported: ExportedModel, settings: ExporterSettings) -
             folder = Path(scratch)
             _Task(exported, settings).write(folder / _TASK_FILE)
             run_module(__name__, folder, "the diagnosis", timeout_s=_TIMEOUT_S, on_cpu=True)
-            return QuantizationReport.from_json(json.loads((folder / _REPORT_FILE).read_text(encoding="utf-8")))
+            return QuantizationReport.read(folder / _REPORT_FILE)
     except Exception as error:
         _logger.exception("the diagnosis of the quantized model failed")
         return QuantizationReport(failure=f"{error} (see the log)")
@@ -89,8 +88,7 @@ def _main(folder: Path) -> None:
 
     compat.apply()
     task = _Task.read(folder / _TASK_FILE)
-    report = measure_quantization(task.exported, task.settings, folder)
-    (folder / _REPORT_FILE).write_text(json.dumps(report.to_json(), allow_nan=False), encoding="utf-8")
+    measure_quantization(task.exported, task.settings, folder).write(folder / _REPORT_FILE)
 
 
 if __name__ == "__main__":

@@ -78,11 +78,6 @@ class TrainStep:
         """Whether this process is the one of several workers that writes files."""
         return bool(self._strategy.extended.should_checkpoint)
 
-    @property
-    def parameters(self) -> int:
-        """The number of trainable values."""
-        return sum(int(variable.shape.num_elements()) for variable in self.model.trainable_variables)
-
     def checkpoint(self) -> tf.train.Checkpoint:
         """Return a checkpoint object with the names that the OD API's scripts use."""
         import tensorflow as tf

@@ -37,7 +37,7 @@ class Record:
         """Read back what `to_json` returned.
 
         Raises:
-            pydantic.ValidationError: a field is missing, unknown or of another type. It is a ValueError.
+            pydantic.ValidationError: a field is missing or of another type. It is a ValueError.
         """
         kind: Any = cls
         read: Self = _adapter(kind).validate_python(record, by_alias=True, by_name=False)

@@ -71,7 +71,7 @@ def train_detector(od_config: TrainEvalPipelineConfig, job: TrainingJob, run: Mo
         with explained_out_of_memory(settings.batch_size, read_input_size(od_config).width_px):
             stop_reason = loop.run(state)
         progress.note(_describe_stop(stop_reason, loop.state))
-    report = _report(loop.state, stop_reason, step.parameters)
+    report = _report(loop.state, stop_reason)
     if step.is_chief:
         store.copy_to(run.best, report.best_step)
         # Last: where this file exists, the training is finished.
@@ -79,16 +79,14 @@ def train_detector(od_config: TrainEvalPipelineConfig, job: TrainingJob, run: Mo
     return report
 
 
-def _report(state: TrainingState, stop_reason: StopReason, parameters: int) -> TrainingReport:
+def _report(state: TrainingState, stop_reason: StopReason) -> TrainingReport:
     if state.best is None:
         raise RuntimeError("a training run ended without an evaluation")
     return TrainingReport(
         steps=state.step,
         best_step=state.best.step,
-        best_map=state.best.map,
         stop_reason=stop_reason,
         seconds=round(state.seconds, 3),
-        parameters=parameters,
         evaluations=state.evaluations,
     )
 

@@ -75,8 +75,6 @@ class TrainingReport(Record):
 
     steps: int
     best_step: int
-    best_map: float | None
     stop_reason: StopReason
     seconds: float
-    parameters: int
     evaluations: tuple[EvaluationPoint, ...]

@@ -15,19 +15,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from reefline.cli import app
-from tests.factories_compiler import COMPILED_FILE, STUB, make_compiler
+from tests.factories_compiler import COMPILED_FILE, FAILURE_LOG, STUB, SUCCESS_LOG, make_compiler
 
 REPO_DIR = Path(__file__).resolve().parents[3]
 INTERRUPTED = 130
-SUCCESS = (
-    "Edge TPU Compiler version 16.0.384591198\nModel compiled successfully in 17 ms.\n"
-    "On-chip memory used for caching model parameters: 1.00MiB\n"
-    "On-chip memory remaining for caching model parameters: 6.00MiB\n"
-    "Off-chip memory used for streaming uncached model parameters: 2.00KiB\n"
-    "Number of Edge TPU subgraphs: 1\nTotal number of operations: 3\n\n"
-    "Operator  Count  Status\n\nADD  3  Mapped to Edge TPU\n"
-)
-FAILURE = "Edge TPU Compiler version 16.0.384591198\nInvalid model: model.tflite\nModel not quantized\n"
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -51,7 +42,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_compile_writes_next_to_the_model(model: Path, tmp_path: Path) -> None:
-    make_compiler(tmp_path / "bin", SUCCESS, output=COMPILED_FILE)
+    make_compiler(tmp_path / "bin", SUCCESS_LOG, output=COMPILED_FILE)
     result = invoke("compile", model)
     assert result.exit_code == 0, result.output
     assert "model_edgetpu.tflite: 3 of 3 operators run on the Edge TPU" in result.stdout
@@ -59,7 +50,7 @@ def test_compile_writes_next_to_the_model(model: Path, tmp_path: Path) -> None:
 
 
 def test_compile_passes_its_options_to_the_compiler(model: Path, tmp_path: Path) -> None:
-    stand_in = make_compiler(tmp_path / "bin", SUCCESS, output=COMPILED_FILE, engines=("podman",))
+    stand_in = make_compiler(tmp_path / "bin", SUCCESS_LOG, output=COMPILED_FILE, engines=("podman",))
     options = ("--min-runtime-version", "13", "--search-delegate", "--delegate-search-step", "4", "--timeout", "30")
     result = invoke("compile", model, "--out", tmp_path / "a" / "b", "--image", "coral", *options)
     assert result.exit_code == 0, result.output
@@ -80,7 +71,7 @@ def test_compile_without_a_compiler_says_what_to_do(model: Path) -> None:
 
 
 def test_compile_that_fails_leaves_the_earlier_file(model: Path, tmp_path: Path) -> None:
-    make_compiler(tmp_path / "bin", FAILURE, exit_code=1, output=STUB)
+    make_compiler(tmp_path / "bin", FAILURE_LOG, exit_code=1, output=STUB)
     earlier = model.parent / "model_edgetpu.tflite"
     earlier.write_bytes(b"compiled earlier")
     result = invoke("compile", model)
@@ -102,7 +93,7 @@ def test_compile_that_fails_leaves_the_earlier_file(model: Path, tmp_path: Path)
 def test_a_signal_ends_the_compiler_with_its_children(
     number: signal.Signals, exit_code: int, engines: tuple[str, ...], model: Path, tmp_path: Path
 ) -> None:
-    stand_in = make_compiler(tmp_path / "bin", SUCCESS, output=COMPILED_FILE, sleep_s=60, engines=engines)
+    stand_in = make_compiler(tmp_path / "bin", SUCCESS_LOG, output=COMPILED_FILE, sleep_s=60, engines=engines)
     scratch = tmp_path / "tmp"
     scratch.mkdir()
     process = subprocess.Popen(

@@ -11,16 +11,7 @@ from typer.testing import CliRunner
 
 from reefline.cli import app
 from tests.compiler_log_cases import LOG_DIR, needs_logs
-
-SUCCESS = (
-    "Edge TPU Compiler version 16.0.384591198\nModel compiled successfully in 17 ms.\n"
-    "On-chip memory used for caching model parameters: 1.00MiB\n"
-    "On-chip memory remaining for caching model parameters: 6.00MiB\n"
-    "Off-chip memory used for streaming uncached model parameters: 2.00KiB\n"
-    "Number of Edge TPU subgraphs: 1\nTotal number of operations: 3\n\n"
-    "Operator  Count  Status\n\nADD  3  Mapped to Edge TPU\n"
-)
-FAILURE = "Edge TPU Compiler version 16.0.384591198\nInvalid model: model.tflite\nModel not quantized\n"
+from tests.factories_compiler import FAILURE_LOG, SUCCESS_LOG
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -53,7 +44,7 @@ def test_parse_log_as_json() -> None:
 
 
 def test_parse_log_for_people(tmp_path: Path) -> None:
-    result = invoke("parse-log", write_log(tmp_path, SUCCESS.encode()))
+    result = invoke("parse-log", write_log(tmp_path, SUCCESS_LOG.encode()))
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         "outcome: compiled (compiler 16.0.384591198)",
@@ -69,7 +60,7 @@ def test_parse_log_for_people(tmp_path: Path) -> None:
 
 
 def test_parse_log_of_a_failure_says_what_to_do(tmp_path: Path) -> None:
-    result = invoke("parse-log", write_log(tmp_path, FAILURE.encode()))
+    result = invoke("parse-log", write_log(tmp_path, FAILURE_LOG.encode()))
     assert result.exit_code == 0
     assert "failure: not_quantized: the model is not quantized to integers" in result.stdout
     assert "convert it with calibration images" in result.stdout
@@ -80,7 +71,7 @@ def test_parse_log_of_a_failure_says_what_to_do(tmp_path: Path) -> None:
     [
         pytest.param(bytes(range(256)), "unknown", id="binary"),
         pytest.param(b"", "unknown", id="empty"),
-        pytest.param(FAILURE.encode("utf-16"), "not_quantized", id="utf-16"),
+        pytest.param(FAILURE_LOG.encode("utf-16"), "not_quantized", id="utf-16"),
     ],
 )
 def test_parse_log_reads_any_bytes(content: bytes, failure: str, tmp_path: Path) -> None:

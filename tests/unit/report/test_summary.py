@@ -37,7 +37,7 @@ def _complete_run() -> RunRecords:
         splits={"train": SplitCounts(8, 20, {"RBC": 20}), "eval": SplitCounts(2, 4, {"RBC": 4})},
         findings=(Finding("a.xml", 1, "box_degenerate", "xmin 5, xmax 5", Action.DROPPED_BOX),),
         anomalies=(Anomaly("eval", "image/width", "out of range"),),
-        training=TrainingReport(100, 80, 0.5, StopReason.EARLY_STOPPING, 12.5, 1000, ()),
+        training=TrainingReport(100, 80, StopReason.EARLY_STOPPING, 12.5, ()),
         evaluation=EvaluationReport(
             scores=make_scores(_metrics(0.4), float_model=_metrics(0.5), baseline=_metrics(None), baseline_version=2),
             gate=(GateResult("min_map", 0.4, 0.3, True, "reaches"),),

@@ -14,7 +14,7 @@ from reefline.training import worker
 from reefline.training.report import StopReason, TrainingReport
 from reefline.training.worker import WorkerErrors, join_training, train_in_child
 
-REPORT = TrainingReport(6, 3, 0.5, StopReason.ALL_STEPS_DONE, 1.5, 1000, ())
+REPORT = TrainingReport(6, 3, StopReason.ALL_STEPS_DONE, 1.5, ())
 
 
 @pytest.fixture
