@@ -24,8 +24,9 @@ LONG_ON_PURPOSE = {"create_pipeline"}
 FLOORS = (
     ("errors", "findings", "settings"),
     ("system", "images"),
-    ("structures", "tflite"),
-    ("formats", "edgetpu", "evaluation"),
+    ("structures",),
+    ("tflite", "formats"),
+    ("edgetpu", "evaluation"),
     ("od_api", "data", "bundle"),
     ("config", "training", "inference"),
     ("export", "report"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reefline.od_api.building import build_model
 from reefline.od_api.tracing import without_autograph
 from reefline.od_api.upsampling import native_upsampling
 from reefline.settings import ExporterSettings
@@ -100,10 +101,9 @@ def iterate_calibration_inputs(
     """
     import numpy as np
     import tensorflow as tf
-    from object_detection.builders import model_builder
 
     with without_autograph():
-        model = model_builder.build(config.model, is_training=False)
+        model = build_model(config.model, is_training=False)
     size = read_input_size(config)
     takes_raw_pixels = not _is_affine(model)
     for image in images_rgb:
@@ -121,13 +121,12 @@ def _restore_model(config: TrainEvalPipelineConfig, checkpoint_prefix: str | Non
     One eager run creates its variables, so that it is traced only once afterwards.
     """
     import tensorflow as tf
-    from object_detection.builders import model_builder
 
     # An earlier training in this process leaves Keras' global learning phase as its last trace set it.
     tf.keras.backend.set_learning_phase(False)
     size = read_input_size(config)
     with without_autograph():
-        model = model_builder.build(config.model, is_training=False)
+        model = build_model(config.model, is_training=False)
         image, shapes = model.preprocess(tf.zeros([1, size.height_px, size.width_px, 3]))
         model.predict(image, shapes)
     if checkpoint_prefix is not None:

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reefline.od_api.building import build_model
 from reefline.od_api.evaluation import Evaluation, EvaluationOutcome
 from reefline.od_api.model_config import read_pipeline_config, write_pipeline_config
 from reefline.system.child_process import run_module
@@ -42,12 +43,11 @@ def evaluate_in_child(config: TrainEvalPipelineConfig, checkpoint_prefix: str) -
 def evaluate_checkpoint(config: TrainEvalPipelineConfig, checkpoint_prefix: str) -> EvaluationOutcome:
     """Build a model, restore it and evaluate it once."""
     import tensorflow as tf
-    from object_detection.builders import model_builder
 
     from reefline.od_api.tracing import without_autograph
 
     with without_autograph():
-        model = model_builder.build(config.model, is_training=True)
+        model = build_model(config.model, is_training=True)
     evaluation = Evaluation(config, model)
     # Tracing the evaluation creates the variables, which then get their values from here.
     tf.train.Checkpoint(model=model).read(checkpoint_prefix).expect_partial()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reefline.od_api.building import build_model
 from reefline.od_api.tracing import without_autograph
 
 if TYPE_CHECKING:
@@ -86,12 +87,11 @@ def probe_model(config: TrainEvalPipelineConfig, template: str) -> ModelProbe:
         ValueError: the OD API cannot build the model; TensorFlow's own errors pass through.
     """
     import tensorflow as tf
-    from object_detection.builders import model_builder
 
     resizer = config.model.ssd.image_resizer.fixed_shape_resizer
     height_px, width_px = resizer.height, resizer.width
     with without_autograph():
-        model = model_builder.build(config.model, is_training=True)
+        model = build_model(config.model, is_training=True)
 
         def predict(images: Any) -> Any:
             return model.predict(*model.preprocess(images))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reefline.errors import TrainingDivergedError
+from reefline.od_api.building import build_model
 from reefline.od_api.gzip_input import install_gzip_reader
 from reefline.od_api.tracing import without_autograph
 from reefline.od_api.transfer import TransferReport, restore_what_fits
@@ -43,14 +44,14 @@ class TrainStep:
         `strategy` spreads each batch over several devices; the default is one device.
         """
         import tensorflow as tf
-        from object_detection.builders import model_builder, optimizer_builder
+        from object_detection.builders import optimizer_builder
 
         install_gzip_reader()
         self._config = config
         self._train_config = config.train_config
         self._strategy = strategy if strategy is not None else tf.distribute.get_strategy()
         with self._strategy.scope(), without_autograph():
-            self.model = model_builder.build(config.model, is_training=True)
+            self.model = build_model(config.model, is_training=True)
             self.dataset = self._strategy.distribute_datasets_from_function(self._build_input)
             self.global_step = tf.Variable(
                 0,

@@ -21,7 +21,8 @@ _BYTES_OF_TYPE = {"INT8": 1, "UINT8": 1, "BOOL": 1, "INT16": 2, "FLOAT16": 2, "I
 class Tensor:
     """One tensor; `shape_signature` is empty if the file has none, `data` is None if the tensor is computed.
 
-    `scales` and `zero_points` have one value, one per channel, or none if the tensor is not quantized.
+    `scales` and `zero_points` have one value, one per channel, or none if the tensor is not quantized. The channels are
+    along the axis `quantized_dimension`.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Tensor:
     shape_signature: tuple[int, ...]
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
+    quantized_dimension: int
     is_variable: bool
     buffer: int
     data: memoryview | None = field(repr=False, compare=False)
@@ -66,6 +68,7 @@ class OpOptions:
     """
 
     fused_activation: int = 0
+    stride_h: int = 1
     dilation_w: int = 1
     dilation_h: int = 1
     weights_format: int = 0

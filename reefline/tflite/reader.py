@@ -144,6 +144,7 @@ class _GraphReader:
             shape_signature=self._ints(tensor.ShapeSignatureAsNumpy()),
             scales=self._ints(quantization.ScaleAsNumpy()) if quantization else (),
             zero_points=self._ints(quantization.ZeroPointAsNumpy()) if quantization else (),
+            quantized_dimension=quantization.QuantizedDimension() if quantization else 0,
             is_variable=bool(tensor.IsVariable()),
             buffer=tensor.Buffer(),
             data=self._read_data(tensor.Buffer()),
@@ -189,6 +190,7 @@ class _GraphReader:
         options.Init(union.Bytes, union.Pos)
         return OpOptions(
             fused_activation=_get(options, "FusedActivationFunction", 0),
+            stride_h=_get(options, "StrideH", 1),
             dilation_w=_get(options, "DilationWFactor", 1),
             dilation_h=_get(options, "DilationHFactor", 1),
             weights_format=_get(options, "WeightsFormat", 0),

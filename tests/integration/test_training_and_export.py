@@ -16,6 +16,7 @@ from reefline.export.export_model import ExportInputs, export_model
 from reefline.export.preflight import quantize_untrained
 from reefline.export.quantization_diagnosis import ExportedModel, diagnose_quantization
 from reefline.od_api import compat, model_config
+from reefline.od_api.building import build_model
 from reefline.settings import Augmentation, EdgeTpuTarget, ExporterSettings, TrainerSettings
 from reefline.structures.artifacts import ExamplesFolder, LabelMapFolder, ModelFolder, ModelRunFolder
 from reefline.tflite.metadata import read_embedded_labels
@@ -182,12 +183,11 @@ def test_export_keeps_where_each_operator_runs(exported: Path) -> None:
 
 def test_saved_model_detects_as_the_checkpoint_does(data: Path, model_run: Path, exported: Path) -> None:
     import tensorflow as tf
-    from object_detection.builders import model_builder
 
     image = tf.io.decode_jpeg(draw_example(50).encoded_jpeg)[tf.newaxis]
     config = model_config.read_pipeline_config(model_run / "pipeline.config")
     tf.keras.backend.set_learning_phase(False)
-    model = model_builder.build(config.model, is_training=False)
+    model = build_model(config.model, is_training=False)
     inputs, shapes = model.preprocess(tf.cast(image, tf.float32))
     model.predict(inputs, shapes)
     tf.train.Checkpoint(model=model).restore(tf.train.latest_checkpoint(str(model_run / "best"))).expect_partial()

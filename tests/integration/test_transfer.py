@@ -10,6 +10,7 @@ import pytest
 
 from reefline.errors import CheckpointError
 from reefline.od_api import compat, model_config
+from reefline.od_api.building import build_model
 from reefline.od_api.label_map_file import write_label_map
 from reefline.od_api.transfer import LeftOut, TransferReport, restore_what_fits
 from reefline.settings import CheckpointType, TrainerSettings
@@ -23,14 +24,13 @@ def build(tmp_path: Path, template: str = TINY, classes: int = 2) -> Any:
     """Return a detection model of `classes` classes, with its variables built."""
     compat.apply()
     import tensorflow as tf
-    from object_detection.builders import model_builder
 
     labels = tmp_path / f"label_map_{classes}.pbtxt"
     write_label_map(labels, LabelMap(tuple(f"class_{index}" for index in range(classes))))
     settings = TrainerSettings(model=template, input_size=SIZES_PX[template], batch_size=2)
     files = model_config.TrainingFiles(("train",), ("eval",), labels)
     config = model_config.build_pipeline_config(model_config.load_template(template), settings, files)
-    model = model_builder.build(config.model, is_training=True)
+    model = build_model(config.model, is_training=True)
     images, shapes = model.preprocess(tf.zeros([1, SIZES_PX[template], SIZES_PX[template], 3]))
     tf.function(lambda: model.predict(images, shapes), autograph=False)()
     # New variables that start as zeros or ones equal those of other models: make all of them differ.

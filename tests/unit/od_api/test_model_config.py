@@ -7,6 +7,7 @@ import pytest
 
 from reefline.errors import ConfigError
 from reefline.od_api import compat, model_config
+from reefline.od_api.building import build_model
 from reefline.od_api.model_config_rules import find_config_problems
 from reefline.settings import Augmentation, EdgeTpuTarget, TrainerSettings
 from reefline.structures.label_map import LabelMap
@@ -15,6 +16,7 @@ from tests.factories_training import write_labels
 EXPECTED_TEMPLATES = {
     "efficientdet_d0": False,
     "efficientdet_d1": False,
+    "ssd_mobilenet_v1_300": True,
     "ssd_mobilenet_v1_fpn_640": True,
     "ssd_mobilenet_v2_320": True,
     "ssd_mobilenet_v2_fpnlite_320": True,
@@ -55,11 +57,10 @@ def test_all_templates_exist_and_are_marked() -> None:
 
 @pytest.mark.parametrize("name", EXPECTED_TEMPLATES)
 def test_template_builds_a_model(name: str) -> None:
-    from object_detection.builders import model_builder
 
     template = model_config.load_template(name)
     config = model_config.parse_pipeline_config(template.text, name)
-    model = model_builder.build(config.model, is_training=True)
+    model = build_model(config.model, is_training=True)
     assert model.num_classes == 1
 
 
