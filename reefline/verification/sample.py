@@ -18,6 +18,7 @@ from reefline.findings import Action, Finding
 from reefline.formats.voc import parse_voc_annotation
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
+from reefline.structures.artifacts import ExamplesFolder, LabelMapFolder
 from reefline.structures.label_map import LabelMap
 from reefline.verification.records import DataFacts, Problem
 from reefline.verification.rules import check_rejected
@@ -77,10 +78,10 @@ def take_sample(data_dir: Path, settings: IngestionSettings, directory: Path) ->
     return DataSample(
         facts=_describe(discovery, plan, settings, annotations, is_everything=is_everything),
         boxes_yxyx=_collect_boxes(plan),
-        train_records=str(directory / f"Split-{TRAIN}" / "*"),
-        eval_records=str(directory / f"Split-{EVAL}" / "*"),
+        train_records=str(ExamplesFolder(directory).split(TRAIN) / "*"),
+        eval_records=str(ExamplesFolder(directory).split(EVAL) / "*"),
         eval_images=min(TRIAL_EVAL_IMAGES, sum(record.split == EVAL for record in plan.records)),
-        label_map=directory / "label_map.pbtxt",
+        label_map=LabelMapFolder(directory).label_map,
         problems=_judge_rejected(discovery, inspections, settings.max_rejected_fraction, is_everything=is_everything),
     )
 
@@ -125,8 +126,8 @@ def _name_classes(annotations: _Annotations, inspections: Sequence[Inspection]) 
 def _write(data_dir: Path, plan: IngestionPlan, directory: Path) -> None:
     for split, limit in ((TRAIN, SAMPLED_IMAGES), (EVAL, TRIAL_EVAL_IMAGES)):
         records = tuple(record for record in plan.records if record.split == split)[:limit]
-        write_shard(data_dir, directory / f"Split-{split}", Shard(split, 0, 1, records), plan.label_map)
-    write_label_map(directory / "label_map.pbtxt", plan.label_map)
+        write_shard(data_dir, ExamplesFolder(directory).split(split), Shard(split, 0, 1, records), plan.label_map)
+    write_label_map(LabelMapFolder(directory).label_map, plan.label_map)
 
 
 def _collect_boxes(plan: IngestionPlan) -> tuple[tuple[float, float, float, float], ...]:

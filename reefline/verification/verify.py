@@ -14,6 +14,7 @@ from reefline.data.source import provide_data
 from reefline.export.preflight_verdict import find_preflight_problems
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import EdgeTpuTarget, TrainerSettings
+from reefline.structures.artifacts import LabelMapFolder
 from reefline.structures.label_map import LabelMap
 from reefline.system.files import cache_directory
 from reefline.system.memory import read_available_bytes, read_peak_resident_bytes
@@ -159,7 +160,7 @@ class _Examination:
         from reefline.od_api import model_config
 
         if sample is None:
-            label_map = self._work_dir / "label_map.pbtxt"
+            label_map = LabelMapFolder(self._work_dir).label_map
             write_label_map(label_map, LabelMap(("object",)))
             return model_config.TrainingFiles((), (), label_map)
         boxes = max(1, sample.facts.max_boxes_per_image)
