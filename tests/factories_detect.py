@@ -27,7 +27,7 @@ def push_small_bundle(
 def export_untrained(
     directory: Path, *, model: str = "ssd_mobilenet_v2_tiny", input_size: int = 96, target: EdgeTpuTarget
 ) -> Path:
-    """Export a template with random weights ; return the folder of saved_model/ and bundle/."""
+    """Export a template with random weights; return the folder of saved_model/ and bundle/."""
     import tensorflow as tf
 
     from reefline.od_api import compat, model_config
@@ -44,7 +44,6 @@ def export_untrained(
     run.mkdir()
     model_config.write_pipeline_config(config, run / "pipeline.config")
     step = TrainStep(config)
-    step.build()
     tf.train.CheckpointManager(step.checkpoint(), str(run / "best"), max_to_keep=1).save(0)
     inputs = ExportInputs(ModelRunFolder(run), ExamplesFolder(directory), LabelMapFolder(directory))
     export_model(inputs, ExporterSettings(calibration_images=4), target, ModelFolder(directory / "model"))
