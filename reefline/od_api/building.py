@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reefline.od_api.mobiledet import register_mobiledet
 from reefline.od_api.tracing import without_autograph
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def build_model(model_config: DetectionModel, *, is_training: bool) -> Any:
     from object_detection.builders import model_builder
 
     apply_depth_multiplier_once()
+    register_mobiledet()
     with without_autograph():
         return model_builder.build(model_config, is_training=is_training)
 

@@ -91,6 +91,7 @@ def export_int8(config: Any, model: Any, images: list[np.ndarray], folder: Path)
         pytest.param("ssd_mobilenet_v2_tiny", 96, id="ssd-v2"),
         pytest.param("ssd_mobilenet_v1_300", 96, id="ssd-v1"),
         pytest.param("ssd_mobilenet_v2_fpnlite_320", 128, id="fpn-lite-shared-heads"),
+        pytest.param("ssdlite_mobiledet_320", 96, id="mobiledet", marks=pytest.mark.slow),
         pytest.param("ssd_resnet50_fpn_640", 160, id="resnet-fpn", marks=pytest.mark.slow),
     ],
 )

@@ -24,6 +24,7 @@ EXPECTED_TEMPLATES = {
     "ssd_mobilenet_v2_tiny": True,
     "ssd_resnet101_fpn_640": True,
     "ssd_resnet50_fpn_640": True,
+    "ssdlite_mobiledet_320": True,
 }
 
 
