@@ -2,6 +2,8 @@
 .PHONY: setup demo check test test-slow test-odapi lock clean
 
 PYTHON := .venv/bin/python
+# How many processes run the tests; each takes up to 3 GB.
+TEST_PROCESSES ?= 2
 STAMP := .venv/.set-up
 # A pyenv shim named uv may exist and fail, so what counts is whether it runs.
 UV := $(shell if uv --version >/dev/null 2>&1; then echo uv; else echo .tools/bin/uv; fi)
@@ -33,7 +35,7 @@ check: setup
 	$(PYTHON) -m pytest -q tests/test_architecture.py
 
 test: setup
-	$(PYTHON) -m pytest -q -m "not slow and not odapi" --cov --cov-report=term --cov-fail-under=92
+	$(PYTHON) -m pytest -q -m "not slow and not odapi" -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term --cov-fail-under=92
 
 test-slow: setup
 	$(PYTHON) -m pytest -q -m slow
