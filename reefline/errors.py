@@ -8,6 +8,7 @@ ReeflineError                 exit code 1
     ├── PreflightError        a model that the gate would refuse for its Edge TPU placement (edgetpu/record.py)
     ├── CheckpointError       a fine-tune checkpoint that is unavailable or does not fit
     ├── DownloadError         a failed download, or a file with another hash
+    ├── ArchiveError          an archive that is damaged, too large or unsafe to unpack
     ├── TrainingDivergedError a loss that is NaN or infinite
     ├── OutOfMemoryError      a batch or an input that is too large for the device
     ├── WorkspaceError        a workspace that is in use or not writable
@@ -62,6 +63,10 @@ class CheckpointError(UserError):
 
 class DownloadError(UserError):
     """A failed download, or a downloaded file with another hash."""
+
+
+class ArchiveError(UserError):
+    """An archive that is damaged, too large or unsafe to unpack."""
 
 
 class TrainingDivergedError(UserError):

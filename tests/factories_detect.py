@@ -14,11 +14,17 @@ from tests.factories_training import LABELS, write_labels, write_records
 
 
 def push_small_bundle(
-    directory: Path, labels: tuple[str, ...] = ("cat", "dog"), *, quantized: bool = True, compiled: bytes | None = None
+    directory: Path,
+    labels: tuple[str, ...] = ("cat", "dog"),
+    *,
+    quantized: bool = True,
+    compiled: bytes | None = None,
+    old_order: bool = False,
 ) -> Path:
     """Push the two-anchor model of factories_evaluation and return its bundle; `compiled` is what the compiler made."""
     name = "model_int8.tflite" if quantized else "model_float.tflite"
-    candidate = write_candidate(directory / "candidate", build_tflite(quantized=quantized), labels, name)
+    content = build_tflite(quantized=quantized, old_order=old_order)
+    candidate = write_candidate(directory / "candidate", content, labels, name)
     if compiled is not None:
         (candidate / "model_int8_edgetpu.tflite").write_bytes(compiled)
     return push_bundle(candidate, make_facts(classes=labels), directory / "serving").path

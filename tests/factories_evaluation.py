@@ -19,6 +19,7 @@ from reefline.evaluation.scores import ClassMetrics, CocoMetrics, Precision, Sco
 from reefline.formats.tf_example import IngestedExample, IngestedObject
 from reefline.structures.boxes import BoxXyxyPx
 from reefline.structures.detections import Detections, GroundTruth, ScoredImage
+from reefline.tflite.output_order import order_outputs
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,15 @@ def write_saved_model(directory: Path) -> None:
     tf.saved_model.save(module, str(directory), signatures=module.serve)
 
 
-def build_tflite(num_classes: int = 2, quantized: bool = True, size_px: tuple[int, int] = (8, 16)) -> bytes:
-    """Return a TFLite detector with a real TFLite_Detection_PostProcess, outputs reversed as the OD API does."""
-    return _build_tflite(num_classes, quantized, size_px)
+def build_tflite(
+    num_classes: int = 2, quantized: bool = True, size_px: tuple[int, int] = (8, 16), *, old_order: bool = False
+) -> bytes:
+    """Return a TFLite detector with a real TFLite_Detection_PostProcess.
+
+    With `old_order` its outputs are scores, boxes, count, classes: the converter's order, which older bundles have.
+    """
+    converted = _build_tflite(num_classes, quantized, size_px)
+    return converted if old_order else order_outputs(converted)
 
 
 @functools.lru_cache

@@ -1,10 +1,15 @@
-"""TFLite models from the exported graph: full-integer for the Edge TPU, float for everything else."""
+"""TFLite models from the exported graph: full-integer for the Edge TPU, float for everything else.
+
+A detector's outputs are boxes, classes, scores, count (output_order.py).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from reefline.tflite.output_order import order_outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +26,7 @@ def convert_to_int8(graph_dir: Path, calibration_inputs: Callable[[], Iterator[n
     converter = make_int8_converter(graph_dir, calibration_inputs)
     converter.inference_input_type = tf.uint8
     converter.inference_output_type = tf.float32
-    return converter.convert()
+    return order_outputs(converter.convert())
 
 
 def make_int8_converter(graph_dir: Path, calibration_inputs: Callable[[], Iterator[np.ndarray]]) -> Any:
@@ -37,7 +42,7 @@ def make_int8_converter(graph_dir: Path, calibration_inputs: Callable[[], Iterat
 
 def convert_to_float(graph_dir: Path) -> bytes:
     """Return a float32 TFLite model, for models that never run on the Edge TPU."""
-    return _make_converter(graph_dir).convert()
+    return order_outputs(_make_converter(graph_dir).convert())
 
 
 def _make_converter(graph_dir: Path) -> Any:

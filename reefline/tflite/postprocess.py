@@ -1,8 +1,8 @@
 """Reading the TFLite_Detection_PostProcess operator of a TFLite detector.
 
 The operator has four outputs in a fixed order (tensorflow/lite/kernels/detection_postprocess.cc): boxes, classes,
-scores, count. A model may list its outputs in any order (the OD API's export reverses them) and under meaningless
-names, so they are found through the operator.
+scores, count. Bundles list them in this order (output_order.py), older ones and other models in any order, and their
+names mean nothing, so they are found through the operator.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def parse_postprocess_op(content: bytes, path: Path) -> PostprocessOp:
 def _read_operator(model: Any, path: Path) -> PostprocessOp:
     from flatbuffers import flexbuffers
 
-    operator = _find_operator(model)
+    operator = find_postprocess_op(model)
     if operator is None or operator.OutputsLength() != 4:
         raise BundleError(f"{path}: no {POSTPROCESS_CODE} with four outputs found; export the model again")
     options = flexbuffers.Loads(bytearray(operator.CustomOptionsAsNumpy().tobytes()))
@@ -70,7 +70,8 @@ def _read_operator(model: Any, path: Path) -> PostprocessOp:
     )
 
 
-def _find_operator(model: Any) -> Any:
+def find_postprocess_op(model: Any) -> Any:
+    """Return the post-processing Operator of a flatbuffer's Model, None if its first subgraph has none."""
     graph = model.Subgraphs(0)
     for position in range(graph.OperatorsLength()):
         operator = graph.Operators(position)

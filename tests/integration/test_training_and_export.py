@@ -215,6 +215,30 @@ def test_int8_model_takes_pixels_and_is_integer_inside(exported: Path) -> None:
     assert len(floats) <= 8
 
 
+def test_outputs_are_boxes_classes_scores_count(exported: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(exported / "bundle" / "model_int8.tflite"))
+    interpreter.allocate_tensors()
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 96, 96, 3), dtype=np.uint8)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels)
+    interpreter.invoke()
+    # As TFLite's examples and Frigate read them.
+    boxes, classes, scores, count = (
+        interpreter.get_tensor(details["index"])[0] for details in interpreter.get_output_details()
+    )
+    rows = len(scores)
+    assert (boxes.shape, classes.shape, scores.shape, count.shape) == ((rows, 4), (rows,), (rows,), ())
+    assert 0 < int(count) <= rows
+    assert (np.diff(scores[: int(count)]) <= 0).all() and 0 < scores[0] <= 1
+    assert set(classes[: int(count)]) <= {0.0, 1.0}
+    # As pycoral reads them: the names in the signature stay those of the converter.
+    named = interpreter.get_signature_runner()(input=pixels)
+    assert list(named) == ["output_0", "output_1", "output_2", "output_3"]
+    for found, expected in zip(named.values(), (count, scores, classes, boxes), strict=True):
+        np.testing.assert_array_equal(found[0], expected)
+
+
 def test_weights_are_quantized_per_channel_and_activations_are_relu6(exported: Path) -> None:
     graph = read_graph(exported / "bundle" / "model_int8.tflite")
     (image,) = (graph.tensors[index] for index in graph.inputs)
@@ -245,6 +269,8 @@ def test_an_untrained_model_has_the_operators_of_the_trained_one(data: Path, exp
     assert operators[0] == operators[1]
     placed = [[op.placement for op in analyze_model(file).ops] for file in (untrained, trained)]
     assert placed[0] == placed[1]
+    op = read_postprocess_op(untrained)
+    assert op.model_outputs == (op.boxes_index, op.classes_index, op.scores_index, op.count_index)
 
 
 def test_the_diagnosis_measures_the_model_that_ships(data: Path, model_run: Path, exported: Path) -> None:
@@ -277,14 +303,14 @@ def test_labels_are_inside_the_model(exported: Path) -> None:
     packed = bytes(model.buffers[entry.buffer].data)
     metadata = metadata_schema.ModelMetadataT.InitFromObj(metadata_schema.ModelMetadata.GetRootAs(packed, 0))
     outputs = metadata.subgraphMetadata[0].outputTensorMetadata
-    found = dict(zip((tensor.name.decode() for tensor in outputs), model.subgraphs[0].outputs, strict=True))
+    found = list(zip((tensor.name.decode() for tensor in outputs), model.subgraphs[0].outputs, strict=True))
     op = read_postprocess_op(exported / "bundle" / "model_int8.tflite")
-    assert found == {
-        "location": op.boxes_index,
-        "category": op.classes_index,
-        "score": op.scores_index,
-        "number of detections": op.count_index,
-    }
+    assert found == [
+        ("location", op.boxes_index),
+        ("category", op.classes_index),
+        ("score", op.scores_index),
+        ("number of detections", op.count_index),
+    ]
     (category,) = [tensor for tensor in outputs if tensor.name == b"category"]
     assert category.associatedFiles[0].name == b"labels.txt"
 
@@ -309,10 +335,12 @@ def test_edge_tpu_never_ships_a_float_model(data: Path, model_run: Path, exporte
     pixels = np.full((1, 96, 96, 3), 128.0, np.float32)
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels)
     interpreter.invoke()
+    op = read_postprocess_op(tmp_path / "bundle" / "model_float.tflite")
+    assert op.model_outputs == (op.boxes_index, op.classes_index, op.scores_index, op.count_index)
     found = tf.saved_model.load(str(exported / "saved_model")).signatures["serving_default"](
         tf.constant(pixels, tf.uint8)
     )
-    scores = interpreter.get_tensor(read_postprocess_op(tmp_path / "bundle" / "model_float.tflite").scores_index)
+    scores = interpreter.get_tensor(op.scores_index)
     # The float model takes pixels as they are, like the SavedModel.
     np.testing.assert_allclose(scores[0, 0], found["detection_scores"][0, 0], atol=1e-4)
 

@@ -17,6 +17,7 @@ from reefline.edgetpu.compiled import belongs_together
 from reefline.edgetpu.placement import place_as_compiled
 from reefline.errors import BundleError
 from reefline.tflite.reader import count_operators, read_graph
+from tests.factories_detect import push_small_bundle
 from tests.factories_tflite import (
     CONV_PARAMETERS,
     EDGE_TPU,
@@ -143,6 +144,18 @@ def test_the_record_is_json(tmp_path: Path) -> None:
     }
     assert record["summary"] == {"total": 3, "edgetpu": 2, "cpu": 1, "uncertain": 0}
     assert record["compiled"] is None
+
+
+def test_older_bundles_have_the_same_placement(tmp_path: Path) -> None:
+    found = []
+    for old_order in (False, True):
+        path = push_small_bundle(tmp_path / str(old_order), old_order=old_order) / "model_int8.tflite"
+        result = CliRunner().invoke(app, ["analyze", str(path), "--json"])
+        assert result.exit_code == 0, result.output
+        found.append(json.loads(result.stdout))
+        assert found[-1].pop("model") == str(path)
+    assert found[0] == found[1]
+    assert found[0]["ops"][-1]["op"] == "CUSTOM:TFLite_Detection_PostProcess"
 
 
 def test_the_text_says_what_does_not_map_and_why(tmp_path: Path) -> None:

@@ -37,6 +37,15 @@ def test_every_model_is_scored(inputs):
     assert [(name, m.groundtruth) for name, m in scores.shipped.per_class.items()] == [("cat", 2), ("dog", 2)]
 
 
+def test_baseline_of_an_older_bundle(inputs, tmp_path):
+    baseline = write_candidate(tmp_path, build_tflite(old_order=True))
+
+    scores = score_models(dataclasses.replace(inputs, baseline=baseline, baseline_version=1))
+
+    assert scores.baseline == scores.shipped
+    assert scores.baseline.map == pytest.approx(1.0)
+
+
 def test_first_run_has_no_baseline(inputs):
     scores = score_models(inputs)
 

@@ -54,6 +54,17 @@ def test_folder_gives_pictures_json_and_lines(bundle, images, tmp_path):
     assert {path.name for path in out.iterdir()} == {"a.png", "b.jpg", "detections.json"}
 
 
+def test_older_bundles_give_the_same_detections(bundle, images, tmp_path):
+    older = push_small_bundle(tmp_path, LABELS, old_order=True)
+    found = [run("--bundle", folder, images, "--out", tmp_path / "out", "--json") for folder in (bundle, older)]
+
+    assert [result.exit_code for result in found] == [0, 0]
+    records = [json.loads(result.stdout)["images"] for result in found]
+    detections = [[image["detections"] for image in record] for record in records]
+    assert detections[0] == detections[1]
+    assert [len(seen) for seen in detections[0]] == [2, 1]
+
+
 def test_detections_json_is_the_documented_record(bundle, images, tmp_path):
     run("--bundle", bundle, images, "--out", tmp_path / "out")
     record = json.loads((tmp_path / "out" / "detections.json").read_text(encoding="utf-8"))
