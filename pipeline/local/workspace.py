@@ -52,6 +52,11 @@ class Workspace:
         return self.root / "file_hashes.db"
 
     @property
+    def start_memory(self) -> Path:
+        """The JSON file of the sha256 that each URL of trainer.start had when it was first downloaded."""
+        return self.root / "start_hashes.json"
+
+    @property
     def demo_data(self) -> Path:
         """The generated demo data set."""
         return self.root / "demo_data"
