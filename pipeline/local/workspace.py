@@ -52,6 +52,11 @@ class Workspace:
         return self.root / "file_hashes.db"
 
     @property
+    def recommendations(self) -> Path:
+        """What was recommended, by data and command line, so that a second run gets the same config."""
+        return self.root / "recommendations"
+
+    @property
     def demo_data(self) -> Path:
         """The generated demo data set."""
         return self.root / "demo_data"
