@@ -26,7 +26,7 @@ from pipeline.fingerprint import code_fingerprint
 from reefline.config.run_config import RunConfig
 from reefline.edgetpu.compiler.identity import identify_compiler
 from reefline.od_api.model_config import TEMPLATE_DIR
-from reefline.settings import EdgeTpuTarget, GateSettings
+from reefline.settings import EdgeTpuTarget, GateSettings, StartKeyword
 
 # One name for all configs: it is part of every cache key, and the models in a workspace share their data.
 PIPELINE_NAME = "reefline"
@@ -42,6 +42,7 @@ class Places:
     serving: str
     artifacts: str
     metadata_db: str
+    start_memory: str = ""
 
 
 def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
@@ -68,13 +69,15 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
         code=code_fingerprint("components.annotation_validator"),
     )
     template = TEMPLATE_DIR / f"{config.trainer.model}.config"
+    starts_from_serving = config.trainer.start.keyword is StartKeyword.SERVING
     trainer = Trainer(
         examples=examples,
         label_map=label_map,
         settings=config.trainer.to_json(),
         edge_tpu=config.edgetpu.value,
         code=code_fingerprint("components.trainer", files=[template]),
-        warm_start_from=str(Path(places.serving) / config.model_name) if config.trainer.warm_start else "",
+        serving_home=str(Path(places.serving) / config.model_name) if starts_from_serving else "",
+        start_memory=places.start_memory,
     )
     # Only for the order: training waits for the checks of data and model, but a changed threshold retrains nothing.
     trainer.add_upstream_node(annotation_validator)

@@ -8,6 +8,7 @@ ReeflineError                 exit code 1
     ├── PreflightError        a model that the gate would refuse for its Edge TPU placement (edgetpu/record.py)
     ├── CheckpointError       a fine-tune checkpoint that is unavailable or does not fit
     ├── DownloadError         a failed download, or a file with another hash
+    │   └── HashMismatchError     a downloaded file with another sha256 than expected
     ├── TrainingDivergedError a loss that is NaN or infinite
     ├── OutOfMemoryError      a batch or an input that is too large for the device
     ├── WorkspaceError        a workspace that is in use or not writable
@@ -57,11 +58,19 @@ class DataError(UserError):
 
 
 class CheckpointError(UserError):
-    """A fine-tune checkpoint that is unavailable or does not fit the model."""
+    """Weights to start from that are unavailable or do not fit the model."""
 
 
 class DownloadError(UserError):
     """A failed download, or a downloaded file with another hash."""
+
+
+class HashMismatchError(DownloadError):
+    """A downloaded file with another sha256 than expected; `found` is the one it has."""
+
+    def __init__(self, *problems: str, found: str) -> None:
+        super().__init__(*problems)
+        self.found = found
 
 
 class TrainingDivergedError(UserError):

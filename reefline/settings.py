@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import json
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import pydantic
 from typing_extensions import Self
@@ -78,27 +78,73 @@ class EdgeTpuTarget(str, enum.Enum):
 
 
 class CheckpointType(str, enum.Enum):
-    """What a fine-tune checkpoint contains: a complete detector or a classification backbone."""
+    """What a checkpoint to start from contains: a complete detector or a classification backbone."""
 
     DETECTION = "detection"
     CLASSIFICATION = "classification"
 
 
-class FineTuneCheckpoint(Section):
-    """A checkpoint to start from: a path or a URL; an http(s) URL needs a sha256."""
+class StartKeyword(str, enum.Enum):
+    """The starts that need no file of the user's: pinned weights, new weights, or the weights of the serving model."""
 
-    source: str
+    PUBLISHED = "published"
+    SCRATCH = "scratch"
+    SERVING = "serving"
+
+
+class Start(Section):
+    """Where training starts: a StartKeyword, a path or URL of weights, or `zoo:NAME`; a plain string is the source.
+
+    `sha256` pins a file; an http:// URL needs it. `type` is what a checkpoint contains. `otherwise` is the source for
+    as long as the source is `serving` and no model serves; sha256 and type then belong to it.
+    """
+
+    source: Annotated[str, pydantic.Field(min_length=1)]
     sha256: Optional[Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]] = None
     type: CheckpointType = CheckpointType.DETECTION
+    otherwise: Optional[Annotated[str, pydantic.Field(min_length=1)]] = None
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _accept_a_plain_source(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
 
     @pydantic.model_validator(mode="after")
-    def _check_url(self) -> FineTuneCheckpoint:
-        scheme, separator, _ = self.source.partition("://")
-        if separator and scheme not in ("file", "http", "https"):
-            raise ValueError(f"{scheme}:// is not supported; use a path or a file://, http:// or https:// URL")
-        if scheme in ("http", "https") and separator and self.sha256 is None:
-            raise ValueError("a checkpoint from a URL needs its sha256; add it")
+    def _check(self) -> Start:
+        if self.keyword is StartKeyword.SERVING:
+            if self.otherwise == StartKeyword.SERVING.value:
+                raise ValueError("otherwise cannot be serving too; use published, scratch, a path or a URL")
+        elif self.otherwise is not None:
+            raise ValueError("otherwise is for source: serving; remove it")
+        named = self.otherwise if self.keyword is StartKeyword.SERVING else self.source
+        if self.sha256 is not None and (named is None or find_keyword(named) is not None):
+            raise ValueError(f"sha256 pins a file or a URL, not {named or self.source}; remove it")
+        if named is not None:
+            _check_scheme(named, self.sha256)
         return self
+
+    @property
+    def keyword(self) -> Optional[StartKeyword]:
+        """The keyword that the source is; None for a path, a URL or a name of the zoo."""
+        return find_keyword(self.source)
+
+    @property
+    def is_new_weights(self) -> bool:
+        """Whether training starts from new weights."""
+        return self.keyword is StartKeyword.SCRATCH
+
+
+def find_keyword(source: str) -> Optional[StartKeyword]:
+    """Return the keyword that a start's source is; None for a path, a URL or a name of the zoo."""
+    return next((keyword for keyword in StartKeyword if keyword.value == source), None)
+
+
+def _check_scheme(source: str, sha256: Optional[str]) -> None:
+    scheme, separator, _ = source.partition("://")
+    if separator and scheme not in ("file", "http", "https"):
+        raise ValueError(f"{scheme}:// is not supported; use a path or a file://, http:// or https:// URL")
+    if separator and scheme == "http" and sha256 is None:
+        raise ValueError("an http:// URL needs its sha256, as anyone on the way can change the file; add it")
 
 
 class Augmentation(str, enum.Enum):
@@ -134,8 +180,7 @@ class TrainerSettings(Section):
     warmup_steps: NonNegativeInt = 500
     augmentations: tuple[Augmentation, ...] = (Augmentation.HORIZONTAL_FLIP,)
     early_stopping_patience: Optional[PositiveInt] = None
-    fine_tune_checkpoint: Optional[FineTuneCheckpoint] = None
-    warm_start: bool = False
+    start: Start = Start(source=StartKeyword.SCRATCH.value)
     isolate_evaluation: bool = False
     strategy: DistributionStrategy = DistributionStrategy.NONE
     sample_images: NonNegativeInt = 4

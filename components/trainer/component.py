@@ -6,12 +6,12 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Config, Examples, ModelRun
 
-from components.trainer.driver import WARM_START_PROPERTY, TrainerDriver
+from components.trainer.driver import START_PROPERTY, TrainerDriver
 from reefline.settings import DistributionStrategy, EdgeTpuTarget, TrainerSettings
 from reefline.structures.artifacts import ExamplesFolder, LabelMapFolder, ModelRunFolder
-from reefline.system.files import cache_directory
 from reefline.training.job import TrainingJob
 from reefline.training.resumable_folder import hand_over, open_unfinished
+from reefline.training.start_files import StartCache
 from reefline.training.worker import train_in_child
 
 MAX_BOXES_PROPERTY = "max_boxes_per_image"
@@ -25,15 +25,17 @@ def Trainer(
     settings: Parameter[str],
     edge_tpu: Parameter[str],
     code: Parameter[str],
-    warm_start_from: Parameter[str] = "",
-    warm_start_checkpoint: Parameter[str] = "",
+    serving_home: Parameter[str] = "",
+    start_memory: Parameter[str] = "",
+    start: Parameter[str] = "",
 ) -> None:
     """Train a detector and keep its best checkpoint.
 
     `settings` is a TrainerSettings as JSON, `edge_tpu` an EdgeTpuTarget. `code` only keys the cache.
-    `warm_start_from` is the folder of the model's serving bundles, "" where training must not start from them;
-    `warm_start_checkpoint` comes from the driver, "" for none. The output is a ModelRunFolder. A run that was stopped,
-    for whatever reason, is resumed from its work, which lies next to the outputs.
+    `serving_home` is the folder of the model's serving bundles, "" where training must not start from them.
+    `start_memory` is a file that remembers the sha256 of downloads, "" for none. `start` comes from the driver: a
+    StartIdentity as text. The output is a ModelRunFolder. A run that was stopped, for whatever reason, is resumed from
+    its work, which lies next to the outputs.
     """
     from reefline.od_api import compat
 
@@ -55,18 +57,18 @@ def Trainer(
     od_config = model_config.build_pipeline_config(template, trainer_settings, files)
     model_config.verify_pipeline_config(od_config, read_label_map(files.label_map))
     # The identity is everything in the cache key: a stopped run is resumed only where nothing has changed.
-    identity = (settings, edge_tpu, code, examples.uri, label_map.uri, warm_start_checkpoint)
+    identity = (settings, edge_tpu, code, examples.uri, label_map.uri, start)
     output = Path(model_run.uri)
     run = ModelRunFolder(open_unfinished(output, identity))
     model_config.write_pipeline_config(od_config, run.pipeline_config)
-    job = TrainingJob(trainer_settings, warm_start_checkpoint, cache_directory().resolve() / "checkpoints")
+    job = TrainingJob(trainer_settings, start, StartCache().folder)
     job.write(run.job)
     if trainer_settings.strategy is DistributionStrategy.MULTI_WORKER:
         train_in_child(run)
     else:
         train_detector(od_config, job, run)
     hand_over(run.root, output, finished_file=run.report.name)
-    model_run.set_string_custom_property(WARM_START_PROPERTY, warm_start_checkpoint)
+    model_run.set_string_custom_property(START_PROPERTY, start)
 
 
 Trainer.DRIVER_CLASS = TrainerDriver

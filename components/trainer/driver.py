@@ -1,4 +1,4 @@
-"""The driver of Trainer: where a warm start begins is part of the cache key."""
+"""The driver of Trainer: where training starts is part of the cache key."""
 
 from __future__ import annotations
 
@@ -11,38 +11,43 @@ from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.types.artifact import Artifact
 
 from components.driver import ResolvingDriver
+from reefline.od_api.model_config import load_template
+from reefline.settings import TrainerSettings
 from reefline.training.serving_checkpoint import ServingCheckpoint, find_serving_checkpoint
+from reefline.training.start_files import StartCache
+from reefline.training.start_identity import StartIdentity
+from reefline.training.starting_point import identify_start, name_start
 
-WARM_START_PROPERTY = "warm_start_checkpoint"
+START_PROPERTY = "start"
 # These, the inputs and the start define a training.
 _SETTINGS = ("settings", "edge_tpu", "code")
 
 
 class TrainerDriver(ResolvingDriver):
-    """Resolves the checkpoint to start from.
+    """Resolves the weights to start from.
 
-    That is the one behind the serving bundle. Where this very training (equal settings, code and data) made that
-    bundle, it is the checkpoint which that training started from, so that a second run with nothing changed finds its
+    `serving` means the checkpoint behind the serving bundle. Where this very training (equal settings, code and data)
+    made that bundle, it means what that training started from, so that a second run with nothing changed finds its
     result in the cache instead of training on and on. ML Metadata lists the earlier trainings.
     """
 
     def resolve(self, execution_info: ExecutionInfo) -> Mapping[str, int | str]:
-        """Return `warm_start_checkpoint`, "" for none.
+        """Return `start`: a StartIdentity as text, "" for new weights.
 
         Raises:
-            BundleError: the serving bundle is damaged.
-            CheckpointError: the checkpoint to start from is missing.
+            BundleError: the serving bundle, or the bundle to start from, is damaged.
+            CheckpointError: the weights to start from are missing or changed.
         """
         properties = execution_info.exec_properties
-        home = properties["warm_start_from"]
+        home = properties["serving_home"]
         serving = find_serving_checkpoint(Path(home)) if home else None
         if serving is None:
-            return {WARM_START_PROPERTY: ""}
+            return {START_PROPERTY: str(_identify(properties))}
         start = self._find_start_of_equal_training(serving, properties, execution_info.input_dict)
         if start is None:
             serving.check()
-            start = serving.prefix
-        return {WARM_START_PROPERTY: start}
+            start = str(StartIdentity(serving=serving.prefix))
+        return {START_PROPERTY: start}
 
     def _find_start_of_equal_training(
         self, serving: ServingCheckpoint, properties: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifact]]
@@ -64,5 +69,13 @@ class TrainerDriver(ResolvingDriver):
             }
         is_equal = all(maker.custom_properties[name].string_value == properties[name] for name in _SETTINGS)
         if is_equal and used == {artifact.id for artifacts in inputs.values() for artifact in artifacts}:
-            return str(runs[0].custom_properties[WARM_START_PROPERTY].string_value)
+            return str(runs[0].custom_properties[START_PROPERTY].string_value)
         return None
+
+
+def _identify(properties: Mapping[str, Any]) -> StartIdentity:
+    settings = TrainerSettings.from_json(properties["settings"])
+    template = load_template(settings.model)
+    memory = properties["start_memory"]
+    cache = StartCache(workspace_memory=Path(memory) if memory else None)
+    return identify_start(name_start(settings.start, template), template, cache)

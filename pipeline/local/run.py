@@ -128,6 +128,7 @@ def _run_dag(config: RunConfig, workspace: Workspace, run_id: str, progress: _Pr
         serving=str(workspace.serving),
         artifacts=str(workspace.artifacts),
         metadata_db=str(workspace.metadata_db),
+        start_memory=str(workspace.start_memory),
     )
     runner = DagRunner(run_id, report)
     try:

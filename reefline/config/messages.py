@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pydantic
 
+from reefline.config.replaced_keys import describe_replaced_key
+
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
@@ -28,6 +30,9 @@ def _describe(problem: ErrorDetails, model: type[pydantic.BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"this {'value' if section else 'section or value'} is missing; add it"
     if problem["type"] == "extra_forbidden":
+        replacement = describe_replaced_key(name_of(problem), problem["input"])
+        if replacement:
+            return replacement
         known = _list_keys(model, section)
         close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         hint = f"did you mean {'.'.join((*section, close[0]))}? " if close else ""

@@ -17,7 +17,8 @@ from reefline.config.overrides import Override, apply_override
 from reefline.config.yaml_reader import read_yaml
 from reefline.data.rules.severity import resolve_severities
 from reefline.errors import ConfigError
-from reefline.od_api.model_config import check_edge_tpu, load_template
+from reefline.od_api.model_config import check_edge_tpu, check_start, load_template
+from reefline.od_api.zoo import find_zoo_name
 from reefline.settings import (
     DemoSettings,
     EdgeTpuTarget,
@@ -27,6 +28,7 @@ from reefline.settings import (
     Section,
     TrainerSettings,
     ValidationSettings,
+    find_keyword,
 )
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
@@ -34,7 +36,8 @@ CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
 ModelName = Annotated[str, pydantic.Field(pattern=MODEL_NAME_PATTERN, max_length=100)]
 
 _EDGE_TPU_RULES = ("max_quantization_drop", "min_edgetpu_ops", "edgetpu_compiled")
-_PATH_KEYS = (("data", "label_map"), ("trainer", "fine_tune_checkpoint", "source"))
+_START = ("trainer", "start")
+_PATH_KEYS = (("data", "label_map"), (*_START, "source"), (*_START, "otherwise"))
 
 
 class RunConfig(Section):
@@ -136,7 +139,7 @@ def _leave_out(record: Mapping[str, Any], places: Sequence[tuple[int | str, ...]
 
 
 def _read_record(path: Path, overrides: Sequence[Override]) -> dict[str, Any]:
-    return override_record(_resolve_paths(read_yaml(path), path.resolve().parent), overrides)
+    return override_record(_resolve_paths(_expand_start(read_yaml(path)), path.resolve().parent), overrides)
 
 
 def override_record(record: Mapping[str, Any], overrides: Sequence[Override]) -> dict[str, Any]:
@@ -146,8 +149,15 @@ def override_record(record: Mapping[str, Any], overrides: Sequence[Override]) ->
         ConfigError: a name goes through something that is not a section.
     """
     for override in overrides:
-        record = apply_override(record, override)
+        record = _expand_start(apply_override(record, override))
     return _resolve_paths(record, Path.cwd())
+
+
+def _expand_start(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn `start: published` into `start: {source: published}`, so that its other keys can be set."""
+    trainer = record.get(_START[0])
+    start = trainer.get(_START[1]) if isinstance(trainer, Mapping) else None
+    return apply_override(record, Override(_START, {"source": start})) if isinstance(start, str) else dict(record)
 
 
 def _resolve_paths(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -156,9 +166,13 @@ def _resolve_paths(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         value: Any = resolved
         for key in path:
             value = value.get(key) if isinstance(value, Mapping) else None
-        if isinstance(value, str) and value and "://" not in value:
+        if isinstance(value, str) and value and not _is_no_path(value):
             resolved = apply_override(resolved, Override(path, str(folder / value)))
     return resolved
+
+
+def _is_no_path(value: str) -> bool:
+    return "://" in value or find_zoo_name(value) is not None or find_keyword(value) is not None
 
 
 @dataclass(frozen=True)
@@ -208,7 +222,8 @@ def _check_model(config: RunConfig) -> tuple[_Contradiction, ...]:
     template = load_template(config.trainer.model)
     # A kind of model that is never exported is refused whatever `edgetpu` is.
     refused = _collect(("trainer.model",), lambda: check_edge_tpu(template, EdgeTpuTarget.NEVER))
-    return refused or _collect(("trainer.model", "edgetpu"), lambda: check_edge_tpu(template, config.edgetpu))
+    refused = refused or _collect(("trainer.model", "edgetpu"), lambda: check_edge_tpu(template, config.edgetpu))
+    return refused + _collect(("trainer.model", "trainer.start"), lambda: check_start(config.trainer.start, template))
 
 
 def _collect(keys: tuple[str, ...], check: Callable[[], object]) -> tuple[_Contradiction, ...]:

@@ -17,7 +17,9 @@ from reefline.od_api.model_config_rules import (
     find_syntax_problems,
     read_ssd,
 )
-from reefline.settings import Augmentation, EdgeTpuTarget, TrainerSettings
+from reefline.od_api.published_start import PublishedStart, parse_published_start
+from reefline.od_api.zoo import find_zoo_name, locate_in_zoo
+from reefline.settings import Augmentation, EdgeTpuTarget, Start, StartKeyword, TrainerSettings, find_keyword
 from reefline.structures.label_map import LabelMap
 
 if TYPE_CHECKING:
@@ -49,13 +51,15 @@ _AUGMENTATION_PROTOS = {
 class ModelTemplate:
     """A file of configs/models: its name, its text and whether it is marked as suiting the Edge TPU.
 
-    `edge_tpu_note` explains why it does not and what to use instead, "" without a note.
+    `edge_tpu_note` explains why it does not and what to use instead, "" without a note. `published` are the weights
+    that `trainer.start: published` means, None without any.
     """
 
     name: str
     text: str
     edge_tpu: bool
     edge_tpu_note: str = ""
+    published: PublishedStart | None = None
 
     @property
     def kind(self) -> str:
@@ -83,7 +87,8 @@ def load_template(name: str, directory: Path = TEMPLATE_DIR) -> ModelTemplate:
     """Read one template.
 
     Raises:
-        ConfigError: no such template exists, or it is not marked "edge_tpu: yes" or "no".
+        ConfigError: no such template exists, it is not marked "edge_tpu: yes" or "no", or its published start is
+            incomplete.
     """
     names = list_templates(directory)
     if name not in names:
@@ -96,7 +101,38 @@ def load_template(name: str, directory: Path = TEMPLATE_DIR) -> ModelTemplate:
     if mark is None:
         raise ConfigError(f"{path.name}: the line '# edge_tpu: yes' or '# edge_tpu: no' is missing; add it at the top")
     note = _EDGE_TPU_NOTE.search(text)
-    return ModelTemplate(name, text, edge_tpu=mark.group(1) == "yes", edge_tpu_note=note.group(1) if note else "")
+    return ModelTemplate(
+        name,
+        text,
+        edge_tpu=mark.group(1) == "yes",
+        edge_tpu_note=note.group(1) if note else "",
+        published=parse_published_start(text, path.name),
+    )
+
+
+def find_pinning_template(sha256: str, directory: Path = TEMPLATE_DIR) -> ModelTemplate | None:
+    """Return the first template whose published start is the file with this sha256; None if no template names it."""
+    templates = (load_template(name, directory) for name in list_templates(directory))
+    return next((each for each in templates if each.published is not None and each.published.sha256 == sha256), None)
+
+
+def check_start(start: Start, template: ModelTemplate, directory: Path = TEMPLATE_DIR) -> None:
+    """Refuse a start that does not exist for this template, before anything is downloaded.
+
+    Raises:
+        ConfigError: the template has no published weights, or the zoo has no model of that name.
+    """
+    for source in filter(None, (start.source, start.otherwise)):
+        zoo_name = find_zoo_name(source)
+        if zoo_name is not None:
+            locate_in_zoo(zoo_name)
+        if find_keyword(source) is StartKeyword.PUBLISHED and template.published is None:
+            templates = (load_template(name, directory) for name in list_templates(directory))
+            having = ", ".join(each.name for each in templates if each.published is not None)
+            raise ConfigError(
+                f"trainer.start: {template.name} has no published weights; set start to scratch or to a path, URL or "
+                f"zoo:NAME, or choose a model that has them: {having}"
+            )
 
 
 def list_edge_tpu_templates(directory: Path = TEMPLATE_DIR) -> tuple[str, ...]:

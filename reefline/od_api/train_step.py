@@ -7,6 +7,7 @@ what `model_lib_v2.train_loop` calls, without its own loop.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from reefline.settings import CheckpointType
 
 if TYPE_CHECKING:
     import tensorflow as tf
+    from object_detection.protos.model_pb2 import DetectionModel
     from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
 
 
@@ -90,14 +92,18 @@ class TrainStep:
 
         `model_lib_v2._ensure_model_is_built` traces the loss instead, which takes AutoGraph most of a minute.
         """
+        with self._strategy.scope():
+            self._predict_once(self.model)
+            self.optimizer._create_all_weights(self.model.trainable_variables)
+
+    def _predict_once(self, model: Any) -> None:
         import tensorflow as tf
 
         resizer = self._config.model.ssd.image_resizer.fixed_shape_resizer
-        with self._strategy.scope(), without_autograph():
-            self.model._is_training = False
+        with without_autograph():
+            model._is_training = False
             tf.keras.backend.set_learning_phase(False)
-            self.model.predict(*self.model.preprocess(tf.zeros([1, resizer.height, resizer.width, 3])))
-            self.optimizer._create_all_weights(self.model.trainable_variables)
+            model.predict(*model.preprocess(tf.zeros([1, resizer.height, resizer.width, 3])))
 
     def load_fine_tune_checkpoint(self, prefix: str, checkpoint_type: CheckpointType) -> TransferReport:
         """Start from all weights of a checkpoint that fit the model; the report lists what did not.
@@ -106,6 +112,24 @@ class TrainStep:
             CheckpointError: the checkpoint cannot be read, or belongs to another architecture.
         """
         return restore_what_fits(self.model, prefix, checkpoint_type)
+
+    def load_with(self, load: Callable[[Any], TransferReport], model_config: DetectionModel) -> TransferReport:
+        """Set the weights by a function that traces the model it gets.
+
+        With several devices that is a single copy, built from `model_config`: synchronized batch normalization traces
+        into other operators.
+        """
+        import tensorflow as tf
+
+        if self._strategy is tf.distribute.get_strategy():
+            return load(self.model)
+        single = build_model(model_config, is_training=True)
+        self._predict_once(single)
+        report = load(single)
+        with self._strategy.scope():
+            for mine, loaded in zip(self.model.variables, single.variables, strict=True):
+                mine.assign(loaded.numpy())
+        return report
 
     def run(self) -> StepResult:
         """Train on the next batch."""

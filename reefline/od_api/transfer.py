@@ -129,7 +129,7 @@ def _check_backbone(model: Any, fitting: dict[int, _Match], prefix: str, checkpo
     if found < len(backbone):
         raise CheckpointError(
             f"{prefix}: another architecture: only {found} of the backbone's {len(backbone)} variables fit; "
-            f"use a {checkpoint_type.value} checkpoint of the model in trainer.model, or none"
+            f"use a {checkpoint_type.value} checkpoint of the model in trainer.model, or set trainer.start to scratch"
         )
 
 

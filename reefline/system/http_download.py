@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import re
 import time
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-from reefline.errors import DownloadError
+from reefline.errors import DownloadError, HashMismatchError
 from reefline.system.download_progress import DownloadProgress
 from reefline.system.files import hash_file
 from reefline.system.terminal import format_bytes
@@ -41,29 +42,40 @@ class _Job:
 
     url: str
     target: Path
-    sha256: str
+    sha256: str | None
 
     @property
     def shown_url(self) -> str:
-        parts = urllib.parse.urlsplit(self.url)
-        return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return hide_secrets(self.url)
 
     @property
     def part(self) -> Path:
         """What has arrived so far; the hash in its name keeps it apart from parts of other files."""
-        return self.target.with_name(f"{self.target.name}.{self.sha256[:16]}.part")
+        key = self.sha256 or hashlib.sha256(self.url.encode()).hexdigest()
+        return self.target.with_name(f"{self.target.name}.{key[:16]}.part")
 
     @property
     def validator(self) -> Path:
         """The server's ETag or date of the file that `part` belongs to, for If-Range."""
         return self.part.with_name(f"{self.part.name}.etag")
 
+    @property
+    def can_resume(self) -> bool:
+        """Whether something will show if the server's file is no longer the one that `part` belongs to."""
+        return self.sha256 is not None or self.validator.is_file()
+
+
+def hide_secrets(url: str) -> str:
+    """Return a URL without password and query, which may hold a token."""
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
 
 def download(
     url: str,
     target: Path,
     *,
-    sha256: str,
+    sha256: str | None,
     attempts: int = ATTEMPTS,
     first_pause_s: float = FIRST_PAUSE_S,
     stream: TextIO | None = None,
@@ -73,10 +85,13 @@ def download(
     Until it is complete and has the right hash, the file is `<target>.<hash>.part`. If the target already has the
     hash, nothing is requested. After `attempts` failures in a row without a new byte it gives up; the pause between
     them doubles. Resuming uses Range and If-Range (RFC 9110); a server that ignores them sends the file from its start.
+    Without a known `sha256` nothing is checked: a target that exists is used, and only a download whose server sent a
+    validator is resumed, as nothing else shows that the file is still the same.
     Progress goes to `stream`, by default standard output. Processes that download the same file take turns.
 
     Raises:
-        DownloadError: the download failed, the disk is full, or the content has another hash.
+        DownloadError: the download failed, or the disk is full.
+        HashMismatchError: the content has another hash; it was deleted.
     """
     job = _Job(url, target, sha256)
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
@@ -84,7 +99,7 @@ def download(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _hold(job.part) as file:
-            if not (target.is_file() and hash_file(target) == sha256):
+            if not (target.is_file() and sha256 in (None, hash_file(target))):
                 with DownloadProgress(target.name, stream) as progress:
                     _fetch_checked(job, file, progress, attempts, first_pause_s)
                 job.part.replace(target)
@@ -118,6 +133,9 @@ def _remove_part(job: _Job) -> None:
 
 def _fetch_checked(job: _Job, file: BinaryIO, progress: DownloadProgress, attempts: int, first_pause_s: float) -> None:
     """Download until `file` has the hash. A resumed file with another hash may mix two versions: restart it once."""
+    if job.sha256 is None:
+        _fetch(job, file, progress, attempts, first_pause_s)
+        return
     was_resumed = _size(file) > 0
     if was_resumed and hash_file(job.part) == job.sha256:
         return
@@ -130,9 +148,10 @@ def _fetch_checked(job: _Job, file: BinaryIO, progress: DownloadProgress, attemp
         found = hash_file(job.part)
     if found != job.sha256:
         _remove_part(job)
-        raise DownloadError(
+        raise HashMismatchError(
             f"{job.shown_url} has sha256 {found}, expected {job.sha256}; correct the URL or the sha256 "
-            "(the downloaded file was deleted)"
+            "(the downloaded file was deleted)",
+            found=found,
         )
 
 
@@ -177,7 +196,7 @@ def _request_rest(client: httpx.Client, job: _Job, file: BinaryIO, progress: Dow
     have = _size(file)
     # In a compressed response, ranges would count compressed bytes.
     headers = {"Accept-Encoding": "identity"}
-    if have:
+    if have and job.can_resume:
         headers["Range"] = f"bytes={have}-"
         if job.validator.is_file():
             headers["If-Range"] = job.validator.read_text(encoding="utf-8")

@@ -40,6 +40,16 @@ def count_operators(path: Path) -> int:
         return int(model.Subgraphs(0).OperatorsLength())
 
 
+def is_tflite(path: Path) -> bool:
+    """Return whether a file starts like a TFLite model.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(8)[4:] == FILE_IDENTIFIER
+
+
 def open_model(path: Path) -> Any:
     """Return the flatbuffer's Model.
 

@@ -13,10 +13,10 @@ from reefline.system.record import Record
 class TrainingJob(Record):
     """The record job.json: other workers train from it, and the exporter reads the seed from it.
 
-    `warm_start_checkpoint` is the prefix of the checkpoint behind the serving model, "" for none. `cache_dir` keeps
-    downloaded checkpoints; it is absolute, because workers run in other folders.
+    `start` is what Trainer's driver resolved (a StartIdentity as text), "" if it did not run. `cache_dir` keeps
+    downloaded files; it is absolute, because workers run in other folders.
     """
 
     settings: TrainerSettings
-    warm_start_checkpoint: str
+    start: str
     cache_dir: Path

@@ -26,6 +26,8 @@ from reefline.training.checkpoints import CheckpointStore
 from reefline.training.job import TrainingJob
 from reefline.training.progress import TrainingProgress
 from reefline.training.report import EvaluationPoint, StopReason, TrainingReport, TrainingState
+from reefline.training.start_files import StartCache
+from reefline.training.start_loading import load_start
 from reefline.training.starting_point import StartingPoint, choose_start
 from reefline.training.tensorboard import TrainingLog
 
@@ -46,7 +48,8 @@ def train_detector(od_config: TrainEvalPipelineConfig, job: TrainingJob, run: Mo
 
     Raises:
         TrainingDivergedError: a loss that is NaN or infinite; the message names the batch's files.
-        CheckpointError: the fine-tune checkpoint is unavailable or does not fit, or the one to resume from is damaged.
+        CheckpointError: the start is unavailable or does not fit, or the checkpoint to resume from is damaged.
+        BundleError: the TFLite file to start from is damaged or not quantized.
         RecordError: state.json is damaged.
         OutOfMemoryError: a batch does not fit in the device's memory.
         ConfigError: the strategy is unavailable.
@@ -55,7 +58,7 @@ def train_detector(od_config: TrainEvalPipelineConfig, job: TrainingJob, run: Mo
     strategy = create_strategy(settings.strategy, settings.batch_size)
     state = TrainingState.read(run.state)
     # A download has its own line on the terminal, so it comes before training's.
-    start = StartingPoint(None) if state.step else choose_start(settings, job.warm_start_checkpoint, job.cache_dir)
+    start = StartingPoint() if state.step else choose_start(settings, job.start, StartCache(job.cache_dir))
     # A resumed run reads the data in another order than the run that stopped.
     seed_everything(settings.seed + state.step)
     trained_config = with_synchronized_batch_norm(od_config) if strategy.num_replicas_in_sync > 1 else od_config
@@ -65,7 +68,7 @@ def train_detector(od_config: TrainEvalPipelineConfig, job: TrainingJob, run: Mo
         if state.step:
             store.restore(state.step)
             progress.note(f"Resuming from step {state.step}.")
-        _begin_from(start, step, progress)
+        _begin_from(start, step, od_config, progress)
         log = TrainingLog(run.logs, is_chief=step.is_chief)
         loop = _Loop(settings, run, step, store, _choose_evaluation(od_config, settings, step), log, progress)
         with explained_out_of_memory(settings.batch_size, read_input_size(od_config).width_px):
@@ -91,11 +94,14 @@ def _report(state: TrainingState, stop_reason: StopReason) -> TrainingReport:
     )
 
 
-def _begin_from(start: StartingPoint, step: TrainStep, progress: TrainingProgress) -> None:
+def _begin_from(
+    start: StartingPoint, step: TrainStep, od_config: TrainEvalPipelineConfig, progress: TrainingProgress
+) -> None:
     if start.note:
         progress.note(start.note)
-    if start.prefix is not None:
-        progress.note(step.load_fine_tune_checkpoint(start.prefix, start.type).describe())
+    report = load_start(start, step, od_config)
+    if report is not None:
+        progress.note(report.describe())
 
 
 def _choose_evaluation(

@@ -30,8 +30,8 @@ class ServingCheckpoint:
         """
         if not Path(f"{self.prefix}.index").is_file():
             raise CheckpointError(
-                f"trainer.warm_start: {self.manifest} names the checkpoint {self.prefix}, which no longer exists; "
-                "restore it, or set trainer.warm_start to false (trainer.fine_tune_checkpoint sets another start)"
+                f"trainer.start: {self.manifest} names the checkpoint {self.prefix}, which no longer exists; "
+                f"restore it, or set start to {self.manifest.parent}: the bundle's int8 model holds the weights too"
             )
 
 
@@ -51,7 +51,7 @@ def find_serving_checkpoint(home: Path) -> ServingCheckpoint | None:
     prefix = read_manifest(bundle).facts.checkpoint
     if not prefix:
         raise CheckpointError(
-            f"trainer.warm_start: {bundle / MANIFEST_FILE} names no checkpoint to start from; "
-            "set trainer.warm_start to false"
+            f"trainer.start: {bundle / MANIFEST_FILE} names no checkpoint to start from; "
+            f"set start to {bundle} for the weights of the bundle's int8 model"
         )
     return ServingCheckpoint(prefix, bundle / MANIFEST_FILE)

@@ -1,143 +1,127 @@
-"""Where training starts: turns a path, an archive or a URL into the prefix of a checkpoint on disk."""
+"""Where training starts: turns trainer.start into a checkpoint or a TFLite file on disk."""
 
 from __future__ import annotations
 
-import shutil
-import tarfile
-import tempfile
-import urllib.parse
-import urllib.request
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reefline.errors import CheckpointError, DownloadError
-from reefline.settings import CheckpointType, FineTuneCheckpoint, TrainerSettings
-from reefline.system.files import hash_file, is_out_of_space
-from reefline.system.http_download import download
+from reefline.bundle.manifest import MANIFEST_FILE
+from reefline.errors import CheckpointError
+from reefline.od_api.model_config import ModelTemplate, check_start, load_template
+from reefline.od_api.zoo import find_zoo_name, locate_in_zoo
+from reefline.settings import CheckpointType, Start, StartKeyword, TrainerSettings
+from reefline.system.files import hash_file
+from reefline.tflite.reader import is_tflite
+from reefline.training.bundle_start import locate_int8_model, read_bundle_size
+from reefline.training.checkpoint_files import find_prefix, unpack
+from reefline.training.start_files import StartCache, is_web_url, locate_path
+from reefline.training.start_identity import StartIdentity
 
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """What training starts from: a checkpoint's prefix, or None for new weights; `note`, if any, is for the user."""
+    """What training starts from: a checkpoint's prefix or a TFLite file, neither for new weights.
 
-    prefix: str | None
+    `size_px` is (height, width) of the model in a Reefline bundle, None elsewhere. `note`, if any, is for the user.
+    """
+
+    prefix: str | None = None
     type: CheckpointType = CheckpointType.DETECTION
+    tflite: Path | None = None
+    size_px: tuple[int, int] | None = None
     note: str = ""
 
 
-def choose_start(settings: TrainerSettings, warm_start_checkpoint: str, cache_dir: Path) -> StartingPoint:
-    """Return what a training run starts from; the serving model comes before trainer.fine_tune_checkpoint.
+def choose_start(settings: TrainerSettings, identity: str, cache: StartCache) -> StartingPoint:
+    """Return what a training run starts from; files of the web are downloaded into `cache`.
 
-    `warm_start_checkpoint` is the prefix of the checkpoint behind the serving model, "" for none.
+    `identity` is what Trainer's driver resolved (see `identify_start`), "" if it did not run.
 
     Raises:
-        CheckpointError: the checkpoint is missing, or `resolve_checkpoint` refuses it.
+        CheckpointError: the start is missing, cannot be downloaded, has another sha256, or holds no weights.
+        BundleError: the bundle is damaged or has no int8 model.
+        ConfigError: the template has no published weights, or the zoo has no model of that name.
     """
-    if settings.warm_start and warm_start_checkpoint:
-        if not Path(f"{warm_start_checkpoint}.index").is_file():
+    known = StartIdentity.parse(identity)
+    start = settings.start
+    if known.serving:
+        if not Path(f"{known.serving}.index").is_file():
             raise CheckpointError(
-                f"trainer.warm_start: {warm_start_checkpoint}, the checkpoint behind the serving model, no longer "
-                "exists; restore it, or set trainer.warm_start to false"
+                f"trainer.start: {known.serving}, the checkpoint behind the serving model, no longer exists; "
+                "restore it, or set start to published, scratch, a path or a URL"
             )
-        return StartingPoint(warm_start_checkpoint, note="Warm start from the serving model.")
-    checkpoint = settings.fine_tune_checkpoint
-    prefix = resolve_checkpoint(checkpoint, cache_dir) if checkpoint is not None else None
-    kind = checkpoint.type if checkpoint is not None else CheckpointType.DETECTION
-    note = ""
-    if settings.warm_start:
-        instead = "trainer.fine_tune_checkpoint" if prefix is not None else "new weights"
-        note = f"trainer.warm_start: no model is serving yet; starting from {instead}."
-    return StartingPoint(prefix, kind, note)
+        return StartingPoint(known.serving, note="Starting from the serving model.")
+    template = load_template(settings.model)
+    named = name_start(start, template)
+    found = _open(named, template, known.sha256, cache)
+    if start.keyword is not StartKeyword.SERVING:
+        return found
+    instead = "new weights" if named.is_new_weights else named.source
+    return replace(found, note=f"trainer.start: no model is serving yet; starting from {instead}.")
 
 
-def resolve_checkpoint(checkpoint: FineTuneCheckpoint, cache_dir: Path) -> str:
-    """Return the prefix (".../ckpt-0") of `checkpoint`; download and unpack it where needed.
+def name_start(start: Start, template: ModelTemplate) -> Start:
+    """Return the start itself or, for `serving`, the one to use as long as no model serves.
 
-    A source is a prefix, a folder that holds a checkpoint at any depth (the OD API zoo's: checkpoint/ckpt-0), a .tar.gz
-    of such a folder, or the URL of one. file:// means the path, http(s):// a download into `cache_dir`, where archives
-    are unpacked once.
+    Without `otherwise`, that is the template's published weights, or new weights if it has none.
+    """
+    if start.keyword is not StartKeyword.SERVING:
+        return start
+    default = StartKeyword.SCRATCH if template.published is None else StartKeyword.PUBLISHED
+    return Start(source=start.otherwise or default.value, sha256=start.sha256, type=start.type)
+
+
+def identify_start(start: Start, template: ModelTemplate, cache: StartCache) -> StartIdentity:
+    """Return what a start's weights are, for a cache key; `start` is not `serving`.
+
+    Only a URL without a sha256 is downloaded for this, and only the first time.
 
     Raises:
-        CheckpointError: it is missing, cannot be downloaded, has another sha256, or holds no checkpoint.
+        CheckpointError, BundleError, ConfigError: as `choose_start`.
     """
-    source = checkpoint.source
-    parts = urllib.parse.urlsplit(source)
-    if parts.scheme in ("http", "https"):
-        return _find_prefix(_unpack(_download(checkpoint, cache_dir), cache_dir), source)
-    path = Path(urllib.request.url2pathname(parts.path) if parts.scheme == "file" else source).expanduser()
+    if start.is_new_weights:
+        return StartIdentity()
+    pinned = _pin(start, template)
+    if pinned.sha256 is not None and is_web_url(pinned.source):
+        return StartIdentity(sha256=pinned.sha256)
+    path = _locate(pinned, None, cache)
     if Path(f"{path}.index").is_file():
-        return str(path)
+        return StartIdentity(checkpoint=hash_file(Path(f"{path}.index")))
+    if path.is_dir() and not (path / MANIFEST_FILE).is_file():
+        return StartIdentity(checkpoint=hash_file(Path(f"{find_prefix(path, start.source)}.index")))
+    return StartIdentity(sha256=hash_file(locate_int8_model(path) if path.is_dir() else path))
+
+
+def _pin(start: Start, template: ModelTemplate) -> Start:
+    """Return the start with `published` and `zoo:NAME` replaced by their URLs."""
+    check_start(start, template)
+    zoo_name = find_zoo_name(start.source)
+    if zoo_name is not None:
+        return start.model_copy(update={"source": locate_in_zoo(zoo_name)})
+    if start.keyword is StartKeyword.PUBLISHED and template.published is not None:
+        return start.model_copy(update={"source": template.published.url, "sha256": template.published.sha256})
+    return start
+
+
+def _open(start: Start, template: ModelTemplate, sha256: str | None, cache: StartCache) -> StartingPoint:
+    """Return the starting point that a start means; `sha256` is what the driver found, None if it did not look."""
+    if start.is_new_weights:
+        return StartingPoint()
+    pinned = _pin(start, template)
+    path = _locate(pinned, sha256, cache)
+    if Path(f"{path}.index").is_file():
+        return StartingPoint(str(path), start.type)
+    if (path / MANIFEST_FILE).is_file():
+        return StartingPoint(tflite=locate_int8_model(path), size_px=read_bundle_size(path))
     if path.is_dir():
-        return _find_prefix(path, source)
-    if path.is_file():
-        _check_hash(path, checkpoint.sha256, source)
-        return _find_prefix(_unpack(path, cache_dir), source)
-    raise CheckpointError(
-        f"trainer.fine_tune_checkpoint: {source} does not exist; expected a checkpoint prefix, a folder or a .tar.gz"
-    )
+        return StartingPoint(find_prefix(path, start.source), start.type)
+    if path.suffix == ".tflite" or is_tflite(path):
+        return StartingPoint(tflite=path)
+    return StartingPoint(find_prefix(unpack(path, cache.folder), start.source), start.type)
 
 
-def _find_prefix(directory: Path, source: str) -> str:
-    """Find the one checkpoint in a folder; the zoo's archives hold <name>/checkpoint/ckpt-0.index."""
-    indexes = sorted(directory.rglob("*.index"), key=lambda path: (len(path.parts), path))
-    if not indexes:
-        raise CheckpointError(f"trainer.fine_tune_checkpoint: {source} holds no checkpoint (no *.index file)")
-    shallowest = [path for path in indexes if len(path.parts) == len(indexes[0].parts)]
-    if len(shallowest) > 1:
-        names = ", ".join(str(path.relative_to(directory).with_suffix("")) for path in shallowest)
-        raise CheckpointError(f"trainer.fine_tune_checkpoint: {source} holds several checkpoints; pick one: {names}")
-    return str(shallowest[0].with_suffix(""))
-
-
-def _check_hash(path: Path, expected: str | None, source: str) -> None:
-    if expected is None:
-        return
-    found = hash_file(path)
-    if found != expected:
-        raise CheckpointError(
-            f"trainer.fine_tune_checkpoint: {source} has sha256 {found}, expected {expected}; "
-            "check the file and the config"
-        )
-
-
-def _download(checkpoint: FineTuneCheckpoint, cache_dir: Path) -> Path:
-    """Download to the cache, under a name that holds the hash: files of the same name may differ."""
-    if checkpoint.sha256 is None:
-        raise CheckpointError(f"trainer.fine_tune_checkpoint: {checkpoint.source} needs a sha256; add it")
-    name = Path(urllib.parse.urlsplit(checkpoint.source).path).name or "checkpoint.tar.gz"
-    target = cache_dir / f"{checkpoint.sha256[:16]}-{name}"
-    try:
-        download(checkpoint.source, target, sha256=checkpoint.sha256)
-    except DownloadError as error:
-        raise CheckpointError(*(f"trainer.fine_tune_checkpoint: {text}" for text in error.problems)) from error
-    return target
-
-
-def _unpack(archive: Path, cache_dir: Path) -> Path:
-    """Unpack to a temporary folder and rename it, so that a folder that exists is complete; its name is a hash."""
-    target = cache_dir / f"unpacked-{hash_file(archive)[:16]}"
-    if target.is_dir():
-        return target
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=cache_dir))
-    try:
-        with tarfile.open(archive) as file:
-            file.extractall(partial, filter="data")
-        if not target.is_dir():
-            partial.rename(target)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        # Another process may have just finished the same.
-        if not target.is_dir():
-            raise CheckpointError(_explain_unpacking(archive, cache_dir, error)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return target
-
-
-def _explain_unpacking(archive: Path, cache_dir: Path, error: Exception) -> str:
-    if isinstance(error, OSError) and is_out_of_space(error):
-        return (
-            f"trainer.fine_tune_checkpoint: cannot unpack {archive.name} ({error.strerror}); free space in {cache_dir}"
-        )
-    return f"trainer.fine_tune_checkpoint: {archive.name} is not a readable tar archive: {error}"
+def _locate(start: Start, sha256: str | None, cache: StartCache) -> Path:
+    """Return the file, folder or prefix on disk; a URL is downloaded."""
+    if is_web_url(start.source):
+        return cache.fetch(start.source, start.sha256 or sha256)
+    return locate_path(start.source, start.sha256)

@@ -81,7 +81,7 @@ def _check_backbone(
     if found < len(backbone):
         raise CheckpointError(
             f"{path}: another architecture: {found} of the backbone's {len(backbone)} convolutions match; "
-            "choose a file made from the model in trainer.model, or set trainer.start to scratch"
+            "use a file made from the model in trainer.model, or set trainer.start to scratch"
         )
 
 

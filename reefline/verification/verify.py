@@ -15,7 +15,6 @@ from reefline.export.preflight_verdict import find_preflight_problems
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import EdgeTpuTarget, TrainerSettings
 from reefline.structures.label_map import LabelMap
-from reefline.system.files import cache_directory
 from reefline.system.memory import read_available_bytes, read_peak_resident_bytes
 from reefline.verification.estimate import estimate_run
 from reefline.verification.gathering import ProblemGatherer
@@ -33,6 +32,7 @@ from reefline.verification.sample import DataSample, take_sample
 if TYPE_CHECKING:
     from reefline.od_api import model_config
     from reefline.od_api.probe import ModelProbe
+    from reefline.training.starting_point import StartingPoint
 
 
 def verify(request: RunRequest, work_dir: Path, say: Callable[[str], None]) -> VerificationReport:
@@ -98,12 +98,12 @@ class _Examination:
         self._say("starting TensorFlow")
         import_s = trial.load_libraries()
         sample = self._read_data(data_dir)
-        checkpoint = self._find_checkpoint()
+        start = self._find_start()
         pipeline_config = self._build_config(sample)
         if pipeline_config is not None and build_model:
             memory = self._probe(pipeline_config, sample)
             if memory is not None and sample is not None:
-                self._try(pipeline_config, sample, checkpoint, import_s, memory)
+                self._try(pipeline_config, sample, start, import_s, memory)
             if self._report.model is not None and self._config.edgetpu is not EdgeTpuTarget.NEVER:
                 self._preflight(pipeline_config)
         return self._report
@@ -130,14 +130,14 @@ class _Examination:
             return provide_data(data_dir, self._config.demo, self._work_dir / "demo_data", self._say)
         return None
 
-    def _find_checkpoint(self) -> str | None:
-        """Return the prefix of the fine-tune checkpoint; a download is cached, so the run does not repeat it."""
-        from reefline.training.starting_point import resolve_checkpoint
+    def _find_start(self) -> StartingPoint | None:
+        """Return what training starts from if no model serves; a download is cached, so the run does not repeat it."""
+        from reefline.training.start_files import StartCache
+        from reefline.training.starting_point import choose_start
 
-        if self._settings.fine_tune_checkpoint is None:
-            return None
-        with self._gatherer.gathering_everything("trainer.fine_tune_checkpoint"):
-            return resolve_checkpoint(self._settings.fine_tune_checkpoint, cache_directory() / "checkpoints")
+        # Without valid weights the other checks still tell something.
+        with self._gatherer.gathering_everything("trainer.start", "trainer.start", "trainer.model"):
+            return choose_start(self._settings, "", StartCache())
         return None
 
     def _build_config(self, sample: DataSample | None) -> Any | None:
@@ -198,19 +198,20 @@ class _Examination:
         self,
         config: Any,
         sample: DataSample,
-        checkpoint: str | None,
+        start: StartingPoint | None,
         import_s: float,
         memory: MemoryUse,
     ) -> None:
         """Train a few steps, evaluate a few images, and estimate the run from them."""
         from reefline.od_api.trial import Trial, read_gpu_peak_bytes
+        from reefline.training.start_loading import load_start
 
         self._say("running the first steps")
         with self._gatherer.gathering_everything("the first steps"):
             trial = Trial(config, self._settings.seed)
-            if checkpoint is not None and self._settings.fine_tune_checkpoint is not None:
-                with self._gatherer.gathering():
-                    trial.step.load_fine_tune_checkpoint(checkpoint, self._settings.fine_tune_checkpoint.type)
+            if start is not None:
+                with self._gatherer.gathering("trainer.start"):
+                    load_start(start, trial.step, config)
             trained = trial.train()
             self._report = replace(self._report, first_loss=trained.results[0].total_loss)
             for number, result in enumerate(trained.results, start=1):

@@ -39,7 +39,7 @@ def _parameters(compiled: Any) -> dict[str, str]:
         pytest.param("data.eval_fraction=0.3", {"VocExampleGen"}, id="data"),
         pytest.param("validation.min_box_px=3", {"AnnotationValidator"}, id="validation"),
         pytest.param("trainer.num_steps=7", {"Trainer"}, id="trainer"),
-        pytest.param("trainer.warm_start=true", {"Trainer"}, id="warm-start"),
+        pytest.param("trainer.start=serving", {"Trainer"}, id="start"),
         pytest.param("exporter.max_detections=7", {"EdgeTpuPreflight", "EdgeTpuExporter", "Evaluator"}, id="exporter"),
         pytest.param("gate.min_edgetpu_ops=0.8", {"EdgeTpuPreflight", "Evaluator"}, id="gate-on-placement"),
         pytest.param("trainer.input_size=96", {"EdgeTpuPreflight", "Trainer"}, id="input-size"),
@@ -53,8 +53,8 @@ def test_a_setting_reaches_its_own_component_only(override: str, reached: set[st
     assert {node for node in before if before[node] != after[node]} == reached
 
 
-def test_a_warm_start_asks_for_what_serves_under_its_own_name() -> None:
-    (trainer,) = (text for node, text in _parameters(_compile("trainer.warm_start=true")).items() if node == "Trainer")
+def test_a_start_from_serving_asks_for_what_serves_under_its_own_name() -> None:
+    (trainer,) = (text for node, text in _parameters(_compile("trainer.start=serving")).items() if node == "Trainer")
     assert '"/ws/serving/demo"' in trainer
     assert "/ws/serving" not in _parameters(_compile())["Trainer"]
 

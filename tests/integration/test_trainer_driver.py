@@ -1,4 +1,4 @@
-"""Where a warm start begins, asked of a real ML Metadata store and a real serving folder."""
+"""Where training starts, asked of a real ML Metadata store and a real serving folder."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from tfx.types.standard_artifacts import Examples
 from components.trainer.driver import TrainerDriver
 from reefline.bundle.store import push_bundle
 from reefline.errors import CheckpointError
+from reefline.settings import TrainerSettings
 from tests.factories_evaluation import make_facts, write_candidate
 
-SETTINGS = {"settings": '{"num_steps": 6}', "edge_tpu": "required", "code": "c0de"}
+TRAINER = TrainerSettings(model="ssd_mobilenet_v2_tiny", start="serving")
+SETTINGS = {"settings": TRAINER.to_json(), "edge_tpu": "required", "code": "c0de"}
+OTHER_SETTINGS = TRAINER.model_copy(update={"seed": 7}).to_json()
 Event = metadata_store_pb2.Event
 
 
@@ -42,7 +45,7 @@ class History:
             store = connection.store
             kind = store.put_artifact_type(metadata_store_pb2.ArtifactType(name="ModelRun"))
             run = metadata_store_pb2.Artifact(type_id=kind, uri=str(self.model_run))
-            run.custom_properties["warm_start_checkpoint"].string_value = started_from
+            run.custom_properties["start"].string_value = started_from
             (run_id,) = store.put_artifacts([run])
             kind = store.put_execution_type(metadata_store_pb2.ExecutionType(name="Trainer"))
             for properties in (SETTINGS, {**SETTINGS, "settings": "from the cache"}):
@@ -63,13 +66,18 @@ class History:
         push_bundle(write_candidate(self.root / "candidate"), make_facts(checkpoint=self.prefix), self.serving)
 
     def resolve(self, examples: int, **changes: str) -> str:
-        """Run the driver and return the checkpoint that it chose."""
+        """Run the driver and return the start that it resolved."""
         artifact = Examples()
         artifact.uri, artifact.id = "/examples", examples
-        properties = {**SETTINGS, "warm_start_from": str(self.serving / "detector"), **changes}
+        properties = {
+            **SETTINGS,
+            "serving_home": str(self.serving / "detector"),
+            "start_memory": str(self.root / "start_hashes.json"),
+            **changes,
+        }
         info = data_types.ExecutionInfo(input_dict={"examples": [artifact]}, exec_properties=properties)
         output = TrainerDriver(self.handle).run(info)
-        return str(data_types_utils.get_metadata_value(output.exec_properties["warm_start_checkpoint"]))
+        return str(data_types_utils.get_metadata_value(output.exec_properties["start"]))
 
 
 @pytest.fixture
@@ -81,7 +89,7 @@ def test_without_the_wish_nothing_is_looked_at(history: History) -> None:
     examples = history.examples()
     history.train(examples)
     history.push()
-    assert history.resolve(examples, warm_start_from="") == ""
+    assert history.resolve(examples, serving_home="") == ""
 
 
 def test_a_first_run_has_no_start(history: History) -> None:
@@ -91,7 +99,7 @@ def test_a_first_run_has_no_start(history: History) -> None:
 def test_what_serves_is_the_start_of_another_data_set(history: History) -> None:
     history.train(history.examples())
     history.push()
-    assert history.resolve(history.examples()) == history.prefix
+    assert history.resolve(history.examples()) == f"serving:{history.prefix}"
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in SETTINGS])
@@ -99,10 +107,15 @@ def test_what_serves_is_the_start_of_another_training(history: History, name: st
     examples = history.examples()
     history.train(examples)
     history.push()
-    assert history.resolve(examples, **{name: "another"}) == history.prefix
+    assert (
+        history.resolve(examples, **{name: OTHER_SETTINGS if name == "settings" else "another"})
+        == f"serving:{history.prefix}"
+    )
 
 
-@pytest.mark.parametrize("started_from", [pytest.param("", id="anew"), pytest.param("/runs/2/best/ckpt-9", id="warm")])
+@pytest.mark.parametrize(
+    "started_from", [pytest.param("", id="anew"), pytest.param("serving:/runs/2/best/ckpt-9", id="serving")]
+)
 def test_the_training_behind_what_serves_starts_where_it_did(history: History, started_from: str) -> None:
     examples = history.examples()
     history.train(examples, started_from)
@@ -115,7 +128,7 @@ def test_a_model_of_another_workspace_is_a_start(history: History) -> None:
     Path(history.prefix).parent.mkdir(parents=True)
     Path(f"{history.prefix}.index").write_bytes(b"index")
     history.push()
-    assert history.resolve(history.examples()) == history.prefix
+    assert history.resolve(history.examples()) == f"serving:{history.prefix}"
 
 
 def test_a_start_that_is_gone_stops_the_run(history: History) -> None:

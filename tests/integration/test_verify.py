@@ -91,8 +91,7 @@ def test_bad_configs_are_told_of_in_full(tmp_path: Path, config_file: Path, data
         "trainer.batch_size=500",
         "trainer.input_size=40",
         "trainer.steps_per_eval=90",
-        "trainer.fine_tune_checkpoint.source=nowhere/ckpt-0",
-        "trainer.fine_tune_checkpoint.sha256=null",
+        "trainer.start=nowhere/ckpt-0",
         "data.test_fraction=0.7",
         "validation.severities.no_such_rule=off",
     ]

@@ -12,7 +12,7 @@ from reefline.config.overrides import parse_override
 from reefline.config.run_config import RunConfig, choose_config_file, examine_config, load_config, parse_config
 from reefline.errors import ConfigError
 from reefline.od_api.model_config import ModelTemplate
-from reefline.settings import EdgeTpuTarget, Severity
+from reefline.settings import EdgeTpuTarget, Severity, Start
 
 REPO_DIR = Path(__file__).resolve().parents[3]
 
@@ -129,8 +129,8 @@ def test_override_below_a_single_value(write) -> None:
         pytest.param(["edgetpu=always"], r"edgetpu: found 'always'; expected 'required' or 'never'", id="enum"),
         pytest.param(["model_name=../x"], r"model_name: found '\.\./x'; .*pattern", id="name-is-a-path"),
         pytest.param(
-            ["trainer.fine_tune_checkpoint.source=https://host/a.tar.gz"],
-            r"trainer\.fine_tune_checkpoint: .*needs its sha256",
+            ["trainer.start=http://host/a.tar.gz"],
+            r"trainer\.start: .*an http:// URL needs its sha256",
             id="url-without-hash",
         ),
         pytest.param(
@@ -219,13 +219,16 @@ def test_paths_are_relative_to_where_they_are_written(write, tmp_path: Path, mon
     assert _load(path, "data.label_map=mine.pbtxt").data.label_map == str(elsewhere / "mine.pbtxt")
 
 
-def test_checkpoint_urls_stay_urls(write) -> None:
-    source = "https://host/model.tar.gz"
-    config = _load(
-        write(MINIMAL), f"trainer.fine_tune_checkpoint={{source: '{source}', sha256: '{'0' * 64}', type: detection}}"
-    )
-    assert config.trainer.fine_tune_checkpoint is not None
-    assert config.trainer.fine_tune_checkpoint.source == source
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("https://host/model.tar.gz", id="url"),
+        pytest.param("scratch", id="keyword"),
+        pytest.param("zoo:ssd_mobilenet_v2_320x320_coco17_tpu-8", id="zoo"),
+    ],
+)
+def test_a_start_that_is_no_path_stays_what_it_is(write, source: str) -> None:
+    assert _load(write(MINIMAL), f"trainer.start={source}").trainer.start == Start(source=source)
 
 
 def test_messages_name_the_file() -> None:

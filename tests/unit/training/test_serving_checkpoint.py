@@ -42,7 +42,9 @@ def test_after_a_rollback_the_older_checkpoint_is_found(tmp_path: Path) -> None:
 
 def test_a_manifest_without_a_checkpoint(tmp_path: Path) -> None:
     home = push(tmp_path, b"one", "")
-    with pytest.raises(CheckpointError, match=r"1/manifest.json names no checkpoint .*warm_start to false"):
+    with pytest.raises(
+        CheckpointError, match=r"1/manifest.json names no checkpoint .*set start to .*detector/1 for the weights"
+    ):
         find_serving_checkpoint(home)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from reefline.errors import CheckpointError
-from reefline.settings import CheckpointType, FineTuneCheckpoint, TrainerSettings
-from reefline.training.starting_point import StartingPoint, choose_start, resolve_checkpoint
+from reefline.settings import CheckpointType, Start, TrainerSettings
+from reefline.training.start_files import StartCache
+from reefline.training.starting_point import StartingPoint, choose_start
 from tests.web_server import Site, serve
 
 
@@ -42,8 +43,16 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def settings(**changes: object) -> TrainerSettings:
+    return TrainerSettings.model_validate({"model": "ssd_mobilenet_v2_tiny", **changes})
+
+
+def cache(tmp_path: Path) -> StartCache:
+    return StartCache(tmp_path / "cache", local_folders=())
+
+
 def resolve(source: object, tmp_path: Path, digest: str | None = None) -> str:
-    return resolve_checkpoint(FineTuneCheckpoint(source=str(source), sha256=digest), tmp_path / "cache")
+    return str(choose_start(settings(start={"source": str(source), "sha256": digest}), "", cache(tmp_path)).prefix)
 
 
 def test_a_prefix_is_used_unchanged(zoo_folder: Path, tmp_path: Path) -> None:
@@ -77,9 +86,7 @@ def test_a_cut_download_is_resumed(site: Site, archive: Path, tmp_path: Path) ->
 
 
 def test_wrong_hash_leaves_nothing_behind(site: Site, archive: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        CheckpointError, match=rf"^trainer\.fine_tune_checkpoint: .* has sha256 {sha256(archive)}, expected"
-    ):
+    with pytest.raises(CheckpointError, match=rf"^trainer\.start: .* has sha256 {sha256(archive)}, expected"):
         resolve(site.url, tmp_path, "0" * 64)
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -111,12 +118,12 @@ def test_file_url_means_a_path(zoo_folder: Path, tmp_path: Path) -> None:
     ("source", "problem"),
     [
         pytest.param("s3://bucket/a.tar.gz", "s3:// is not supported; use a path or a file://", id="scheme"),
-        pytest.param("http://host/a.tar.gz", "a checkpoint from a URL needs its sha256", id="no-hash"),
+        pytest.param("http://host/a.tar.gz", "an http:// URL needs its sha256", id="no-hash"),
     ],
 )
 def test_settings_refuse_what_cannot_be_fetched_safely(source: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
-        FineTuneCheckpoint(source=source)
+        Start(source=source)
 
 
 def test_missing_path(tmp_path: Path) -> None:
@@ -126,7 +133,7 @@ def test_missing_path(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_an_archive(tmp_path: Path) -> None:
     (tmp_path / "notes.tar.gz").write_text("not an archive")
-    with pytest.raises(CheckpointError, match=r"notes.tar.gz is not a readable tar archive"):
+    with pytest.raises(CheckpointError, match=r"notes.tar.gz is neither a TFLite model nor a readable tar archive"):
         resolve(tmp_path / "notes.tar.gz", tmp_path)
     assert not any((tmp_path / "cache").iterdir())
 
@@ -134,7 +141,9 @@ def test_a_file_that_is_not_an_archive(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [pytest.param(-20, id="end-missing"), pytest.param(30, id="start-only")])
 def test_archive_that_is_cut(archive: Path, tmp_path: Path, cut: int) -> None:
     archive.write_bytes(archive.read_bytes()[:cut])
-    with pytest.raises(CheckpointError, match=r"ssd_something.tar.gz is not a readable tar archive"):
+    with pytest.raises(
+        CheckpointError, match=r"ssd_something.tar.gz is neither a TFLite model nor a readable tar archive"
+    ):
         resolve(archive, tmp_path)
     assert not any((tmp_path / "cache").iterdir())
 
@@ -180,41 +189,37 @@ def test_archive_that_reaches_outside_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path.parent / "outside.txt").exists()
 
 
-def settings(**changes: object) -> TrainerSettings:
-    return TrainerSettings.model_validate({"model": "ssd_mobilenet_v2_tiny", **changes})
-
-
 def test_by_default_training_starts_from_new_weights(tmp_path: Path) -> None:
-    assert choose_start(settings(), "", tmp_path) == StartingPoint(None)
+    assert choose_start(settings(), "", cache(tmp_path)) == StartingPoint()
 
 
-def test_a_fine_tune_checkpoint_keeps_its_type(zoo_folder: Path, tmp_path: Path) -> None:
-    wish = {"source": str(zoo_folder), "type": "classification"}
-    start = choose_start(settings(fine_tune_checkpoint=wish), "", tmp_path)
+def test_a_checkpoint_keeps_its_type(zoo_folder: Path, tmp_path: Path) -> None:
+    start = choose_start(settings(start={"source": str(zoo_folder), "type": "classification"}), "", cache(tmp_path))
     assert start.prefix is not None
     assert start.prefix.endswith("checkpoint/ckpt-0")
     assert (start.type, start.note) == (CheckpointType.CLASSIFICATION, "")
 
 
-def test_the_serving_model_comes_first(zoo_folder: Path, tmp_path: Path) -> None:
+def test_the_serving_model_comes_before_otherwise(zoo_folder: Path, tmp_path: Path) -> None:
     prefix = str(zoo_folder / "ssd_something" / "checkpoint" / "ckpt-0")
-    wish = {"source": str(tmp_path / "nowhere"), "type": "classification"}
-    start = choose_start(settings(warm_start=True, fine_tune_checkpoint=wish), prefix, tmp_path)
-    assert start == StartingPoint(prefix, CheckpointType.DETECTION, "Warm start from the serving model.")
+    wish = {"source": "serving", "otherwise": str(tmp_path / "nowhere"), "type": "classification"}
+    start = choose_start(settings(start=wish), f"serving:{prefix}", cache(tmp_path))
+    assert start == StartingPoint(prefix, CheckpointType.DETECTION, note="Starting from the serving model.")
 
 
-def test_a_first_warm_start_reports_new_weights(tmp_path: Path) -> None:
-    start = choose_start(settings(warm_start=True), "", tmp_path)
-    assert start.prefix is None
-    assert start.note == "trainer.warm_start: no model is serving yet; starting from new weights."
+def test_without_a_serving_model_training_starts_from_new_weights(tmp_path: Path) -> None:
+    start = choose_start(settings(start="serving"), "", cache(tmp_path))
+    assert start == StartingPoint(note="trainer.start: no model is serving yet; starting from new weights.")
 
 
-def test_a_first_warm_start_uses_the_fine_tune_checkpoint(zoo_folder: Path, tmp_path: Path) -> None:
-    start = choose_start(settings(warm_start=True, fine_tune_checkpoint={"source": str(zoo_folder)}), "", tmp_path)
-    assert start.prefix is not None
-    assert start.note.endswith("; starting from trainer.fine_tune_checkpoint.")
+def test_without_a_serving_model_training_starts_where_otherwise_says(zoo_folder: Path, tmp_path: Path) -> None:
+    wish = {"source": "serving", "otherwise": str(zoo_folder), "type": "classification"}
+    start = choose_start(settings(start=wish), "", cache(tmp_path))
+    assert str(start.prefix).endswith("ckpt-0")
+    assert start.type is CheckpointType.CLASSIFICATION
+    assert start.note == f"trainer.start: no model is serving yet; starting from {zoo_folder}."
 
 
 def test_a_serving_model_without_its_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"/gone/ckpt-3, the checkpoint .* no longer exists; restore it, or"):
-        choose_start(settings(warm_start=True), "/gone/ckpt-3", tmp_path)
+        choose_start(settings(start="serving"), "serving:/gone/ckpt-3", cache(tmp_path))

@@ -1,4 +1,4 @@
-"""trainer.warm_start over several runs of one workspace. Each run builds on the one before."""
+"""trainer.start: serving, over several runs of one workspace. Each run builds on the one before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.factories_runs import QUICK, PipelineRun, run_pipeline
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-WARM = {**QUICK, "demo.images": 24, "trainer.input_size": 96, "trainer.warm_start": True}
+WARM = {**QUICK, "demo.images": 24, "trainer.input_size": 96, "trainer.start": "serving"}
 # Steps so small that the weights stay what they were: the start can be seen in the result.
 STILL = {**WARM, "trainer.seed": 1, "trainer.learning_rate": 1e-12}
 
@@ -79,5 +79,5 @@ def test_a_checkpoint_that_was_deleted_stops_the_run_with_one_message(changed_ag
     assert run.exit_code == 2
     assert run.summary["failure"]["component"] == "Trainer"
     assert "2/manifest.json names the checkpoint" in run.out
-    assert "set trainer.warm_start to false" in run.out
+    assert "set start to " in run.out
     assert "Traceback" not in run.out

@@ -1,0 +1,138 @@
+"""Files to start from: on disk, in the user's cache, or on the web; a known sha256 makes all three the same."""
+
+from __future__ import annotations
+
+import hashlib
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reefline.errors import CheckpointError, DownloadError, HashMismatchError
+from reefline.system.files import cache_directory, hash_file
+from reefline.system.http_download import download, hide_secrets
+from reefline.system.terminal import say
+from reefline.training.known_hashes import KnownHashes
+
+_REPO_DIR = Path(__file__).resolve().parents[2]
+# Without network: put a file into one of these folders, under any name; it is recognized by its sha256.
+LOCAL_FOLDERS = (_REPO_DIR / "models", _REPO_DIR.parent / "shared" / "models")
+_INSTEAD = "or start from new weights with --set trainer.start=scratch"
+
+
+def is_web_url(source: str) -> bool:
+    """Return whether a source is an http(s) URL."""
+    return source.startswith(("http://", "https://"))
+
+
+def locate_path(source: str, sha256: str | None) -> Path:
+    """Return what a path or file:// URL names: a file, a folder, or a checkpoint's prefix.
+
+    Raises:
+        CheckpointError: it does not exist, or is a file with another sha256.
+    """
+    parts = urllib.parse.urlsplit(source)
+    path = Path(urllib.request.url2pathname(parts.path) if parts.scheme == "file" else source).expanduser()
+    if Path(f"{path}.index").is_file() or path.is_dir():
+        return path
+    if not path.is_file():
+        raise CheckpointError(
+            f"trainer.start: {source} does not exist; expected a .tflite file, a bundle, or a checkpoint's prefix, "
+            "folder or .tar.gz"
+        )
+    found = hash_file(path) if sha256 is not None else None
+    if found != sha256:
+        raise CheckpointError(
+            f"trainer.start: {source} has sha256 {found}, expected {sha256}; check the file and the config"
+        )
+    return path
+
+
+@dataclass(frozen=True)
+class StartCache:
+    """Where downloaded files are kept: `folder` is shared between workspaces, `local_folders` are the user's own.
+
+    `workspace_memory` is the file that remembers the sha256 of each URL without one; None remembers them in `folder`
+    only.
+    """
+
+    folder: Path = field(default_factory=lambda: cache_directory().resolve() / "starts")
+    workspace_memory: Path | None = None
+    local_folders: tuple[Path, ...] = LOCAL_FOLDERS
+
+    def fetch(self, url: str, sha256: str | None) -> Path:
+        """Return the file behind an http(s) URL, downloaded at most once.
+
+        A first download without a sha256 reports the one that it found; later ones must have the same.
+
+        Raises:
+            CheckpointError: it cannot be downloaded, or has another sha256.
+        """
+        try:
+            return self._fetch_pinned(url, sha256) if sha256 is not None else self._fetch_unpinned(url)
+        except HashMismatchError as error:
+            raise CheckpointError(f"trainer.start: {error}") from error
+        except DownloadError as error:
+            raise CheckpointError(f"trainer.start: {error}. {self._explain_offline(sha256)}") from error
+
+    def _explain_offline(self, sha256: str | None) -> str:
+        folder = next(iter(self.local_folders), self.folder)
+        if sha256 is None:
+            return f"Without network, set trainer.start to a file on this machine, {_INSTEAD}"
+        return f"Without network, put the file with sha256 {sha256} into {folder}, under any name, {_INSTEAD}"
+
+    def _fetch_pinned(self, url: str, sha256: str) -> Path:
+        target = self.folder / f"{sha256[:16]}-{_name_of(url)}"
+        found = self._find(sha256, target)
+        if found is None:
+            download(url, target, sha256=sha256)
+        return found or target
+
+    def _find(self, sha256: str, target: Path) -> Path | None:
+        """Return a file with this content, whatever its name; only those of the right suffix are read."""
+        for path in (target, *self._list_candidates(target.suffix)):
+            if path.is_file() and hash_file(path) == sha256:
+                return path
+        return None
+
+    def _list_candidates(self, suffix: str) -> Iterator[Path]:
+        for folder in (*self.local_folders, self.folder):
+            if folder.is_dir():
+                yield from sorted(folder.glob(f"*{suffix}"))
+
+    def _fetch_unpinned(self, url: str) -> Path:
+        memories = [KnownHashes(path) for path in self._memory_files()]
+        known = next((memory for memory in memories if memory.find(url) is not None), None)
+        if known is None:
+            path, sha256 = self._download_first(url)
+        else:
+            sha256 = known.find(url) or ""
+            try:
+                path = self._fetch_pinned(url, sha256)
+            except HashMismatchError as error:
+                raise CheckpointError(
+                    f"trainer.start: {hide_secrets(url)} has changed: sha256 {error.found} found, {sha256} remembered "
+                    f"from the first download ({known.path}); to use the new file, set trainer.start.sha256 to its "
+                    f"sha256, {_INSTEAD}"
+                ) from error
+        for memory in memories:
+            memory.remember(url, sha256)
+        return path
+
+    def _memory_files(self) -> tuple[Path, ...]:
+        in_cache = self.folder / "urls.json"
+        return (in_cache,) if self.workspace_memory is None else (self.workspace_memory, in_cache)
+
+    def _download_first(self, url: str) -> tuple[Path, str]:
+        arrived = self.folder / f"new-{hashlib.sha256(url.encode()).hexdigest()[:16]}-{_name_of(url)}"
+        download(url, arrived, sha256=None)
+        sha256 = hash_file(arrived)
+        path = arrived.replace(self.folder / f"{sha256[:16]}-{_name_of(url)}")
+        say(f"  trainer.start has no sha256. To pin {hide_secrets(url)}, add:")
+        say(f'    sha256: "{sha256}"')
+        return path, sha256
+
+
+def _name_of(url: str) -> str:
+    return Path(urllib.parse.urlsplit(url).path).name or "weights"

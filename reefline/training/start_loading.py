@@ -1,0 +1,59 @@
+"""Putting the weights of a starting point into the model that trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reefline.errors import BundleError, CheckpointError
+from reefline.od_api.export import read_input_size
+from reefline.od_api.model_config import find_pinning_template
+from reefline.od_api.train_step import TrainStep
+from reefline.od_api.training_images import read_training_images
+from reefline.od_api.transfer import TransferReport
+from reefline.system.files import hash_file
+from reefline.training.starting_point import StartingPoint
+from reefline.training.tflite_weights import MEASURED_IMAGES, load_tflite_weights
+
+if TYPE_CHECKING:
+    from reefline.od_api.model_config import TrainEvalPipelineConfig
+
+
+def load_start(start: StartingPoint, step: TrainStep, od_config: TrainEvalPipelineConfig) -> TransferReport | None:
+    """Set the model's weights from the starting point; return what was restored, None for new weights.
+
+    Batch normalization that a TFLite file has folded away is measured on training images.
+
+    Raises:
+        CheckpointError: the weights belong to another architecture, or the checkpoint cannot be read.
+        BundleError: the TFLite file is damaged or not quantized, or the bundle's model has another input size.
+    """
+    if start.prefix is not None:
+        return step.load_fine_tune_checkpoint(start.prefix, start.type)
+    if start.tflite is None:
+        return None
+    _check_size(start, od_config)
+    images = read_training_images(od_config, MEASURED_IMAGES)
+    tflite = start.tflite
+    try:
+        return step.load_with(lambda model: load_tflite_weights(model, tflite, images), od_config.model)
+    except CheckpointError as error:
+        raise _name_template(error, tflite) from error
+
+
+def _check_size(start: StartingPoint, od_config: TrainEvalPipelineConfig) -> None:
+    size = read_input_size(od_config)
+    if start.size_px not in (None, (size.height_px, size.width_px)):
+        height_px, width_px = start.size_px or (0, 0)
+        raise BundleError(
+            f"{start.tflite}: the bundle's model has an input of {width_px}x{height_px} px, the config "
+            f"{size.width_px}x{size.height_px} px; set trainer.input_size to {width_px}, or start elsewhere"
+        )
+
+
+def _name_template(error: CheckpointError, path: Path) -> CheckpointError:
+    """Add the template that a file of another architecture belongs to, where one pins it."""
+    template = find_pinning_template(hash_file(path))
+    if template is None:
+        return error
+    return CheckpointError(*(f"{text}; the file belongs to trainer.model: {template.name}" for text in error.problems))
