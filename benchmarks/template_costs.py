@@ -2,8 +2,8 @@
 
     python benchmarks/template_costs.py [--only NAME ...]
 
-Each template trains a few steps on generated images at its own input size, in a separate process. Prints the constants of
-reefline/recommendation/template_costs.py. CPU seconds are those of all threads, so other work on the machine changes
+Each template trains a few steps on generated images at its own input size, in a separate process. Prints the constants
+of reefline/recommendation/template_costs.py. CPU seconds are those of all threads, so other work on the machine changes
 them little; the relative cost is their ratio per image to the reference template.
 """
 

@@ -20,8 +20,7 @@ from reefline.system.terminal import say
 _HELP = """\
 Train, evaluate, gate and push an object detector from images with Pascal VOC annotations.
 
-Without arguments: configs/demo.yaml on generated data. With --data: your images, with a config recommended for them and\
- this machine.
+Without arguments: configs/demo.yaml on generated data. With --data: your images, and a config recommended for them.
 """
 _EXIT_CODES = (
     "Exit codes: 0 blessed and pushed; 3 refused by the gate, nothing pushed; 2 bad usage, config or data; "

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.local.workspace import Workspace
 from reefline.config.overrides import Override
 from reefline.config.run_config import RunConfig, load_config
 from reefline.config.run_request import RunRequest
@@ -24,8 +25,6 @@ from reefline.recommendation.wishes import read_wishes
 from reefline.settings import IngestionSettings, TrainerSettings
 from reefline.system.files import hash_file, write_whole
 from reefline.system.terminal import say
-
-from pipeline.local.workspace import Workspace
 
 CONFIG_NAME = "recommended.yaml"
 _ROOM = Path(__file__).resolve().parents[2] / "reefline" / "recommendation"
@@ -108,7 +107,7 @@ def _make_key(
 
 
 def warn_of_long_run(settings: TrainerSettings) -> tuple[str, ...]:
-    """Return what to print before a training that may take more than an hour; nothing with a GPU, whose speed is unknown.
+    """Return what to print before a training that may take more than an hour; nothing with a GPU of unknown speed.
 
     After 20 steps, training itself prints what it measured.
     """

@@ -56,6 +56,7 @@ class Workspace:
         """What was recommended, by data and command line, so that a second run gets the same config."""
         return self.root / "recommendations"
 
+    @property
     def start_memory(self) -> Path:
         """The JSON file of the sha256 that each URL of trainer.start had when it was first downloaded."""
         return self.root / "start_hashes.json"

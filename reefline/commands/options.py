@@ -26,8 +26,6 @@ OverridesOption = Annotated[
 ]
 MinutesOption = Annotated[
     Optional[int],
-    typer.Option(
-        "--minutes", metavar="N", min=1, help="the time to train for; default: 20 on a CPU, 30 with a GPU"
-    ),
+    typer.Option("--minutes", metavar="N", min=1, help="the time to train for; default: 20 on a CPU, 30 with a GPU"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON")]

@@ -23,7 +23,8 @@ RequiredDataOption = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="a folder of images with Pascal VOC annotations")
 ]
 OutOption = Annotated[
-    Optional[Path], typer.Option("--out", metavar="FILE.yaml", help="write the config to this file instead of printing it")
+    Optional[Path],
+    typer.Option("--out", metavar="FILE.yaml", help="write the config to this file instead of printing it"),
 ]
 
 
@@ -33,7 +34,7 @@ def recommend(
     out: OutOption = None,
     overrides: OverridesOption = None,
 ) -> None:
-    """Recommend a config for your data and this machine. Measures a few training steps; nothing is kept but the config."""
+    """Recommend a config for your data and this machine; a few training steps are measured for it."""
     if out is not None and not out.absolute().parent.is_dir():
         raise UsageError(f"--out {out}: the folder {out.absolute().parent} does not exist; create it first")
     # TensorFlow reads it when it is imported.

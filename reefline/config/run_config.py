@@ -148,6 +148,7 @@ def override_record(record: Mapping[str, Any], overrides: Sequence[Override]) ->
     Raises:
         ConfigError: a name goes through something that is not a section.
     """
+    record = _expand_start(record)
     for override in overrides:
         record = _expand_start(apply_override(record, override))
     return _resolve_paths(record, Path.cwd())

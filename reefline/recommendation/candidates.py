@@ -81,9 +81,7 @@ def _eligible_templates(target: EdgeTpuTarget) -> Iterator[ModelTemplate]:
             yield template
 
 
-def _examine(
-    template: ModelTemplate, wishes: Wishes, sample: DataSample, machine: Machine
-) -> tuple[Candidate, str]:
+def _examine(template: ModelTemplate, wishes: Wishes, sample: DataSample, machine: Machine) -> tuple[Candidate, str]:
     """Return the candidate, and why it does not fit, "" if it does."""
     trainer, published = wishes.config.trainer, template.published
     start = PUBLISHED if published else SCRATCH

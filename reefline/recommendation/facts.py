@@ -18,21 +18,27 @@ SMALL_BOX_PX = 10
 class DataTraits:
     """A data set in numbers. Box sides are the root of a box's share of its image's area, 0..1.
 
-    `median_aspect` is width by height of boxes after the image is resized to a square, `imbalance` the most frequent
-    class's boxes by the rarest one's, `median_long_side_px` the longer side of the median image.
+    `median_aspect` is width by height of boxes after the image is resized to a square, `most_boxes` are the boxes of
+    the most frequent class, `median_long_side_px` is the longer side of the median image.
     """
 
     facts: DataFacts
     box_sides: tuple[float, ...]
     median_aspect: float
-    imbalance: float
     rarest_class: str
+    rarest_boxes: int
+    most_boxes: int
     median_long_side_px: int
 
     @property
     def median_box_side(self) -> float:
         """The median of `box_sides`."""
         return statistics.median(self.box_sides)
+
+    @property
+    def imbalance(self) -> float:
+        """The boxes of the most frequent class by those of the rarest one."""
+        return self.most_boxes / max(1, self.rarest_boxes)
 
     def small_fraction(self, input_px: int) -> float:
         """Return the share of boxes, 0..1, that are smaller than SMALL_BOX_PX in an input of `input_px`."""
@@ -48,8 +54,9 @@ def describe_sample(sample: DataSample) -> DataTraits:
         facts=sample.facts,
         box_sides=tuple(math.sqrt(width * height) for width, height in sizes),
         median_aspect=statistics.median(width / height for width, height in sizes),
-        imbalance=max(counts.values()) / max(1, counts[rarest]),
         rarest_class=rarest,
+        rarest_boxes=counts[rarest],
+        most_boxes=max(counts.values()),
         median_long_side_px=_median_long_side(sample.image_sizes_px),
     )
 

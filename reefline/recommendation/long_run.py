@@ -1,4 +1,4 @@
-"""The estimate of a configured training before its first step: nobody should find out after a night that it takes two."""
+"""An estimate of a configured training before its first step, from the measured costs of templates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def describe_long_run(settings: TrainerSettings, own_input_px: int, cores: int) 
     if seconds is None or seconds <= LONG_RUN_S:
         return ()
     return (
-        f"  Training may take about {format_duration(seconds)} ({settings.num_steps:,} steps of {settings.batch_size} images; "
-        f"estimated for {cores} {'core' if cores == 1 else 'cores'}, without evaluations).",
+        f"  Training may take about {format_duration(seconds)}: {settings.num_steps:,} steps of {settings.batch_size} "
+        f"images on {cores} {'core' if cores == 1 else 'cores'}, without evaluations.",
         "  For a shorter run, pass --data DIR without --config, or lower trainer.num_steps.",
     )

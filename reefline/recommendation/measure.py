@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def measure_timings(settings: TrainerSettings, sample: DataSample, import_s: float) -> Timings:
-    """Train a few steps on a sample, evaluate a few images, and return the seconds; `import_s` took TensorFlow's import.
+    """Train a few steps on a sample, evaluate a few images, and return the seconds.
 
-    The model starts from random weights: they cost as much as others.
+    `import_s` is how long TensorFlow's import took. The model starts from random weights: they cost as much as others.
 
     Raises:
         OutOfMemoryError: the batch does not fit in memory; the message says what to try.

@@ -16,7 +16,7 @@ from reefline.recommendation import recipes
 from reefline.recommendation.records import LeftOut, Recommendation, TemplateRow
 from reefline.recommendation.text import describe_data, describe_machine, describe_timings
 from reefline.recommendation.wishes import SOURCE, Wishes, build_record, read_wishes
-from reefline.verification.rules import check_counts
+from reefline.verification.rules import MAX_MISSED_FRACTION, check_counts
 from reefline.verification.sample import DataSample, take_sample
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 # Enough for shares to two digits; an image takes a millisecond or two.
 _DESCRIBED_IMAGES = 500
+# Enough to train the measured steps from, and to time evaluations apart from their fixed part.
+_MEASURED_IMAGES = 128
+_EVALUATED_IMAGES = 24
 # From here, the rarest class sees too few boxes for the share it has in the loss (validation.max_class_imbalance warns
 # at 50, about mistakes).
 _MAX_IMBALANCE = 10.0
@@ -49,6 +52,11 @@ class _Setting:
         """The budget in seconds."""
         return 60.0 * self.minutes
 
+    @property
+    def time(self) -> str:
+        """The budget in words."""
+        return "1 minute" if self.minutes == 1 else f"{self.minutes} minutes"
+
 
 @dataclass(frozen=True)
 class _Measured:
@@ -64,8 +72,8 @@ def recommend(
 ) -> Recommendation:
     """Return the recommendation; measuring its template takes most of a minute on a CPU.
 
-    `minutes` is the budget of the run, None for the recipe's. `work_dir` is an empty folder for records. `say` prints one
-    line of progress.
+    `minutes` is the budget of the run, None for the recipe's; `work_dir` is an empty folder for records; `say` prints
+    one line of progress.
 
     Raises:
         DataError: the data set cannot be ingested.
@@ -74,12 +82,12 @@ def recommend(
     """
     wishes = read_wishes(overrides)
     folder = provide_data(data_dir, None, work_dir, say)
-    say("checking the data")
-    sample = _take_sample(folder, wishes, work_dir / "described", images=_DESCRIBED_IMAGES)
-    say("starting TensorFlow")
     from reefline.od_api import trial
 
+    say("starting TensorFlow")
     import_s = trial.load_libraries()
+    say("checking the data")
+    sample = _take_sample(folder, wishes, work_dir / "described", images=_DESCRIBED_IMAGES)
     from reefline.recommendation.candidates import list_candidates
     from reefline.recommendation.facts import describe_sample
     from reefline.recommendation.machine import read_machine
@@ -102,7 +110,7 @@ def _take_sample(
     settings = wishes.config.data
     if max_dimension is not None:
         settings = settings.model_copy(update={"max_dimension": max_dimension})
-    sample = take_sample(folder, settings, records, images=images)
+    sample = take_sample(folder, settings, records, images=images, eval_images=_EVALUATED_IMAGES)
     errors = [problem.message for problem in sample.problems if problem.severity is Severity.ERROR]
     if errors:
         raise DataError(*errors)
@@ -125,7 +133,12 @@ def _choose(setting: _Setting, candidates: Sequence[Candidate], left_out: Sequen
         full = by_name.get(recipes.SCRATCH_TEMPLATE)
         steps = guess_steps(full, setting.machine, setting.budget_s) if full else 0
         small = setting.traits.small_fraction(full.input_px) if full else 0.0
-        name = recipes.choose_scratch_template(tuple(by_name), steps=steps, small_fraction=small)
+        covering = [name for name, one in by_name.items() if one.anchor_cover >= 1.0 - MAX_MISSED_FRACTION]
+        choices = (
+            recipes.choose_scratch_template(names, steps=steps, small_fraction=small)
+            for names in (covering, tuple(by_name))
+        )
+        name = next(filter(None, choices), None)
     if name is None:
         raise ConfigError(
             "no template fits; choose one with --set trainer.model=NAME, or lower trainer.batch_size",
@@ -150,7 +163,7 @@ def _measure(
     wishes, sample = setting.wishes, setting.sample
     if max_dimension is not None:
         # Large images take longer to decode than the run's will.
-        sample = _take_sample(folder, wishes, records, images=64, max_dimension=max_dimension)
+        sample = _take_sample(folder, wishes, records, images=_MEASURED_IMAGES, max_dimension=max_dimension)
     trainer = wishes.config.trainer
     update: dict[str, Any] = {
         "model": chosen.template.name,
@@ -187,7 +200,7 @@ def _make_rows(
             continue
         schedule = plan_schedule(other, setting.traits.facts, timings, setting.budget_s)
         if schedule.affordable_steps < recipes.MIN_STEPS:
-            reason = f"about {timings.step_s:.1f} s per step: {schedule.affordable_steps} steps in {setting.minutes} minutes"
+            reason = f"only {schedule.affordable_steps} steps of about {timings.step_s:.1f} s fit in {setting.time}"
             too_slow.append(LeftOut(other.template.name, reason))
         else:
             rows.append(_make_row(other, schedule))
@@ -197,7 +210,7 @@ def _make_rows(
 def _make_row(candidate: Candidate, schedule: Schedule | None) -> TemplateRow:
     return TemplateRow(
         template=candidate.template.name,
-        start=candidate.start,
+        start=candidate.knows or candidate.start,
         input_px=candidate.input_px,
         batch_size=candidate.batch_size,
         steps=schedule.steps if schedule else None,
@@ -222,10 +235,10 @@ def _describe(
     facts, machine = describe_data(setting.traits), describe_machine(setting.machine)
     reason, timings = _explain(setting, measured), describe_timings(measured.timings)
     header = (
-        f"Recommended for {setting.minutes} minutes; docs/models.md describes the rules.",
+        f"Recommended for {setting.time}; docs/models.md describes the rules.",
         f"Data: {facts}.",
         f"Machine: {machine}; {timings}.",
-        f"Reason: {reason}",
+        f"Reason: {reason}.",
     )
     return Recommendation(
         minutes=setting.minutes,
@@ -273,7 +286,8 @@ def _explain(setting: _Setting, measured: _Measured) -> str:
         why = f"it can start from {candidate.start}"
     else:
         why = "it learns most from random weights in this time"
-    return f"{why}; {setting.minutes} minutes have room for {schedule.steps:,} steps ({schedule.epochs:.0f} epochs)."
+    fit = "" if schedule.affordable_steps < recipes.MIN_STEPS else f" fit in {setting.time}"
+    return f"{why}; {schedule.steps:,} steps ({schedule.epochs:.0f} epochs){fit}"
 
 
 def _find_notes(
@@ -283,8 +297,8 @@ def _find_notes(
     traits, schedule = setting.traits, measured.schedule
     if schedule.affordable_steps < recipes.MIN_STEPS:
         yield (
-            f"{setting.minutes} minutes have room for {schedule.affordable_steps} steps; {schedule.steps} are the "
-            "fewest worth training; for better results, raise --minutes"
+            f"only {schedule.affordable_steps} steps fit in {setting.time}, and fewer than {recipes.MIN_STEPS} are not "
+            "worth training; raise --minutes for a better model"
         )
     small = traits.small_fraction(measured.candidate.input_px)
     if small > recipes.MAX_SMALL_FRACTION:
@@ -294,8 +308,8 @@ def _find_notes(
         )
     if traits.imbalance > _MAX_IMBALANCE:
         yield (
-            f"class {traits.rarest_class} has {traits.imbalance:.0f} times fewer boxes than the most frequent one; add "
-            "images of it"
+            f"class {traits.rarest_class} has {traits.rarest_boxes:,} boxes, the most frequent one "
+            f"{traits.most_boxes:,}; add images of it"
         )
     if max_dimension is not None:
         yield (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from reefline.recommendation.candidates import Candidate
+from reefline.recommendation.machine import Machine
 from reefline.recommendation.recipes import (
     OTHER_WORK_S,
     choose_evaluations,
@@ -12,7 +13,6 @@ from reefline.recommendation.recipes import (
     choose_steps_per_eval,
 )
 from reefline.recommendation.template_costs import REFERENCE_CORES
-from reefline.recommendation.machine import Machine
 from reefline.settings import TrainerSettings
 from reefline.verification.estimate import estimate_run
 from reefline.verification.records import DataFacts, Timings

@@ -41,5 +41,14 @@ class TemplateCost:
 
 # Steps and bytes: benchmarks/template_costs.py. Operators: benchmarks/README.md, "Where operators run".
 TEMPLATE_COSTS: Mapping[str, TemplateCost] = {
-COSTS_HERE
+    "efficientdet_d0": TemplateCost(8.35, 728_441_152, 22_280_432),
+    "efficientdet_d1": TemplateCost(19.83, 1_587_067_704, 33_280_172),
+    "ssd_mobilenet_v1_300": TemplateCost(1.0, 85_331_664, 12_698_976, (64, 67)),
+    "ssd_mobilenet_v1_fpn_640": TemplateCost(38.2, 766_947_200, 43_687_872, (102, 105)),
+    "ssd_mobilenet_v2_320": TemplateCost(1.38, 146_548_272, 18_725_152, (99, 102)),
+    "ssd_mobilenet_v2_fpnlite_320": TemplateCost(1.73, 190_924_032, 10_398_656, (151, 154)),
+    "ssd_mobilenet_v2_fpnlite_640": TemplateCost(7.83, 763_568_000, 10_398_656, (4, 154)),
+    "ssd_mobilenet_v2_tiny": TemplateCost(0.36, 37_183_800, 3_550_660, (98, 101)),
+    "ssd_resnet101_fpn_640": TemplateCost(78.61, 2_060_556_592, 203_029_440, (215, 218)),
+    "ssd_resnet50_fpn_640": TemplateCost(54.52, 1_447_794_992, 126_852_032, (147, 150)),
 }

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
 _LISTED_CLASSES = 8
 _UNKNOWN = "?"
-_COLUMNS = ("template", "start", "input", "batch", "steps", "epochs", "Edge TPU", "anchor fit", "memory", "minutes")
+_TEXT_COLUMNS = 2
+_COLUMNS = (
+    "template",
+    "starts from",
+    "input",
+    "batch",
+    "steps",
+    "epochs",
+    "Edge TPU",
+    "anchor fit",
+    "memory",
+    "minutes",
+)
 
 
 def format_recommendation(found: Recommendation) -> list[str]:
@@ -50,15 +62,16 @@ def format_table(rows: Sequence[TemplateRow]) -> list[str]:
     """Return the templates as aligned columns; the first row is the recommended one."""
     cells = [_COLUMNS, *map(_format_row, rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
-    marks = ("  ", "* ", *("  " for _ in rows[1:]))
-    return [
-        mark + "  ".join(_align(cell, width, column) for column, (cell, width) in enumerate(zip(row, widths))).rstrip()
-        for mark, row in zip(marks, cells)
+    return [f"{'*' if number == 1 else ' '} {_join(row, widths)}" for number, row in enumerate(cells)]
+
+
+def _join(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return a row: texts to the left, numbers to the right."""
+    padded = [
+        cell.ljust(width) if column < _TEXT_COLUMNS else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
-
-
-def _align(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column < 2 else cell.rjust(width)
+    return "  ".join(padded).rstrip()
 
 
 def _format_row(row: TemplateRow) -> tuple[str, ...]:

@@ -24,9 +24,9 @@ class Wishes:
     config: RunConfig
 
     def sets(self, name: str) -> bool:
-        """Return whether an override sets a value, or the section around it."""
+        """Return whether an override sets a value, a part of it, or the section around it."""
         path = tuple(name.split("."))
-        return any(path[: len(override.path)] == override.path for override in self.overrides)
+        return any(all(one == other for one, other in zip(path, o.path, strict=False)) for o in self.overrides)
 
 
 def read_wishes(overrides: Sequence[Override]) -> Wishes:
@@ -39,9 +39,7 @@ def read_wishes(overrides: Sequence[Override]) -> Wishes:
     return Wishes(tuple(overrides), parse_config(record, source=SOURCE))
 
 
-def build_record(
-    trainer: Mapping[str, Any], data: Mapping[str, Any], overrides: Sequence[Override]
-) -> dict[str, Any]:
+def build_record(trainer: Mapping[str, Any], data: Mapping[str, Any], overrides: Sequence[Override]) -> dict[str, Any]:
     """Return the content of a config: the recommended sections, the recipe's constants, and the overrides on top."""
     record: dict[str, Any] = {
         "model_name": "detector",

@@ -59,11 +59,16 @@ class _Annotations:
 
 
 def take_sample(
-    data_dir: Path, settings: IngestionSettings, directory: Path, *, images: int = SAMPLED_IMAGES
+    data_dir: Path,
+    settings: IngestionSettings,
+    directory: Path,
+    *,
+    images: int = SAMPLED_IMAGES,
+    eval_images: int = TRIAL_EVAL_IMAGES,
 ) -> DataSample:
     """Write gzip TFRecords and a label map of images spread evenly over the data set into `directory`.
 
-    Up to `images` are inspected; of these, at most SAMPLED_IMAGES are written.
+    Up to `images` are inspected; of these, at most SAMPLED_IMAGES of train and `eval_images` of eval are written.
 
     Raises:
         DataError: the folder or the sample cannot be ingested.
@@ -84,7 +89,7 @@ def take_sample(
         inspections, lenient, label_map, matching_findings=(), has_split_lists=discovery.has_split_lists
     )
     is_everything = len(chosen) == len(discovery.candidates)
-    _write(data_dir, plan, directory)
+    _write(data_dir, plan, directory, eval_images)
     return DataSample(
         facts=_describe(discovery, plan, settings, annotations, is_everything=is_everything),
         boxes_yxyx=_collect_boxes(plan),
@@ -92,7 +97,7 @@ def take_sample(
         boxes_per_class=annotations.boxes,
         train_records=str(directory / f"Split-{TRAIN}" / "*"),
         eval_records=str(directory / f"Split-{EVAL}" / "*"),
-        eval_images=min(TRIAL_EVAL_IMAGES, sum(record.split == EVAL for record in plan.records)),
+        eval_images=min(eval_images, sum(record.split == EVAL for record in plan.records)),
         label_map=directory / "label_map.pbtxt",
         problems=_judge_rejected(discovery, inspections, settings.max_rejected_fraction, is_everything=is_everything),
     )
@@ -135,8 +140,8 @@ def _name_classes(annotations: _Annotations, inspections: Sequence[Inspection]) 
     return LabelMap(tuple(sorted(names))) if names else None
 
 
-def _write(data_dir: Path, plan: IngestionPlan, directory: Path) -> None:
-    for split, limit in ((TRAIN, SAMPLED_IMAGES), (EVAL, TRIAL_EVAL_IMAGES)):
+def _write(data_dir: Path, plan: IngestionPlan, directory: Path, eval_images: int) -> None:
+    for split, limit in ((TRAIN, SAMPLED_IMAGES), (EVAL, eval_images)):
         records = tuple(record for record in plan.records if record.split == split)[:limit]
         write_shard(data_dir, directory / f"Split-{split}", Shard(split, 0, 1, records), plan.label_map)
     write_label_map(directory / "label_map.pbtxt", plan.label_map)
