@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
@@ -182,3 +183,31 @@ def make_options(table: str, **fields: int) -> Any:
     for name, value in fields.items():
         setattr(options, name, value)
     return options
+
+
+def quantized(name: str, values: np.ndarray, scales: tuple[float, ...]) -> TensorSpec:
+    return TensorSpec(name, values.shape, values.dtype.name.upper(), scales, values.tobytes())
+
+
+def write_quantized_detector(path: Path, *, kernel: TensorSpec | None = None) -> Path:
+    """Write a stem with one scale per output channel, and a head each for boxes and scores."""
+    channels = np.arange(2 * 1 * 1 * 4, dtype=np.int8).reshape(2, 1, 1, 4)
+    tensors = [
+        *(TensorSpec(name) for name in ("image", "features", "boxes", "scores", "b", "c", "s", "n")),
+        kernel or quantized("kernel", channels, (0.5, 0.25)),
+        quantized("kernel bias", np.array([4, -8], np.int32), (0.1, 0.2)),
+        quantized("head", np.full((4, 1, 1, 2), 3, np.int8), (2.0,)),
+        quantized("head bias", np.zeros(4, np.int32), (1.0,)),
+    ]
+
+    def convolve(source: str, parameters: str, target: str, stride: int) -> OpSpec:
+        options = make_options("Conv2DOptions", strideH=stride)
+        return OpSpec("CONV_2D", (source, parameters, f"{parameters} bias"), (target,), options=options)
+
+    ops = [
+        convolve("image", "kernel", "features", stride=2),
+        convolve("features", "head", "boxes", stride=1),
+        convolve("features", "head", "scores", stride=1),
+        OpSpec("TFLite_Detection_PostProcess", ("boxes", "scores"), ("b", "c", "s", "n")),
+    ]
+    return write_model(path, tensors, ops, ["image"], ["b", "c", "s", "n"])

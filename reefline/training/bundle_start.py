@@ -19,13 +19,14 @@ def locate_int8_model(bundle: Path) -> Path:
     recorded = {file.name: file.sha256 for file in read_manifest(bundle).files}
     if INT8_FILE not in recorded:
         raise BundleError(
-            f"{bundle}: holds a float model only, whose weights cannot be read back; "
-            "set trainer.start to a bundle with an int8 model, or to the checkpoint that the manifest names"
+            f"trainer.start: {bundle}: holds a float model only, whose weights cannot be read back; "
+            "use a bundle with an int8 model, or to the checkpoint that the manifest names"
         )
     path = bundle / INT8_FILE
     if not path.is_file() or hash_file(path) != recorded[INT8_FILE]:
         raise BundleError(
-            f"{path}: missing, or not the file that {MANIFEST_FILE} describes; restore the bundle, or start elsewhere"
+            f"trainer.start: {path}: missing, or not the file that {MANIFEST_FILE} describes; "
+            "restore the bundle or use another start"
         )
     return path
 

@@ -20,7 +20,9 @@ def find_prefix(directory: Path, source: str) -> str:
     """
     indexes = sorted(directory.rglob("*.index"), key=lambda path: (len(path.parts), path))
     if not indexes:
-        raise CheckpointError(f"trainer.start: {source} holds no checkpoint (no *.index file)")
+        raise CheckpointError(
+            f"trainer.start: {source} holds no checkpoint (no *.index file) and is no bundle (no manifest.json)"
+        )
     shallowest = [path for path in indexes if len(path.parts) == len(indexes[0].parts)]
     if len(shallowest) > 1:
         names = ", ".join(str(path.relative_to(directory).with_suffix("")) for path in shallowest)

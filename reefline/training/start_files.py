@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import urllib.parse
 import urllib.request
@@ -92,8 +93,9 @@ class StartCache:
     def _find(self, sha256: str, target: Path) -> Path | None:
         """Return a file with this content, whatever its name; only those of the right suffix are read."""
         for path in (target, *self._list_candidates(target.suffix)):
-            if path.is_file() and hash_file(path) == sha256:
-                return path
+            with contextlib.suppress(OSError):  # a candidate that cannot be read is none
+                if path.is_file() and hash_file(path) == sha256:
+                    return path
         return None
 
     def _list_candidates(self, suffix: str) -> Iterator[Path]:

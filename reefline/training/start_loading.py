@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reefline.errors import BundleError, CheckpointError
@@ -28,17 +27,16 @@ def load_start(start: StartingPoint, step: TrainStep, od_config: TrainEvalPipeli
         CheckpointError: the weights belong to another architecture, or the checkpoint cannot be read.
         BundleError: the TFLite file is damaged or not quantized, or the bundle's model has another input size.
     """
-    if start.prefix is not None:
-        return step.load_fine_tune_checkpoint(start.prefix, start.type)
-    if start.tflite is None:
-        return None
-    _check_size(start, od_config)
-    images = read_training_images(od_config, MEASURED_IMAGES)
-    tflite = start.tflite
     try:
-        return step.load_with(lambda model: load_tflite_weights(model, tflite, images), od_config.model)
+        if start.prefix is not None:
+            return step.load_fine_tune_checkpoint(start.prefix, start.type)
+        if start.tflite is None:
+            return None
+        _check_size(start, od_config)
+        images, path = read_training_images(od_config, MEASURED_IMAGES), start.tflite
+        return step.load_with(lambda model: load_tflite_weights(model, path, images), od_config.model)
     except CheckpointError as error:
-        raise _name_template(error, tflite) from error
+        raise _name_template(error, start) from error
 
 
 def _check_size(start: StartingPoint, od_config: TrainEvalPipelineConfig) -> None:
@@ -46,14 +44,17 @@ def _check_size(start: StartingPoint, od_config: TrainEvalPipelineConfig) -> Non
     if start.size_px not in (None, (size.height_px, size.width_px)):
         height_px, width_px = start.size_px or (0, 0)
         raise BundleError(
-            f"{start.tflite}: the bundle's model has an input of {width_px}x{height_px} px, the config "
-            f"{size.width_px}x{size.height_px} px; set trainer.input_size to {width_px}, or start elsewhere"
+            f"trainer.start: {start.tflite}: the bundle's model has an input of {width_px}x{height_px} px, the config "
+            f"{size.width_px}x{size.height_px} px; set trainer.input_size to {width_px}, or use another start"
         )
 
 
-def _name_template(error: CheckpointError, path: Path) -> CheckpointError:
-    """Add the template that a file of another architecture belongs to, where one pins it."""
-    template = find_pinning_template(hash_file(path))
-    if template is None:
+def _name_template(error: CheckpointError, start: StartingPoint) -> CheckpointError:
+    """Add the template that weights of another architecture belong to, where it is known."""
+    name = start.template
+    if start.tflite is not None:
+        pinning = find_pinning_template(hash_file(start.tflite))
+        name = pinning.name if pinning is not None else None
+    if name is None:
         return error
-    return CheckpointError(*(f"{text}; the file belongs to trainer.model: {template.name}" for text in error.problems))
+    return CheckpointError(*(f"{text}; these weights belong to trainer.model: {name}" for text in error.problems))

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reefline.bundle.manifest import MANIFEST_FILE
-from reefline.errors import CheckpointError
+from reefline.errors import BundleError, CheckpointError
 from reefline.od_api.model_config import ModelTemplate, check_start, load_template
-from reefline.od_api.zoo import find_zoo_name, locate_in_zoo
+from reefline.od_api.zoo import ZOO_TEMPLATES, find_zoo_name, locate_in_zoo
 from reefline.settings import CheckpointType, Start, StartKeyword, TrainerSettings
 from reefline.system.files import hash_file
+from reefline.tflite.convolutions import read_convolutions
 from reefline.tflite.reader import is_tflite
 from reefline.training.bundle_start import locate_int8_model, read_bundle_size
 from reefline.training.checkpoint_files import find_prefix, unpack
@@ -22,13 +23,15 @@ from reefline.training.start_identity import StartIdentity
 class StartingPoint:
     """What training starts from: a checkpoint's prefix or a TFLite file, neither for new weights.
 
-    `size_px` is (height, width) of the model in a Reefline bundle, None elsewhere. `note`, if any, is for the user.
+    `size_px` is (height, width) of the model in a Reefline bundle, `template` the template that weights from the zoo
+    belong to; None elsewhere. `note`, if any, is for the user.
     """
 
     prefix: str | None = None
     type: CheckpointType = CheckpointType.DETECTION
     tflite: Path | None = None
     size_px: tuple[int, int] | None = None
+    template: str | None = None
     note: str = ""
 
 
@@ -39,7 +42,7 @@ def choose_start(settings: TrainerSettings, identity: str, cache: StartCache) ->
 
     Raises:
         CheckpointError: the start is missing, cannot be downloaded, has another sha256, or holds no weights.
-        BundleError: the bundle is damaged or has no int8 model.
+        BundleError: the bundle or TFLite file is damaged, or not an int8 model whose weights can be read.
         ConfigError: the template has no published weights, or the zoo has no model of that name.
     """
     known = StartIdentity.parse(identity)
@@ -56,8 +59,7 @@ def choose_start(settings: TrainerSettings, identity: str, cache: StartCache) ->
     found = _open(named, template, known.sha256, cache)
     if start.keyword is not StartKeyword.SERVING:
         return found
-    instead = "new weights" if named.is_new_weights else named.source
-    return replace(found, note=f"trainer.start: no model is serving yet; starting from {instead}.")
+    return replace(found, note=f"trainer.start: no model is serving yet; starting from {_name(named)}.")
 
 
 def name_start(start: Start, template: ModelTemplate) -> Start:
@@ -85,11 +87,11 @@ def identify_start(start: Start, template: ModelTemplate, cache: StartCache) -> 
     if pinned.sha256 is not None and is_web_url(pinned.source):
         return StartIdentity(sha256=pinned.sha256)
     path = _locate(pinned, None, cache)
-    if Path(f"{path}.index").is_file():
-        return StartIdentity(checkpoint=hash_file(Path(f"{path}.index")))
-    if path.is_dir() and not (path / MANIFEST_FILE).is_file():
-        return StartIdentity(checkpoint=hash_file(Path(f"{find_prefix(path, start.source)}.index")))
-    return StartIdentity(sha256=hash_file(locate_int8_model(path) if path.is_dir() else path))
+    if (path / MANIFEST_FILE).is_file():
+        return StartIdentity(sha256=hash_file(locate_int8_model(path)))
+    if path.is_file() and not Path(f"{path}.index").is_file():
+        return StartIdentity(sha256=hash_file(path))
+    return StartIdentity(checkpoint=hash_file(Path(f"{_find_checkpoint(path, start.source, cache)}.index")))
 
 
 def _pin(start: Start, template: ModelTemplate) -> Start:
@@ -103,21 +105,42 @@ def _pin(start: Start, template: ModelTemplate) -> Start:
     return start
 
 
+def _name(start: Start) -> str:
+    if start.is_new_weights:
+        return "new weights"
+    return "the published weights" if start.keyword is StartKeyword.PUBLISHED else start.source
+
+
 def _open(start: Start, template: ModelTemplate, sha256: str | None, cache: StartCache) -> StartingPoint:
     """Return the starting point that a start means; `sha256` is what the driver found, None if it did not look."""
     if start.is_new_weights:
         return StartingPoint()
     pinned = _pin(start, template)
     path = _locate(pinned, sha256, cache)
-    if Path(f"{path}.index").is_file():
-        return StartingPoint(str(path), start.type)
     if (path / MANIFEST_FILE).is_file():
-        return StartingPoint(tflite=locate_int8_model(path), size_px=read_bundle_size(path))
-    if path.is_dir():
-        return StartingPoint(find_prefix(path, start.source), start.type)
-    if path.suffix == ".tflite" or is_tflite(path):
-        return StartingPoint(tflite=path)
-    return StartingPoint(find_prefix(unpack(path, cache.folder), start.source), start.type)
+        return StartingPoint(tflite=_check_readable(locate_int8_model(path)), size_px=read_bundle_size(path))
+    if path.is_file() and (path.suffix == ".tflite" or is_tflite(path)):
+        published = template.published if start.keyword is StartKeyword.PUBLISHED else None
+        note = f"Published weights: {published.knows}, {published.license}." if published is not None else ""
+        return StartingPoint(tflite=_check_readable(path), note=note)
+    belongs_to = ZOO_TEMPLATES.get(find_zoo_name(start.source) or "")
+    return StartingPoint(_find_checkpoint(path, start.source, cache), start.type, template=belongs_to)
+
+
+def _check_readable(path: Path) -> Path:
+    """Return the path of a TFLite file whose weights can be read; the others are refused before a model is built."""
+    try:
+        read_convolutions(path)
+    except BundleError as error:
+        raise BundleError(*(f"trainer.start: {text}" for text in error.problems)) from error
+    return path
+
+
+def _find_checkpoint(path: Path, source: str, cache: StartCache) -> str:
+    """Return the prefix of the checkpoint that a prefix, folder or archive means."""
+    if Path(f"{path}.index").is_file():
+        return str(path)
+    return find_prefix(path if path.is_dir() else unpack(path, cache.folder), source)
 
 
 def _locate(start: Start, sha256: str | None, cache: StartCache) -> Path:

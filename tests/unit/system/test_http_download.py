@@ -326,3 +326,21 @@ def test_plain_lines_show_bytes_total_and_speed(monkeypatch: pytest.MonkeyPatch)
         "  a.zip: 5.0 MB of 10.0 MB, 500.0 kB/s",
         "  a.zip: done, 6.0 MB",
     ]
+
+
+def test_without_a_hash_a_cut_download_is_resumed_only_if_the_server_can_tell_versions_apart(target: Path) -> None:
+    for etag, asked in (('"v1"', [None, "bytes=400000-"]), ("", [None, None])):
+        with serve(Site(CONTENT, etag=etag, cuts=[400_000])) as site:
+            download(site.url, target, sha256=None, stream=io.StringIO(), first_pause_s=0.01)
+            assert site.asked_ranges == asked
+        assert target.read_bytes() == CONTENT
+        assert names(target) == {"model.tar.gz"}
+        target.unlink()
+
+
+def test_without_a_hash_an_existing_file_is_used(site: Site, target: Path) -> None:
+    target.parent.mkdir()
+    target.write_bytes(b"mine")
+    download(site.url, target, sha256=None, stream=io.StringIO())
+    assert target.read_bytes() == b"mine"
+    assert site.requests == []

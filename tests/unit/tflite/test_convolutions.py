@@ -8,44 +8,15 @@ import pytest
 from reefline.errors import BundleError
 from reefline.structures.convolution_graph import BOXES, SCORES
 from reefline.tflite.convolutions import read_convolutions
-from tests.factories_tflite import EDGE_TPU, OpSpec, TensorSpec, build_model, make_options, write_model
+from tests.factories_tflite import EDGE_TPU, OpSpec, TensorSpec, build_model, write_quantized_detector
 
 COCO_DETECTOR = (
     Path(__file__).resolve().parents[3] / ".." / "shared" / "models" / "coco_ssd_mobilenet_v1_1.0_quant.tflite"
 )
-KERNEL = np.arange(2 * 1 * 1 * 4, dtype=np.int8).reshape(2, 1, 1, 4)
-SCALES = (0.5, 0.25)
-
-
-def quantized(name: str, values: np.ndarray, scales: tuple[float, ...]) -> TensorSpec:
-    return TensorSpec(name, values.shape, values.dtype.name.upper(), scales, values.tobytes())
-
-
-def make_detector(path: Path, *, kernel: TensorSpec | None = None) -> Path:
-    """A stem with one scale per output channel, and a head each for boxes and scores."""
-    tensors = [
-        *(TensorSpec(name) for name in ("image", "features", "boxes", "scores", "b", "c", "s", "n")),
-        kernel or quantized("kernel", KERNEL, SCALES),
-        quantized("kernel bias", np.array([4, -8], np.int32), (0.1, 0.2)),
-        quantized("head", np.full((4, 1, 1, 2), 3, np.int8), (2.0,)),
-        quantized("head bias", np.zeros(4, np.int32), (1.0,)),
-    ]
-
-    def convolve(source: str, parameters: str, target: str, stride: int) -> OpSpec:
-        options = make_options("Conv2DOptions", strideH=stride)
-        return OpSpec("CONV_2D", (source, parameters, f"{parameters} bias"), (target,), options=options)
-
-    ops = [
-        convolve("image", "kernel", "features", stride=2),
-        convolve("features", "head", "boxes", stride=1),
-        convolve("features", "head", "scores", stride=1),
-        OpSpec("TFLite_Detection_PostProcess", ("boxes", "scores"), ("b", "c", "s", "n")),
-    ]
-    return write_model(path, tensors, ops, ["image"], ["b", "c", "s", "n"])
 
 
 def test_weights_are_real_numbers_in_tensorflows_layout(tmp_path: Path) -> None:
-    stem, box_head, class_head = read_convolutions(make_detector(tmp_path / "m.tflite"))
+    stem, box_head, class_head = read_convolutions(write_quantized_detector(tmp_path / "m.tflite"))
     assert stem.kernel.shape == (1, 1, 4, 2)
     np.testing.assert_allclose(stem.kernel[0, 0, :, 0], [0.0, 0.5, 1.0, 1.5])
     np.testing.assert_allclose(stem.kernel[0, 0, :, 1], [1.0, 1.25, 1.5, 1.75])
@@ -70,7 +41,7 @@ def test_weights_are_real_numbers_in_tensorflows_layout(tmp_path: Path) -> None:
 )
 def test_weights_that_cannot_be_read_are_named(tmp_path: Path, kernel: TensorSpec, message: str) -> None:
     with pytest.raises(BundleError, match=rf"m\.tflite: .*{message}"):
-        read_convolutions(make_detector(tmp_path / "m.tflite", kernel=kernel))
+        read_convolutions(write_quantized_detector(tmp_path / "m.tflite", kernel=kernel))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Checkpoints to start from: paths, folders, archives, and a real server on the loopback."""
 
+import dataclasses
 import hashlib
 import resource
 import tarfile
@@ -8,11 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from reefline.errors import CheckpointError
+from reefline.bundle.store import push_bundle
+from reefline.errors import BundleError, CheckpointError
+from reefline.od_api.model_config import load_template
+from reefline.od_api.published_start import PublishedStart
 from reefline.settings import CheckpointType, Start, TrainerSettings
+from reefline.training import starting_point
 from reefline.training.start_files import StartCache
-from reefline.training.starting_point import StartingPoint, choose_start
+from reefline.training.start_identity import StartIdentity
+from reefline.training.starting_point import StartingPoint, choose_start, identify_start
+from tests.factories_evaluation import make_facts, write_candidate
+from tests.factories_tflite import EDGE_TPU, OpSpec, TensorSpec, build_model, write_quantized_detector
 from tests.web_server import Site, serve
+
+
+def make_model_of(operator: str) -> bytes:
+    """Return a TFLite file of one operator."""
+    return build_model([TensorSpec("a"), TensorSpec("b")], [OpSpec(operator, ("a",), ("b",))], ["a"], ["b"])
 
 
 @pytest.fixture
@@ -223,3 +236,113 @@ def test_without_a_serving_model_training_starts_where_otherwise_says(zoo_folder
 def test_a_serving_model_without_its_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"/gone/ckpt-3, the checkpoint .* no longer exists; restore it, or"):
         choose_start(settings(start="serving"), "serving:/gone/ckpt-3", cache(tmp_path))
+
+
+def push_bundle_of(content: bytes, root: Path, name: str = "model_int8.tflite") -> Path:
+    """Push a bundle whose TFLite file holds `content`, and return its folder."""
+    candidate = write_candidate(root / "candidate", content, name=name)
+    push_bundle(candidate, make_facts(height_px=96, width_px=128), root / "serving")
+    return root / "serving" / "detector" / "1"
+
+
+def test_a_tflite_file_is_recognized_by_its_content(tmp_path: Path) -> None:
+    path = write_quantized_detector(tmp_path / "weights.bin")
+    assert choose_start(settings(start=str(path)), "", cache(tmp_path)) == StartingPoint(tflite=path)
+
+
+def test_a_bundle_means_its_int8_file(tmp_path: Path) -> None:
+    bundle = push_bundle_of(write_quantized_detector(tmp_path / "m.tflite").read_bytes(), tmp_path)
+    for source in (str(bundle), bundle.as_uri()):
+        start = choose_start(settings(start=source), "", cache(tmp_path))
+        assert start == StartingPoint(tflite=bundle / "model_int8.tflite", size_px=(96, 128))
+
+
+def test_a_bundle_whose_file_was_changed_is_refused(tmp_path: Path) -> None:
+    bundle = push_bundle_of(b"model", tmp_path)
+    (bundle / "model_int8.tflite").write_bytes(b"truncated")
+    with pytest.raises(BundleError, match=r"model_int8.tflite: missing, or not the file that manifest.json describes"):
+        choose_start(settings(start=str(bundle)), "", cache(tmp_path))
+
+
+def test_a_float_bundle_is_refused(tmp_path: Path) -> None:
+    bundle = push_bundle_of(b"model", tmp_path, "model_float.tflite")
+    with pytest.raises(BundleError, match="holds a float model only, whose weights cannot be read back"):
+        choose_start(settings(start=str(bundle)), "", cache(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"no model", "not a TFLite model", id="text"),
+        pytest.param(make_model_of(EDGE_TPU), "compiled for the Edge TPU", id="compiled"),
+        pytest.param(make_model_of("FlexConv2D"), "contains TensorFlow operators", id="flex"),
+        pytest.param(make_model_of("RELU"), "contains no convolution", id="no-detector"),
+        pytest.param(make_model_of("RELU")[:60], "damaged or truncated", id="truncated"),
+    ],
+)
+def test_a_tflite_file_without_readable_weights_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "m.tflite").write_bytes(content)
+    with pytest.raises(BundleError, match=rf"^trainer\.start: .*m\.tflite: .*{message}"):
+        choose_start(settings(start=str(tmp_path / "m.tflite")), "", cache(tmp_path))
+
+
+def test_published_weights_are_found_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    path = write_quantized_detector(tmp_path / "models" / "mine.tflite")
+    pinned = PublishedStart("https://host.invalid/w.tflite", sha256(path), "Apache-2.0", "COCO 2017 (90 classes)")
+    template = dataclasses.replace(load_template("ssd_mobilenet_v1_300"), published=pinned)
+    monkeypatch.setattr(starting_point, "load_template", lambda _: template)
+    stocked = StartCache(tmp_path / "cache", local_folders=(tmp_path / "models",))
+    start = choose_start(settings(start="published"), "", stocked)
+    assert start == StartingPoint(tflite=path, note="Published weights: COCO 2017 (90 classes), Apache-2.0.")
+    start = choose_start(settings(start="serving"), "", stocked)
+    assert start.note == "trainer.start: no model is serving yet; starting from the published weights."
+
+
+def test_a_zoo_name_is_an_archive_whose_template_is_known(archive: Path, tmp_path: Path) -> None:
+    name, digest = "ssd_mobilenet_v2_320x320_coco17_tpu-8", sha256(archive)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "zoo.tar.gz").write_bytes(archive.read_bytes())
+    start = choose_start(settings(start=f"zoo:{name}"), f"sha256:{digest}", cache(tmp_path))
+    assert str(start.prefix).endswith("ssd_something/checkpoint/ckpt-0")
+    assert start.template == "ssd_mobilenet_v2_320"
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        pytest.param("scratch", "", id="scratch"),
+        pytest.param("published", "sha256:e4b118e5", id="published"),
+        pytest.param({"source": "https://host.invalid/a", "sha256": "7" * 64}, "sha256:7777", id="pinned"),
+    ],
+)
+def test_what_is_pinned_is_identified_without_network(tmp_path: Path, start: object, expected: str) -> None:
+    template = load_template("ssd_mobilenet_v1_300")
+    identity = str(identify_start(settings(start=start).start, template, cache(tmp_path)))
+    assert identity.startswith(expected) and bool(identity) == bool(expected)
+
+
+def test_files_are_identified_by_their_content(zoo_folder: Path, archive: Path, tmp_path: Path) -> None:
+    template = load_template("ssd_mobilenet_v1_300")
+    tflite = write_quantized_detector(tmp_path / "m.tflite")
+    bundle = push_bundle_of(tflite.read_bytes(), tmp_path)
+    index = sha256(zoo_folder / "ssd_something" / "checkpoint" / "ckpt-0.index")
+    prefix = zoo_folder / "ssd_something" / "checkpoint" / "ckpt-0"
+    for source, expected in (
+        (tflite, StartIdentity(sha256=sha256(tflite))),
+        (bundle, StartIdentity(sha256=sha256(tflite))),
+        (archive, StartIdentity(sha256=sha256(archive))),
+        (zoo_folder, StartIdentity(checkpoint=index)),
+        (prefix, StartIdentity(checkpoint=index)),
+    ):
+        assert identify_start(settings(start=str(source)).start, template, cache(tmp_path)) == expected
+
+
+def test_a_url_without_a_hash_is_identified_by_one_download(site: Site, archive: Path, tmp_path: Path) -> None:
+    template = load_template("ssd_mobilenet_v1_300")
+    wish = Start(source="https://host/a.tar.gz").model_copy(update={"source": site.url})
+    identity = identify_start(wish, template, cache(tmp_path))
+    assert identity == StartIdentity(sha256=sha256(archive))
+    wished = settings().model_copy(update={"start": wish})
+    assert choose_start(wished, str(identity), cache(tmp_path)).prefix is not None
+    assert len(site.requests) == 1
