@@ -13,6 +13,7 @@ from reefline.commands.compile import compile_model
 from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
 from reefline.commands.parse_log import parse_log
+from reefline.commands.recommend import recommend
 from reefline.commands.rollback import rollback
 from reefline.commands.train_worker import train_worker
 from reefline.commands.verify import verify
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.command("doctor")(doctor)
 app.command("verify")(verify)
+app.command("recommend")(recommend)
 app.command("detect")(detect)
 app.command("parse-log")(parse_log)
 app.command("compile")(compile_model)

@@ -31,6 +31,7 @@ FLOORS = (
     ("config", "training", "inference"),
     ("export", "report"),
     ("verification",),
+    ("recommendation",),
     ("commands",),
     ("cli", "__main__"),
 )
@@ -200,6 +201,7 @@ def test_nothing_is_left_for_later() -> None:
         pytest.param(["-m", "reefline", "--help"], id="reefline"),
         pytest.param(["-m", "reefline", "doctor", "--help"], id="doctor"),
         pytest.param(["-m", "reefline", "verify", "--help"], id="verify"),
+        pytest.param(["-m", "reefline", "recommend", "--help"], id="recommend"),
         pytest.param(["-m", "reefline", "detect", "--help"], id="detect"),
         pytest.param(["-m", "reefline", "analyze", "--help"], id="analyze"),
         pytest.param(["-m", "reefline", "parse-log", "--help"], id="parse-log"),

@@ -6,14 +6,21 @@ import datetime
 
 import typer
 
-from reefline.commands.options import DEFAULT_WORKSPACE, ConfigOption, DataOption, OverridesOption, WorkspaceOption
+from reefline.commands.options import (
+    DEFAULT_WORKSPACE,
+    ConfigOption,
+    DataOption,
+    MinutesOption,
+    OverridesOption,
+    WorkspaceOption,
+)
 from reefline.config.run_request import RunRequest
 from reefline.system.terminal import say
 
 _HELP = """\
 Train, evaluate, gate and push an object detector from images with Pascal VOC annotations.
 
-Without arguments: configs/demo.yaml on generated data. With --data: configs/default.yaml on your images.
+Without arguments: configs/demo.yaml on generated data. With --data: your images, and a config recommended for them.
 """
 _EXIT_CODES = (
     "Exit codes: 0 blessed and pushed; 3 refused by the gate, nothing pushed; 2 bad usage, config or data; "
@@ -28,6 +35,7 @@ def run(
     config: ConfigOption = None,
     data: DataOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    minutes: MinutesOption = None,
     overrides: OverridesOption = None,
 ) -> None:
     """Run the pipeline and exit with the code of its outcome."""
@@ -42,7 +50,7 @@ def run(
         for problem in error.problems:
             say(f"error: {problem}")
         raise typer.Exit(error.exit_code) from error
-    request = RunRequest(config_file=config, data_dir=data, overrides=tuple(overrides or ()))
+    request = RunRequest(config_file=config, data_dir=data, overrides=tuple(overrides or ()), minutes=minutes)
     outcome = run_pipeline(request, opened, run_folder)
     for line in describe_outcome(outcome, opened):
         say(line)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.local.collect import collect, read_outputs
+from pipeline.local.recommended import check_minutes, recommend_config, warn_of_long_run
 from pipeline.local.stop import Stop, Terminated
 from pipeline.local.workspace import Workspace, hold_lock, place_by_content, point_latest_at, point_source_at
 from reefline.bundle.store import read_current
@@ -20,6 +21,7 @@ from reefline.config.run_config import CONFIG_DIR, RunConfig, choose_config_file
 from reefline.config.run_request import RunRequest
 from reefline.data.source import provide_data
 from reefline.errors import UserError
+from reefline.recommendation.wishes import read_wishes
 from reefline.report.summary import RunRecords, Verdict, decide_verdict, summarize
 from reefline.system.files import write_whole
 from reefline.system.terminal import say, send_noise_to
@@ -47,12 +49,14 @@ class RunOutcome:
 class _Progress:
     """How far a run has come, for the report of one that stops early.
 
-    `shown_as` maps <workspace>/source, which is what the pipeline sees of the data, to what the user calls it.
+    `shown_as` maps <workspace>/source, which is what the pipeline sees of the data, to what the user calls it. A
+    recommended config has already told how long it takes.
     """
 
     stage: str = "config"
     model: str = ""
     shown_as: dict[Path, str] = field(default_factory=dict)
+    is_recommended: bool = False
     node_runs: list[NodeRun] = field(default_factory=list)
 
 
@@ -74,16 +78,24 @@ def run_pipeline(request: RunRequest, workspace: Workspace, run_folder: Path) ->
 
 
 def _run_stages(request: RunRequest, workspace: Workspace, run_folder: Path, progress: _Progress) -> None:
+    check_minutes(request)
     overrides = [parse_override(text) for text in request.overrides]
-    config = load_config(choose_config_file(request.config_file, request.data_dir), overrides)
-    progress.model, progress.stage = config.model_name, "workspace"
+    if request.asks_for_recommendation:
+        config = read_wishes(overrides).config
+    else:
+        config = load_config(choose_config_file(request.config_file, request.data_dir), overrides)
+    progress.model, progress.is_recommended = config.model_name, request.asks_for_recommendation
+    progress.stage = "workspace"
     with hold_lock(workspace):
         progress.stage = "data"
         data_dir = provide_data(request.data_dir, config.demo, workspace.demo_data, say)
         progress.shown_as = {workspace.source: str(data_dir)}
         point_source_at(workspace, data_dir)
-        progress.stage = "pipeline"
         with send_noise_to(run_folder / "run.log"):
+            if request.asks_for_recommendation:
+                progress.stage = "recommendation"
+                config = recommend_config(data_dir, request.minutes, overrides, workspace, run_folder)
+            progress.stage = "pipeline"
             _run_dag(config, workspace, run_folder.name, progress)
 
 
@@ -105,6 +117,9 @@ def _run_dag(config: RunConfig, workspace: Workspace, run_id: str, progress: _Pr
             progress.node_runs.append(run)
         duration = "" if run.state in (NodeState.STARTED, NodeState.CACHED) else f" in {run.seconds:.1f} s"
         say(f"{run.component}: {run.state.value}{duration}")
+        if run.component == "Trainer" and run.state is NodeState.STARTED and not progress.is_recommended:
+            for line in warn_of_long_run(config.trainer):
+                say(line)
 
     places = Places(
         data_dir=str(workspace.source),

@@ -52,6 +52,11 @@ class Workspace:
         return self.root / "file_hashes.db"
 
     @property
+    def recommendations(self) -> Path:
+        """What was recommended, by data and command line, so that a second run gets the same config."""
+        return self.root / "recommendations"
+
+    @property
     def start_memory(self) -> Path:
         """The JSON file of the sha256 that each URL of trainer.start had when it was first downloaded."""
         return self.root / "start_hashes.json"

@@ -24,4 +24,8 @@ OverridesOption = Annotated[
         help="override a config value by its dotted name, such as trainer.num_steps=50; may be repeated",
     ),
 ]
+MinutesOption = Annotated[
+    Optional[int],
+    typer.Option("--minutes", metavar="N", min=1, help="the time to train for; default: 20 on a CPU, 30 with a GPU"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON")]

@@ -6,13 +6,13 @@ import contextlib
 import os
 import sys
 import tempfile
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from reefline.commands.options import ConfigOption, DataOption, JsonOption, OverridesOption
+from reefline.commands.unexpected import describe_unexpected
 from reefline.config.run_request import RunRequest
 from reefline.system.terminal import say, say_error, say_json, send_noise_to
 
@@ -45,7 +45,7 @@ def _run_verification(request: RunRequest, *, as_json: bool) -> int:
         say_error("stopped by Ctrl-C")
         return 130
     except Exception as error:
-        say_error(_describe_unexpected(error))
+        say_error(describe_unexpected(error, "verify"))
         return 1
     _print(report, as_json=as_json)
     return report.exit_code
@@ -68,13 +68,3 @@ def _print(report: VerificationReport, *, as_json: bool) -> None:
         return
     for line in format_report(report):
         say(line)
-
-
-def _describe_unexpected(error: Exception) -> str:
-    """Write the traceback to a file and return one line that names it."""
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="reefline-verify-", suffix=".log", delete=False, encoding="utf-8"
-    ) as log:
-        log.write("".join(traceback.format_exception(error)))
-    first_line = next(iter(str(error).splitlines()), "")
-    return f"unexpected {type(error).__name__}: {first_line} (traceback: {log.name})"

@@ -139,7 +139,16 @@ def _leave_out(record: Mapping[str, Any], places: Sequence[tuple[int | str, ...]
 
 
 def _read_record(path: Path, overrides: Sequence[Override]) -> dict[str, Any]:
-    record = _resolve_paths(_expand_start(read_yaml(path)), path.resolve().parent)
+    return override_record(_resolve_paths(_expand_start(read_yaml(path)), path.resolve().parent), overrides)
+
+
+def override_record(record: Mapping[str, Any], overrides: Sequence[Override]) -> dict[str, Any]:
+    """Return a copy of a config's content with the overrides applied in order; paths are made absolute.
+
+    Raises:
+        ConfigError: a name goes through something that is not a section.
+    """
+    record = _expand_start(record)
     for override in overrides:
         record = _expand_start(apply_override(record, override))
     return _resolve_paths(record, Path.cwd())

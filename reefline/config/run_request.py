@@ -8,8 +8,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The options of a run; None where an option is not given. `overrides` are KEY=VALUE texts, in their order."""
+    """The options of a run; None where an option is not given.
+
+    `overrides` are KEY=VALUE texts, in their order. `minutes` is the budget of a recommended config.
+    """
 
     config_file: Path | None = None
     data_dir: Path | None = None
     overrides: tuple[str, ...] = ()
+    minutes: int | None = None
+
+    @property
+    def asks_for_recommendation(self) -> bool:
+        """Whether the config is to be recommended: there is data, and no config."""
+        return self.config_file is None and self.data_dir is not None

@@ -11,7 +11,7 @@ import yaml
 from reefline.errors import ConfigError
 
 
-class _Loader(yaml.SafeLoader):
+class ConfigLoader(yaml.SafeLoader):
     """YAML 1.2's plain scalars (`off` is a word, 1e-3 a number); a repeated key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -25,7 +25,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.yaml_implicit_resolvers = {
+ConfigLoader.yaml_implicit_resolvers = {
     first: [
         (tag, pattern)
         for tag, pattern in resolvers
@@ -33,10 +33,10 @@ _Loader.yaml_implicit_resolvers = {
     ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
+ConfigLoader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
-_Loader.add_implicit_resolver(
+ConfigLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
 
@@ -48,7 +48,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing, unreadable, not UTF-8, not YAML, or holds something else.
     """
     try:
-        record = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        record = yaml.load(path.read_text(encoding="utf-8"), Loader=ConfigLoader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such config file; name one with --config FILE") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -68,7 +68,7 @@ def parse_value(text: str, name: str) -> Any:
         ConfigError: it is not YAML.
     """
     try:
-        return yaml.load(text, Loader=_Loader)
+        return yaml.load(text, Loader=ConfigLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {name}: {text!r} is not a YAML value ({_one_line(error)}); quote it") from None
 

@@ -10,13 +10,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reefline.errors import DataError
+from reefline.data.layouts import list_data_files
+from reefline.errors import ConfigError, DataError
+from reefline.settings import IngestionSettings
 from reefline.system.files import hash_file
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS file_hash "
     "(path TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL)"
 )
+
+
+def fingerprint_data(data_dir: Path, settings: IngestionSettings, hash_memory: Path) -> str:
+    """Return one hash of all that is ingested: images, annotations, split lists and the given label map.
+
+    Raises:
+        DataError: the data folder is missing or holds no images or annotations.
+        ConfigError: the given label map cannot be read.
+    """
+    files = list_data_files(data_dir, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
+    extra = []
+    if settings.label_map is not None:
+        try:
+            extra.append(Path(settings.label_map).read_bytes())
+        except OSError as error:
+            raise ConfigError(f"{settings.label_map}: cannot read the label map ({error.strerror})") from error
+    return fingerprint_files(data_dir, files.all, hash_memory, extra=extra)
 
 
 def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path, *, extra: Sequence[bytes] = ()) -> str:

@@ -55,6 +55,13 @@ def _join_workers() -> tf.distribute.Strategy:
         raise ConfigError(f"trainer.strategy: cannot join the other workers: {error}") from error
 
 
+def count_gpus() -> int:
+    """Return how many GPUs TensorFlow sees."""
+    import tensorflow as tf
+
+    return len(tf.config.list_physical_devices("GPU"))
+
+
 def let_gpu_memory_grow() -> None:
     """Allocate GPU memory as needed instead of all at once, which leaves some for an evaluation in another process."""
     import tensorflow as tf

@@ -9,6 +9,9 @@ from reefline.system.terminal import ProgressBar, format_duration
 from reefline.training.report import EvaluationPoint
 
 PLAIN_LINE_EVERY_S = 15.0
+# Enough steps for a fair estimate of the rest; a longer rest is worth a line.
+ESTIMATED_AFTER_STEPS = 20
+LONG_RUN_S = 3600.0
 
 
 class TrainingProgress(ProgressBar):
@@ -35,6 +38,11 @@ class TrainingProgress(ProgressBar):
         if done > 0 and elapsed_s > 0:
             left_s = (self._total_steps - step) * elapsed_s / done
             self._speed = f"  {done / elapsed_s:.2f} steps/s  ETA {format_duration(left_s)}"
+            if done == ESTIMATED_AFTER_STEPS and left_s > LONG_RUN_S:
+                self.note(
+                    f"{done} steps took {format_duration(elapsed_s)}: about {format_duration(left_s)} left, without "
+                    "evaluations. To stop, press Ctrl-C: a checkpoint is saved."
+                )
         is_first_or_last = step in (self._first_step, self._total_steps)
         text = f"step {step}/{self._total_steps}  loss {loss:.3f}{self._speed}"
         self.show(step, self._total_steps, text, now=is_first_or_last)

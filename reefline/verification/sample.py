@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +33,16 @@ _READ_ANNOTATIONS = 5000
 
 @dataclass(frozen=True)
 class DataSample:
-    """The sample; `boxes_yxyx` are its boxes as fractions 0..1 of their image, as in the OD API."""
+    """The sample; `boxes_yxyx` are its boxes as fractions 0..1 of their image, as in the OD API.
+
+    `image_sizes_px` are width and height of its images, `boxes_per_class` counts the boxes of all annotations that were
+    read.
+    """
 
     facts: DataFacts
     boxes_yxyx: tuple[tuple[float, float, float, float], ...]
+    image_sizes_px: tuple[tuple[int, int], ...]
+    boxes_per_class: Mapping[str, int]
     train_records: str
     eval_records: str
     eval_images: int
@@ -45,15 +52,24 @@ class DataSample:
 
 @dataclass(frozen=True)
 class _Annotations:
-    """What the annotations contain: class names, and the highest number of boxes in one of them."""
+    """What the annotations contain: boxes per class, and the highest number of boxes in one of them."""
 
-    names: tuple[str, ...]
+    boxes: Mapping[str, int]
     max_boxes: int
     read: int
 
 
-def take_sample(data_dir: Path, settings: IngestionSettings, directory: Path) -> DataSample:
+def take_sample(
+    data_dir: Path,
+    settings: IngestionSettings,
+    directory: Path,
+    *,
+    images: int = SAMPLED_IMAGES,
+    eval_images: int = TRIAL_EVAL_IMAGES,
+) -> DataSample:
     """Write gzip TFRecords and a label map of images spread evenly over the data set into `directory`.
+
+    Up to `images` are inspected; of these, at most SAMPLED_IMAGES of train and `eval_images` of eval are written.
 
     Raises:
         DataError: the folder or the sample cannot be ingested.
@@ -63,7 +79,7 @@ def take_sample(data_dir: Path, settings: IngestionSettings, directory: Path) ->
     given = read_label_map(settings.label_map) if settings.label_map is not None else None
     discovery = discover(data_dir, files)
     annotations = _read_annotations(data_dir, discovery.candidates)
-    chosen = choose_candidates(discovery.candidates, SAMPLED_IMAGES)
+    chosen = choose_candidates(discovery.candidates, images)
     limits = ImageLimits(settings.max_image_pixels, settings.max_dimension)
     names = given.names if given else None
     inspections = [inspect_candidate(data_dir, candidate, limits, names) for candidate in chosen]
@@ -74,13 +90,15 @@ def take_sample(data_dir: Path, settings: IngestionSettings, directory: Path) ->
         inspections, lenient, label_map, matching_findings=(), has_split_lists=discovery.has_split_lists
     )
     is_everything = len(chosen) == len(discovery.candidates)
-    _write(data_dir, plan, directory)
+    _write(data_dir, plan, directory, eval_images)
     return DataSample(
         facts=_describe(discovery, plan, settings, annotations, is_everything=is_everything),
         boxes_yxyx=_collect_boxes(plan),
+        image_sizes_px=tuple((record.width_px, record.height_px) for record in plan.records),
+        boxes_per_class=annotations.boxes,
         train_records=str(ExamplesFolder(directory).split(TRAIN) / "*"),
         eval_records=str(ExamplesFolder(directory).split(EVAL) / "*"),
-        eval_images=min(TRIAL_EVAL_IMAGES, sum(record.split == EVAL for record in plan.records)),
+        eval_images=min(eval_images, sum(record.split == EVAL for record in plan.records)),
         label_map=LabelMapFolder(directory).label_map,
         problems=_judge_rejected(discovery, inspections, settings.max_rejected_fraction, is_everything=is_everything),
     )
@@ -104,7 +122,7 @@ def _spread(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
 
 def _read_annotations(data_dir: Path, candidates: Sequence[Candidate]) -> _Annotations:
     """Read annotations without their images: the model also needs the classes that only a few images show."""
-    names: set[str] = set()
+    boxes: Counter[str] = Counter()
     max_boxes = 0
     spread = _spread(candidates, _READ_ANNOTATIONS)
     for candidate in spread:
@@ -112,19 +130,19 @@ def _read_annotations(data_dir: Path, candidates: Sequence[Candidate]) -> _Annot
             objects = parse_voc_annotation((data_dir / candidate.xml).read_bytes()).objects
         except (DataError, OSError):  # reported by the inspection
             continue
-        names.update(item.label for item in objects if item.label.strip())
+        boxes.update(item.label for item in objects if item.label.strip())
         max_boxes = max(max_boxes, len(objects))
-    return _Annotations(tuple(sorted(names)), max_boxes, len(spread))
+    return _Annotations(dict(sorted(boxes.items())), max_boxes, len(spread))
 
 
 def _name_classes(annotations: _Annotations, inspections: Sequence[Inspection]) -> LabelMap | None:
     records = [inspection.record for inspection in inspections if inspection.record is not None]
-    names = {*annotations.names, *(item.label for record in records for item in record.objects)}
+    names = {*annotations.boxes, *(item.label for record in records for item in record.objects)}
     return LabelMap(tuple(sorted(names))) if names else None
 
 
-def _write(data_dir: Path, plan: IngestionPlan, directory: Path) -> None:
-    for split, limit in ((TRAIN, SAMPLED_IMAGES), (EVAL, TRIAL_EVAL_IMAGES)):
+def _write(data_dir: Path, plan: IngestionPlan, directory: Path, eval_images: int) -> None:
+    for split, limit in ((TRAIN, SAMPLED_IMAGES), (EVAL, eval_images)):
         records = tuple(record for record in plan.records if record.split == split)[:limit]
         write_shard(data_dir, ExamplesFolder(directory).split(split), Shard(split, 0, 1, records), plan.label_map)
     write_label_map(LabelMapFolder(directory).label_map, plan.label_map)

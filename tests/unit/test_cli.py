@@ -68,6 +68,7 @@ def _rollback(folder: Path) -> tuple[object, ...]:
         pytest.param(_rollback, id="rollback"),
         pytest.param(lambda folder: ("compile", folder / CLEAR_SCREEN), id="compile"),
         pytest.param(lambda _: ("verify", "--config", f"{CLEAR_SCREEN}.yaml"), id="verify"),
+        pytest.param(lambda _: ("recommend", "--data", CLEAR_SCREEN), id="recommend"),
         pytest.param(lambda _: ("doctor",), id="doctor"),
     ],
 )

@@ -6,18 +6,25 @@ import dataclasses
 import errno
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import local_runner
-from pipeline.local import run
+from pipeline.local import recommended, run
 from pipeline.local.stop import Terminated
 from pipeline.local.workspace import Workspace, hold_lock, open_workspace
+from reefline.config.overrides import Override
+from reefline.config.run_config import CONFIG_DIR, load_config
 from reefline.errors import DataError, RecordError
 from reefline.findings import Action, Finding
+from reefline.od_api import compat
+from reefline.recommendation.records import Recommendation
 from reefline.report.summary import Pushed, RunRecords, Verdict
+from tests.factories import add_image, make_data_set
+from tests.factories_recommendation import make_recommendation
 
 CONFIG = """\
 model_name: cells
@@ -48,6 +55,19 @@ def _summary(tmp_path: Path) -> dict:
         pytest.param(["--set", "trainer.x=1"], "config", r"trainer\.x: unknown key", id="unknown-key"),
         pytest.param(["--set", "novalue"], "config", r"--set novalue: expected KEY=VALUE", id="malformed-set"),
         pytest.param(["--data", "nowhere"], "data", r"nowhere: no such folder; --data expects a folder", id="no-data"),
+        pytest.param(
+            ["--data", "nowhere", "--set", "trainer.x=1"],
+            "config",
+            r"recommended config: trainer\.x: unknown key",
+            id="unknown-key-of-a-recommended-config",
+        ),
+        pytest.param(
+            ["--config", "c.yaml", "--data", "d", "--minutes", "5"],
+            "config",
+            r"--minutes 5: --config already fixes the steps; drop --config",
+            id="minutes-with-config",
+        ),
+        pytest.param(["--minutes", "5"], "config", r"--minutes 5: needs --data DIR", id="minutes-without-data"),
     ],
 )
 def test_bad_usage_has_one_message_a_report_and_exit_code_2(
@@ -227,3 +247,77 @@ def test_a_damaged_current_is_a_note(tmp_path: Path) -> None:
     (workspace.serving / "cells" / "CURRENT").write_text("two")
     lines = run.describe_outcome(run.RunOutcome(0, Verdict.BLESSED, BLESSED, tmp_path), workspace)
     assert [line for line in lines if line.startswith("note: ") and "CURRENT: 'two'" in line]
+
+
+def _recommending(monkeypatch: pytest.MonkeyPatch, answer: Recommendation | Exception) -> list[tuple[object, ...]]:
+    """Answer every request for a recommendation, and return the list of them."""
+    requests: list[tuple[object, ...]] = []
+
+    def recommend(data: Path, minutes: int | None, overrides: list[Override], _work_dir: Path, _say) -> Recommendation:
+        requests.append((data, minutes, [override.name for override in overrides]))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(recommended, "recommend", recommend)
+    monkeypatch.setattr(run, "_run_dag", lambda *_arguments: None)
+    return requests
+
+
+def test_data_without_a_config_is_recommended_for_once(tmp_path: Path, capsys, monkeypatch) -> None:
+    requests = _recommending(monkeypatch, make_recommendation())
+    data = make_data_set(tmp_path / "pets")
+    for _ in range(2):
+        assert _main(tmp_path, "--data", data, "--set", "trainer.seed=1", "--set", "gate.min_map=0.3") == 1
+    assert requests == [(data, None, ["trainer.seed"])]
+    assert "reason: its published weights already know COCO\n" in capsys.readouterr().out
+
+
+def _grow(data: Path) -> list[str]:
+    add_image(data, "more", seed=77)
+    return []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda _data: ["--minutes", "5"], id="minutes"),
+        pytest.param(lambda _data: ["--set", "trainer.batch_size=4"], id="override"),
+        pytest.param(_grow, id="data"),
+    ],
+)
+def test_what_matters_is_recommended_for_again(tmp_path: Path, monkeypatch, change: Callable) -> None:
+    requests = _recommending(monkeypatch, make_recommendation())
+    data = make_data_set(tmp_path / "pets")
+    _main(tmp_path, "--data", data)
+    _main(tmp_path, "--data", data, *change(data))
+    assert len(requests) == 2
+
+
+def test_a_damaged_memory_is_replaced(tmp_path: Path, monkeypatch) -> None:
+    requests = _recommending(monkeypatch, make_recommendation())
+    data = make_data_set(tmp_path / "pets")
+    _main(tmp_path, "--data", data)
+    (memory,) = (tmp_path / "ws" / "recommendations").iterdir()
+    memory.write_text("{")
+    _main(tmp_path, "--data", data)
+    assert len(requests) == 2
+    assert Recommendation.read(memory) == make_recommendation()
+
+
+def test_a_recommendation_that_fails_is_the_runs_failure(tmp_path: Path, capsys, monkeypatch) -> None:
+    _recommending(monkeypatch, DataError("a.xml: broken"))
+    assert _main(tmp_path, "--data", make_data_set(tmp_path / "pets")) == 2
+    assert "stopped at recommendation:\nerror: a.xml: broken" in capsys.readouterr().out
+    assert _summary(tmp_path)["failure"] == {"component": "recommendation", "message": "a.xml: broken"}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "warned"), [pytest.param(0, True, id="cpu"), pytest.param(1, False, id="gpu-of-unknown-speed")]
+)
+def test_a_long_run_is_told_before_it_starts(monkeypatch, gpus: int, warned: bool) -> None:
+    compat.apply()
+    monkeypatch.setattr(recommended, "count_gpus", lambda: gpus)
+    monkeypatch.setattr(recommended, "count_cores", lambda: 2)
+    settings = load_config(CONFIG_DIR / "default.yaml").trainer
+    assert bool(recommended.warn_of_long_run(settings)) is warned

@@ -84,3 +84,25 @@ def test_remedy_and_threshold_are_those_of_the_template(tmp_path: Path) -> None:
     assert probe.read_match_threshold(plain) == pytest.approx(0.4)
     plain.model.ssd.matcher.bipartite_matcher.SetInParent()
     assert probe.read_match_threshold(plain) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("model", "input_size"),
+    [
+        pytest.param("ssd_mobilenet_v2_tiny", 108, id="ssd"),
+        pytest.param("ssd_mobilenet_v2_fpnlite_320", 96, id="feature-pyramid"),
+    ],
+)
+def test_anchors_without_a_model_are_the_models(tmp_path: Path, model: str, input_size: int) -> None:
+    config = build(tmp_path, model, input_size=input_size)
+    built = probe.probe_model(config, model).anchors_yxyx
+    np.testing.assert_allclose(probe.generate_anchors(config), built, atol=1e-6)
+
+
+def test_many_boxes_fit_as_each_alone(tmp_path: Path) -> None:
+    anchors = probe.generate_anchors(build(tmp_path))
+    corners = np.random.default_rng(0).uniform(0.0, 0.4, (70, 4))
+    boxes = [(y, x, y + height + 0.02, x + width + 0.02) for y, x, height, width in corners]
+    together = probe.measure_anchor_fit(anchors, boxes, 0.5)
+    assert together.missed == sum(probe.measure_anchor_fit(anchors, [box], 0.5).missed for box in boxes)
+    assert 0 < together.missed < together.boxes == 70

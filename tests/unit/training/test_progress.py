@@ -88,3 +88,26 @@ def test_a_loss_that_is_not_finite_is_shown_as_none() -> None:
     with TrainingProgress(10, stream) as bar:
         bar.evaluation(EvaluationPoint(step=5, map=0.5, map_50=0.5, loss=None), None, 1.0)
     assert "eval loss none  mAP 0.500" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("total_steps", "lines"),
+    [
+        pytest.param(
+            10_021,
+            [
+                "  20 steps took 0:00:20: about 2:46:40 left, without evaluations. "
+                "To stop, press Ctrl-C: a checkpoint is saved."
+            ],
+            id="long",
+        ),
+        pytest.param(3621, [], id="an-hour"),
+    ],
+)
+def test_a_long_rest_is_told_once_after_20_steps(clock: Clock, total_steps: int, lines: list[str]) -> None:
+    stream = io.StringIO()
+    with TrainingProgress(total_steps, stream) as bar:
+        for step in range(1, 30):
+            bar.step(step, 1.0)
+            clock.now_s += 1.0
+    assert [line for line in stream.getvalue().splitlines() if "took" in line] == lines

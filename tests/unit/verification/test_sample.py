@@ -78,6 +78,7 @@ def test_a_class_outside_the_sample_is_in_the_model(tmp_path: Path) -> None:
     sample = take_sample(data, IngestionSettings(), tmp_path / "out")
     assert sample.facts.sampled_images == 64
     assert sample.facts.classes == ("cat", "rare")
+    assert sample.boxes_per_class == {"cat": 80, "rare": 2}
     assert sample.facts.max_boxes_per_image == 2
     assert not sample.facts.counts_are_exact
 
@@ -95,3 +96,11 @@ def test_rejected_images_are_a_problem_and_not_the_end(tmp_path: Path) -> None:
 def test_a_folder_without_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds neither images nor VOC annotations"):
         take_sample(tmp_path, IngestionSettings(), tmp_path / "out")
+
+
+def test_more_images_on_request(tmp_path: Path) -> None:
+    data = make_data_set(tmp_path / "data", images=80)
+    sample = take_sample(data, IngestionSettings(eval_fraction=0.3), tmp_path / "out", images=100, eval_images=9)
+    assert sample.facts.counts_are_exact and sample.facts.sampled_images == len(sample.image_sizes_px) == 80
+    assert len(list(read_examples(list(Path(sample.eval_records).parent.iterdir())))) == sample.eval_images == 9
+    assert set(sample.image_sizes_px) == {(64, 48)}
