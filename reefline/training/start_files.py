@@ -62,20 +62,36 @@ class StartCache:
     workspace_memory: Path | None = None
     local_folders: tuple[Path, ...] = LOCAL_FOLDERS
 
-    def fetch(self, url: str, sha256: str | None) -> Path:
+    def fetch(self, url: str, sha256: str | None, *, remembered: str | None = None) -> Path:
         """Return the file behind an http(s) URL, downloaded at most once.
 
-        A first download without a sha256 reports the one that it found; later ones must have the same.
+        A first download without a `sha256` reports the one that it found; later ones must have the same. `remembered`
+        is that one where the caller knows it.
 
         Raises:
             CheckpointError: it cannot be downloaded, or has another sha256.
         """
         try:
-            return self._fetch_pinned(url, sha256) if sha256 is not None else self._fetch_unpinned(url)
+            if sha256 is not None:
+                return self._fetch_pinned(url, sha256)
+            known = remembered or self.recall(url)
+            return self._fetch_first(url) if known is None else self._fetch_known(url, known)
         except HashMismatchError as error:
             raise CheckpointError(f"trainer.start: {error}") from error
         except DownloadError as error:
             raise CheckpointError(f"trainer.start: {error}. {self._explain_offline(sha256)}") from error
+
+    def recall(self, url: str) -> str | None:
+        """Return the sha256 that a URL without one had when it was first downloaded; None for a new URL.
+
+        Raises:
+            RecordError: the file that remembers it is damaged.
+        """
+        known = next(filter(None, (memory.find(url) for memory in self._memories())), None)
+        if known is not None:
+            # One of the two files may be new.
+            self._remember(url, known)
+        return known
 
     def _explain_offline(self, sha256: str | None) -> str:
         folder = next(iter(self.local_folders), self.folder)
@@ -103,37 +119,32 @@ class StartCache:
             if folder.is_dir():
                 yield from sorted(folder.glob(f"*{suffix}"))
 
-    def _fetch_unpinned(self, url: str) -> Path:
-        memories = [KnownHashes(path) for path in self._memory_files()]
-        known = next((memory for memory in memories if memory.find(url) is not None), None)
-        if known is None:
-            path, sha256 = self._download_first(url)
-        else:
-            sha256 = known.find(url) or ""
-            try:
-                path = self._fetch_pinned(url, sha256)
-            except HashMismatchError as error:
-                raise CheckpointError(
-                    f"trainer.start: {hide_secrets(url)} has changed: sha256 {error.found} found, {sha256} remembered "
-                    f"from the first download ({known.path}); to use the new file, set trainer.start.sha256 to its "
-                    f"sha256, {_INSTEAD}"
-                ) from error
-        for memory in memories:
-            memory.remember(url, sha256)
-        return path
+    def _fetch_known(self, url: str, sha256: str) -> Path:
+        try:
+            return self._fetch_pinned(url, sha256)
+        except HashMismatchError as error:
+            raise CheckpointError(
+                f"trainer.start: {hide_secrets(url)} has changed: sha256 {error.found} found, {sha256} remembered from "
+                f"the first download; to use the new file, set trainer.start.sha256 to its sha256, {_INSTEAD}"
+            ) from error
 
-    def _memory_files(self) -> tuple[Path, ...]:
-        in_cache = self.folder / "urls.json"
-        return (in_cache,) if self.workspace_memory is None else (self.workspace_memory, in_cache)
-
-    def _download_first(self, url: str) -> tuple[Path, str]:
+    def _fetch_first(self, url: str) -> Path:
         arrived = self.folder / f"new-{hashlib.sha256(url.encode()).hexdigest()[:16]}-{_name_of(url)}"
         download(url, arrived, sha256=None)
         sha256 = hash_file(arrived)
         path = arrived.replace(self.folder / f"{sha256[:16]}-{_name_of(url)}")
+        self._remember(url, sha256)
         say(f"  trainer.start has no sha256. To pin {hide_secrets(url)}, add:")
         say(f'    sha256: "{sha256}"')
-        return path, sha256
+        return path
+
+    def _memories(self) -> tuple[KnownHashes, ...]:
+        files = (self.workspace_memory, self.folder / "urls.json")
+        return tuple(KnownHashes(path) for path in files if path is not None)
+
+    def _remember(self, url: str, sha256: str) -> None:
+        for memory in self._memories():
+            memory.remember(url, sha256)
 
 
 def _name_of(url: str) -> str:

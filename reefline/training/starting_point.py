@@ -84,9 +84,10 @@ def identify_start(start: Start, template: ModelTemplate, cache: StartCache) -> 
     if start.is_new_weights:
         return StartIdentity()
     pinned = _pin(start, template)
-    if pinned.sha256 is not None and is_web_url(pinned.source):
-        return StartIdentity(sha256=pinned.sha256)
-    path = _locate(pinned, None, cache)
+    if is_web_url(pinned.source):
+        known = pinned.sha256 or cache.recall(pinned.source)
+        return StartIdentity(sha256=known or hash_file(cache.fetch(pinned.source, None)))
+    path = locate_path(pinned.source, pinned.sha256)
     if (path / MANIFEST_FILE).is_file():
         return StartIdentity(sha256=hash_file(locate_int8_model(path)))
     if path.is_file() and not Path(f"{path}.index").is_file():
@@ -146,5 +147,5 @@ def _find_checkpoint(path: Path, source: str, cache: StartCache) -> str:
 def _locate(start: Start, sha256: str | None, cache: StartCache) -> Path:
     """Return the file, folder or prefix on disk; a URL is downloaded."""
     if is_web_url(start.source):
-        return cache.fetch(start.source, start.sha256 or sha256)
+        return cache.fetch(start.source, start.sha256, remembered=sha256)
     return locate_path(start.source, start.sha256)

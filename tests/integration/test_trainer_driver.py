@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,12 @@ from tfx.types.standard_artifacts import Examples
 from components.trainer.driver import TrainerDriver
 from reefline.bundle.store import push_bundle
 from reefline.errors import CheckpointError
-from reefline.settings import TrainerSettings
+from reefline.settings import Start, TrainerSettings
+from reefline.system.http_download import download
+from reefline.training import start_files
 from tests.factories_evaluation import make_facts, write_candidate
+from tests.factories_tflite import write_quantized_detector
+from tests.web_server import Site, serve
 
 TRAINER = TrainerSettings(model="ssd_mobilenet_v2_tiny", start="serving")
 SETTINGS = {"settings": TRAINER.to_json(), "edge_tpu": "required", "code": "c0de"}
@@ -114,7 +120,12 @@ def test_what_serves_is_the_start_of_another_training(history: History, name: st
 
 
 @pytest.mark.parametrize(
-    "started_from", [pytest.param("", id="anew"), pytest.param("serving:/runs/2/best/ckpt-9", id="serving")]
+    "started_from",
+    [
+        pytest.param("", id="anew"),
+        pytest.param("serving:/runs/2/best/ckpt-9", id="serving"),
+        pytest.param("sha256:5d31", id="otherwise"),
+    ],
 )
 def test_the_training_behind_what_serves_starts_where_it_did(history: History, started_from: str) -> None:
     examples = history.examples()
@@ -145,3 +156,33 @@ def test_a_start_that_is_gone_does_not_matter_to_its_own_training(history: Histo
     history.push()
     Path(f"{history.prefix}.index").unlink()
     assert history.resolve(examples) == ""
+
+
+def test_before_the_first_push_the_start_is_what_otherwise_means(history: History) -> None:
+    start = Start(source="serving", otherwise="published")
+    settings = TrainerSettings(model="ssd_mobilenet_v1_300", start=start).to_json()
+    assert history.resolve(history.examples(), settings=settings).startswith("sha256:e4b118e5")
+
+
+def test_another_content_of_a_file_is_another_start(history: History) -> None:
+    path = write_quantized_detector(history.root / "m.tflite")
+    settings = TrainerSettings(model="ssd_mobilenet_v1_300", start=Start(source=str(path))).to_json()
+    first = history.resolve(history.examples(), settings=settings, serving_home="")
+    path.write_bytes(path.read_bytes() + b"more")
+    assert history.resolve(history.examples(), settings=settings, serving_home="") != first
+
+
+def test_the_workspace_remembers_a_url_without_a_hash(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even without the user's cache, what was trained is known without a request."""
+    settings = TrainerSettings(model="ssd_mobilenet_v1_300", start=Start(source="https://host/m.tflite")).to_json()
+    with serve(Site(b"weights")) as site:
+        monkeypatch.setattr(start_files, "download", partial(_download_from, site.url))
+        for cache in ("one", "two"):
+            monkeypatch.setenv("XDG_CACHE_HOME", str(history.root / cache))
+            found = history.resolve(history.examples(), settings=settings, serving_home="")
+            assert found == f"sha256:{hashlib.sha256(b'weights').hexdigest()}"
+        assert len(site.requests) == 1
+
+
+def _download_from(url: str, _: str, target: Path, *, sha256: str | None) -> None:
+    download(url, target, sha256=sha256)

@@ -13,6 +13,7 @@ import pytest
 from tests.factories import make_data_set
 
 REPO_DIR = Path(__file__).resolve().parents[2]
+COCO_DETECTOR = REPO_DIR / ".." / "shared" / "models" / "coco_ssd_mobilenet_v1_1.0_quant.tflite"
 CONFIG = """\
 model_name: pets
 data: {eval_fraction: 0.4}
@@ -111,6 +112,15 @@ def test_bad_configs_are_told_of_in_full(tmp_path: Path, config_file: Path, data
         assert sum(words in line for line in errors) == 1, words
     assert any(line.startswith("warning: trainer.steps_per_eval: 90 is more than") for line in lines)
     assert lines[-1] == f"NOT READY: {len(errors)} error(s), 1 warning(s)"
+
+
+@pytest.mark.skipif(not COCO_DETECTOR.is_file(), reason="../shared/models is missing")
+def test_weights_of_another_architecture_are_an_error(tmp_path: Path, config_file: Path, data_dir: Path) -> None:
+    wish = ("--set", f"trainer.start={COCO_DETECTOR}")
+    run = _verify("--config", config_file, "--data", data_dir, *wish, cache=tmp_path / "cache")
+    assert run.returncode == 2, run.stdout + run.stderr
+    assert "these weights belong to trainer.model: ssd_mobilenet_v1_300" in run.stdout
+    assert run.stdout.splitlines()[-1].startswith("NOT READY: 1 error(s)")
 
 
 def test_values_that_are_no_values_hide_nothing_else(tmp_path: Path, config_file: Path) -> None:

@@ -79,6 +79,7 @@ def test_a_url_without_a_hash_reports_the_line_to_add(
 
 def test_another_workspace_does_not_download_again(site: Site, tmp_path: Path) -> None:
     path = make_cache(tmp_path).fetch(site.url, None)
+    assert make_cache(tmp_path, "other").recall(site.url) == SHA256
     assert make_cache(tmp_path, "other").fetch(site.url, None) == path
     assert len(site.requests) == 1
     assert (tmp_path / "other" / "start_hashes.json").is_file()
@@ -94,6 +95,15 @@ def test_other_content_behind_a_url_stops_the_run(site: Site, tmp_path: Path, lo
         make_cache(tmp_path).fetch(site.url, None)
     assert f"has changed: sha256 {OTHER_SHA256} found, {SHA256} remembered from the first download" in str(caught.value)
     assert not list((tmp_path / "cache").glob("*model*"))
+
+
+def test_a_workspace_remembers_what_the_cache_knew(site: Site, tmp_path: Path) -> None:
+    make_cache(tmp_path).fetch(site.url, None)
+    assert make_cache(tmp_path, "other").recall(site.url) == SHA256
+    (tmp_path / "cache" / "urls.json").unlink()
+    assert make_cache(tmp_path, "other").recall(site.url) == SHA256
+    assert make_cache(tmp_path, "third").recall(site.url) == SHA256
+    assert make_cache(tmp_path, "other").recall("https://host/another") is None
 
 
 def test_a_url_whose_file_was_lost_is_downloaded_again(site: Site, tmp_path: Path) -> None:

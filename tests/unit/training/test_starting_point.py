@@ -346,3 +346,9 @@ def test_a_url_without_a_hash_is_identified_by_one_download(site: Site, archive:
     wished = settings().model_copy(update={"start": wish})
     assert choose_start(wished, str(identity), cache(tmp_path)).prefix is not None
     assert len(site.requests) == 1
+
+
+def test_training_stops_where_a_url_has_changed_since_the_driver_looked(site: Site, tmp_path: Path) -> None:
+    wish = Start(source="https://host/a.tar.gz").model_copy(update={"source": site.url})
+    with pytest.raises(CheckpointError, match=f"has changed: sha256 [0-9a-f]{{64}} found, {'7' * 64} remembered"):
+        choose_start(settings().model_copy(update={"start": wish}), f"sha256:{'7' * 64}", cache(tmp_path))
