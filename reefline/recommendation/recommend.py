@@ -110,7 +110,7 @@ def _take_sample(
     settings = wishes.config.data
     if max_dimension is not None:
         settings = settings.model_copy(update={"max_dimension": max_dimension})
-    sample = take_sample(folder, settings, records, images=images, eval_images=_EVALUATED_IMAGES)
+    sample = take_sample(folder, settings, records, images=images, eval_images=_EVALUATED_IMAGES, stop_as_run=True)
     errors = [problem.message for problem in sample.problems if problem.severity is Severity.ERROR]
     if errors:
         raise DataError(*errors)

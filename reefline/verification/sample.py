@@ -66,10 +66,12 @@ def take_sample(
     *,
     images: int = SAMPLED_IMAGES,
     eval_images: int = TRIAL_EVAL_IMAGES,
+    stop_as_run: bool = False,
 ) -> DataSample:
     """Write gzip TFRecords and a label map of images spread evenly over the data set into `directory`.
 
-    Up to `images` are inspected; of these, at most SAMPLED_IMAGES of train and `eval_images` of eval are written.
+    Up to `images` are inspected; of these, at most SAMPLED_IMAGES of train and `eval_images` of eval are written. Too
+    many rejected images are a problem of the sample, or with `stop_as_run` the error that stops a run.
 
     Raises:
         DataError: the folder or the sample cannot be ingested.
@@ -84,12 +86,19 @@ def take_sample(
     names = given.names if given else None
     inspections = [inspect_candidate(data_dir, candidate, limits, names) for candidate in chosen]
     label_map = given or _name_classes(annotations, inspections)
-    # Too many rejected images are reported as a problem below and must not end the verification.
-    lenient = settings.model_copy(update={"max_rejected_fraction": 1.0})
-    plan = plan_ingestion(
-        inspections, lenient, label_map, matching_findings=(), has_split_lists=discovery.has_split_lists
-    )
     is_everything = len(chosen) == len(discovery.candidates)
+    if stop_as_run and is_everything:
+        limits_of_run, matching_findings = settings, discovery.findings
+    else:
+        # What is rejected is reported as a problem below and must not end the verification.
+        limits_of_run, matching_findings = settings.model_copy(update={"max_rejected_fraction": 1.0}), ()
+    plan = plan_ingestion(
+        inspections,
+        limits_of_run,
+        label_map,
+        matching_findings=matching_findings,
+        has_split_lists=discovery.has_split_lists,
+    )
     _write(data_dir, plan, directory, eval_images)
     return DataSample(
         facts=_describe(discovery, plan, settings, annotations, is_everything=is_everything),

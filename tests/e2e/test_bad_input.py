@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import local_runner
+from reefline.config.run_config import CONFIG_DIR
 from reefline.data.demo import generate_demo_data
 from tests.factories_runs import QUICK, PipelineRun, run_pipeline
 
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.e2e
 
 SETTINGS = {name: value for name, value in QUICK.items() if name != "demo.images"}
 IMAGES = 24
+DEFAULT = CONFIG_DIR / "default.yaml"
 
 XML_BOMB = (
     '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]>'
@@ -174,7 +176,7 @@ def test_bad_label_map(data: Path, tmp_path: Path, ids: tuple[int, ...], message
 
 def test_a_model_that_the_gate_would_refuse_is_not_trained(data: Path, tmp_path: Path) -> None:
     settings = {**SETTINGS, "gate.min_edgetpu_ops": 1.0}
-    run = run_pipeline(tmp_path / "ws", "--data", data, settings=settings)
+    run = run_pipeline(tmp_path / "ws", "--config", DEFAULT, "--data", data, settings=settings)
     _assert_refused(run, r"gate\.min_edgetpu_ops: .*is below 1\.0000")
     assert run.summary["failure"]["component"] == "EdgeTpuPreflight"
     assert (run.summary["edgetpu"]["ops_on_tpu"], run.summary["edgetpu"]["ops_total"]) == (99, 102)
@@ -198,7 +200,8 @@ def test_no_space_left_on_the_device(data: Path, small_disk: Path) -> None:
     out = io.StringIO()
     options = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
     with contextlib.redirect_stdout(out):
-        exit_code = local_runner.main(["--data", str(data), "--workspace", str(small_disk / "ws"), *options])
+        arguments = ["--config", str(DEFAULT), "--data", str(data), "--workspace", str(small_disk / "ws")]
+        exit_code = local_runner.main([*arguments, *options])
     assert exit_code == 2, out.getvalue()
     assert "ws: no space left on the device; free some, or pass another --workspace DIR" in out.getvalue()
     assert "Traceback" not in out.getvalue()

@@ -104,3 +104,12 @@ def test_more_images_on_request(tmp_path: Path) -> None:
     assert sample.facts.counts_are_exact and sample.facts.sampled_images == len(sample.image_sizes_px) == 80
     assert len(list(read_examples(list(Path(sample.eval_records).parent.iterdir())))) == sample.eval_images == 9
     assert set(sample.image_sizes_px) == {(64, 48)}
+
+
+def test_what_stops_a_run_stops_on_request(tmp_path: Path) -> None:
+    data = make_data_set(tmp_path / "data", images=10)
+    (data / "image_003.jpg").write_text("no image")
+    assert take_sample(data, IngestionSettings(), tmp_path / "lenient").problems
+    with pytest.raises(DataError, match=r"1 of 10 images are rejected") as caught:
+        take_sample(data, IngestionSettings(), tmp_path / "out", stop_as_run=True)
+    assert [finding.file for finding in caught.value.findings] == ["image_003.jpg"]
