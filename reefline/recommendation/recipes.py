@@ -46,6 +46,7 @@ EVALUATIONS = 10
 FEWER_EVALUATIONS = 8
 MAX_EVALUATION_FRACTION = 0.15
 PATIENCE = 4
+MIN_STEPS_FOR_PATIENCE = 1000
 CALIBRATION_IMAGES = 200
 
 FAR_LARGER_THAN_INPUT = 4
@@ -145,6 +146,15 @@ def choose_evaluations(evaluation_s: float, budget_s: float) -> int:
 def choose_steps_per_eval(steps: int, evaluations: int) -> int:
     """Return the steps between two evaluations; the last evaluation is after the last step."""
     return math.ceil(steps / evaluations)
+
+
+def choose_patience(steps: int) -> int | None:
+    """Return after how many evaluations without a better mAP to stop; None for short runs, which never stop early.
+
+    Measured: with 60 images and 100 steps, mAP was 0.52, 0.43, 0.09 and 0.30 around the peak of the learning rate, then
+    rose to 0.87. In short runs such a dip is as long as the patience.
+    """
+    return PATIENCE if steps >= MIN_STEPS_FOR_PATIENCE else None
 
 
 def choose_max_dimension(median_long_side_px: int, input_px: int) -> int | None:

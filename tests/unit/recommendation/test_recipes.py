@@ -123,6 +123,11 @@ def test_there_are_8_to_10_evaluations(steps: int, evaluations: int) -> None:
     assert evaluations > recipes.PATIENCE
 
 
+@pytest.mark.parametrize(("steps", "patience"), [pytest.param(990, None, id="short"), pytest.param(1000, 4, id="long")])
+def test_short_runs_never_stop_early(steps: int, patience: int | None) -> None:
+    assert recipes.choose_patience(steps) == patience
+
+
 @pytest.mark.parametrize(
     ("long_side_px", "limit"), [pytest.param(1200, None, id="kept"), pytest.param(4032, 1200, id="phone-camera")]
 )
