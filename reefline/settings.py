@@ -85,7 +85,7 @@ class CheckpointType(str, enum.Enum):
 
 
 class StartKeyword(str, enum.Enum):
-    """The starts that need no file of the user's: pinned weights, new weights, or the weights of the serving model."""
+    """Starts without a path or URL: the template's pinned weights, new weights, or those of the serving model."""
 
     PUBLISHED = "published"
     SCRATCH = "scratch"
@@ -95,8 +95,8 @@ class StartKeyword(str, enum.Enum):
 class Start(Section):
     """Where training starts: a StartKeyword, a path or URL of weights, or `zoo:NAME`; a plain string is the source.
 
-    `sha256` pins a file; an http:// URL needs it. `type` is what a checkpoint contains. `otherwise` is the source for
-    as long as the source is `serving` and no model serves; sha256 and type then belong to it.
+    `sha256` pins a file; an http:// URL needs it. `type` is what a checkpoint contains. `otherwise` replaces the source
+    `serving` until a model serves; sha256 and type then belong to it.
     """
 
     source: Annotated[str, pydantic.Field(min_length=1)]

@@ -136,7 +136,6 @@ class _Examination:
         from reefline.training.start_files import StartCache
         from reefline.training.starting_point import choose_start
 
-        # Without valid weights the other checks still tell something.
         with self._gatherer.gathering_everything("trainer.start", "trainer.start", "trainer.model"):
             return choose_start(self._settings, "", StartCache())
         return None
