@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,58 +12,23 @@ from reefline.data.source import provide_data
 from reefline.errors import ConfigError, DataError
 from reefline.findings import Severity
 from reefline.recommendation import recipes
+from reefline.recommendation.reasons import explain, find_notes
 from reefline.recommendation.records import LeftOut, Recommendation, TemplateRow
+from reefline.recommendation.setting import Measured, Setting
 from reefline.recommendation.text import describe_data, describe_machine, describe_timings
 from reefline.recommendation.wishes import SOURCE, Wishes, build_record, read_wishes
-from reefline.verification.rules import MAX_MISSED_FRACTION, check_counts
+from reefline.verification.rules import MAX_MISSED_FRACTION
 from reefline.verification.sample import DataSample, take_sample
 
 if TYPE_CHECKING:
     from reefline.recommendation.candidates import Candidate
-    from reefline.recommendation.facts import DataTraits
-    from reefline.recommendation.machine import Machine
     from reefline.recommendation.schedule import Schedule
-    from reefline.settings import TrainerSettings
-    from reefline.verification.records import Timings
 
 # Enough for shares to two digits; an image takes a millisecond or two.
 _DESCRIBED_IMAGES = 500
 # Enough to train the measured steps from, and to time evaluations apart from their fixed part.
 _MEASURED_IMAGES = 128
 _EVALUATED_IMAGES = 24
-# From here, the rarest class sees too few boxes for the share it has in the loss (validation.max_class_imbalance warns
-# at 50, about mistakes).
-_MAX_IMBALANCE = 10.0
-
-
-@dataclass(frozen=True)
-class _Setting:
-    """What a recommendation is made for; `minutes` is the budget of the run."""
-
-    wishes: Wishes
-    sample: DataSample
-    traits: DataTraits
-    machine: Machine
-    minutes: int
-
-    @property
-    def budget_s(self) -> float:
-        """The budget in seconds."""
-        return 60.0 * self.minutes
-
-    @property
-    def time(self) -> str:
-        """The budget in words."""
-        return "1 minute" if self.minutes == 1 else f"{self.minutes} minutes"
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """The chosen template, its timings and its schedule."""
-
-    candidate: Candidate
-    timings: Timings
-    schedule: Schedule
 
 
 def recommend(
@@ -94,7 +58,7 @@ def recommend(
 
     machine = read_machine()
     budget = minutes or recipes.choose_minutes(has_gpu=machine.has_gpu)
-    setting = _Setting(wishes, sample, describe_sample(sample), machine, budget)
+    setting = Setting(wishes, sample, describe_sample(sample), machine, budget)
     candidates, left_out = list_candidates(wishes, sample, machine)
     chosen = _choose(setting, candidates, left_out)
     say(f"measuring {chosen.template.name}")
@@ -117,7 +81,7 @@ def _take_sample(
     return sample
 
 
-def _choose(setting: _Setting, candidates: Sequence[Candidate], left_out: Sequence[LeftOut]) -> Candidate:
+def _choose(setting: Setting, candidates: Sequence[Candidate], left_out: Sequence[LeftOut]) -> Candidate:
     """Return the template that the command line names, else the rules' choice.
 
     Raises:
@@ -147,7 +111,7 @@ def _choose(setting: _Setting, candidates: Sequence[Candidate], left_out: Sequen
     return by_name[name]
 
 
-def _choose_max_dimension(setting: _Setting, chosen: Candidate) -> int | None:
+def _choose_max_dimension(setting: Setting, chosen: Candidate) -> int | None:
     """Return the size to shrink images to, None to keep them or what the command line says."""
     if setting.wishes.sets("data.max_dimension"):
         return None
@@ -155,8 +119,8 @@ def _choose_max_dimension(setting: _Setting, chosen: Candidate) -> int | None:
 
 
 def _measure(
-    setting: _Setting, chosen: Candidate, folder: Path, records: Path, max_dimension: int | None, import_s: float
-) -> _Measured:
+    setting: Setting, chosen: Candidate, folder: Path, records: Path, max_dimension: int | None, import_s: float
+) -> Measured:
     from reefline.recommendation.measure import measure_timings
     from reefline.recommendation.schedule import plan_schedule
 
@@ -181,11 +145,11 @@ def _measure(
         given_steps=trainer.num_steps if wishes.sets("trainer.num_steps") else None,
         given_steps_per_eval=trainer.steps_per_eval if wishes.sets("trainer.steps_per_eval") else None,
     )
-    return _Measured(chosen, timings, schedule)
+    return Measured(chosen, timings, schedule)
 
 
 def _make_rows(
-    setting: _Setting, measured: _Measured, candidates: Sequence[Candidate]
+    setting: Setting, measured: Measured, candidates: Sequence[Candidate]
 ) -> tuple[tuple[TemplateRow, ...], tuple[LeftOut, ...]]:
     """Return the table, the recommended template first, and the templates that are too slow for the budget."""
     from reefline.recommendation.schedule import plan_schedule, scale_timings
@@ -223,8 +187,8 @@ def _make_row(candidate: Candidate, schedule: Schedule | None) -> TemplateRow:
 
 
 def _describe(
-    setting: _Setting,
-    measured: _Measured,
+    setting: Setting,
+    measured: Measured,
     max_dimension: int | None,
     rows: tuple[TemplateRow, ...],
     left_out: tuple[LeftOut, ...],
@@ -233,7 +197,7 @@ def _describe(
     record = build_record(_make_trainer(measured), data, setting.wishes.overrides)
     settings = parse_config(record, source=SOURCE).trainer
     facts, machine = describe_data(setting.traits), describe_machine(setting.machine)
-    reason, timings = _explain(setting, measured), describe_timings(measured.timings)
+    reason, timings = explain(setting, measured), describe_timings(measured.timings)
     header = (
         f"Recommended for {setting.time}; docs/models.md describes the rules.",
         f"Data: {facts}.",
@@ -253,13 +217,13 @@ def _describe(
         ),
         reason=reason,
         seconds=measured.schedule.seconds,
-        notes=tuple(_find_notes(setting, measured, settings, max_dimension)),
+        notes=tuple(find_notes(setting, measured, settings, max_dimension)),
         header=header,
         config=record,
     )
 
 
-def _make_trainer(measured: _Measured) -> dict[str, Any]:
+def _make_trainer(measured: Measured) -> dict[str, Any]:
     """Return the section `trainer` of the config."""
     candidate, schedule = measured.candidate, measured.schedule
     patience = recipes.choose_patience(schedule.steps)
@@ -274,48 +238,3 @@ def _make_trainer(measured: _Measured) -> dict[str, Any]:
         "augmentations": [augmentation.value for augmentation in recipes.choose_augmentations()],
         **({} if patience is None else {"early_stopping_patience": patience}),
     }
-
-
-def _explain(setting: _Setting, measured: _Measured) -> str:
-    """Return the reason for the recommendation, as one sentence."""
-    candidate, schedule = measured.candidate, measured.schedule
-    if setting.wishes.sets("trainer.model"):
-        why = "it is the template you chose"
-    elif candidate.knows:
-        why = f"its published weights already know {candidate.knows}, so a few epochs are enough"
-    elif candidate.is_fine_tuning:
-        why = f"it can start from {candidate.start}"
-    else:
-        why = "it learns most from random weights in this time"
-    fit = "" if schedule.affordable_steps < recipes.MIN_STEPS else f" fit in {setting.time}"
-    return f"{why}; {schedule.steps:,} steps ({schedule.epochs:.0f} epochs){fit}"
-
-
-def _find_notes(
-    setting: _Setting, measured: _Measured, settings: TrainerSettings, max_dimension: int | None
-) -> Iterator[str]:
-    """Yield what the user should know about the data or the budget."""
-    traits, schedule = setting.traits, measured.schedule
-    if schedule.affordable_steps < recipes.MIN_STEPS:
-        yield (
-            f"only {schedule.affordable_steps} steps fit in {setting.time}, and fewer than {recipes.MIN_STEPS} are not "
-            "worth training; raise --minutes for a better model"
-        )
-    small = traits.small_fraction(measured.candidate.input_px)
-    if small > recipes.MAX_SMALL_FRACTION:
-        yield (
-            f"{small:.0%} of the boxes are smaller than 10 px in the model's input, and will hardly be found; crop the "
-            f"images, or train ssd_mobilenet_v2_fpnlite_640 on a GPU"
-        )
-    if traits.imbalance > _MAX_IMBALANCE:
-        yield (
-            f"class {traits.rarest_class} has {traits.rarest_boxes:,} boxes, the most frequent one "
-            f"{traits.most_boxes:,}; add images of it"
-        )
-    if max_dimension is not None:
-        yield (
-            f"images are {traits.median_long_side_px} px long, the input is {measured.candidate.input_px} px: "
-            f"data.max_dimension {max_dimension} shrinks them once instead of in every step"
-        )
-    yield from (problem.message for problem in check_counts(settings, traits.facts))
-    yield from (problem.message for problem in setting.sample.problems)
