@@ -11,7 +11,6 @@ import typer
 
 from reefline.commands.options import MinutesOption, OverridesOption
 from reefline.commands.unexpected import describe_unexpected
-from reefline.config.overrides import parse_override
 from reefline.errors import UsageError, UserError
 from reefline.system.files import write_whole
 from reefline.system.terminal import say, say_error, send_noise_to
@@ -54,6 +53,7 @@ def recommend(
 
 
 def _recommend_quietly(data: Path, minutes: int | None, overrides: tuple[str, ...], work_dir: Path) -> Recommendation:
+    from reefline.config.overrides import parse_override
     from reefline.recommendation.recommend import recommend
 
     parsed = [parse_override(text) for text in overrides]
