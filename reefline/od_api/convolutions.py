@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reefline.od_api.tracing import without_autograph
-from reefline.structures.convolution_graph import BOXES, SCORES, ConvolutionNode, connect
+from reefline.structures.convolution_graph import BOXES, SCORES, ConvolutionNode, connect, unite_sources
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +93,7 @@ class TracedConvolutions:
             return [(tf.reduce_mean(x, [0, 1, 2]), tf.reduce_mean(tf.square(x), [0, 1, 2])) for x in outputs]
 
         function = tf.function(moments, autograph=False)
-        # One pair of sums per convolution; images are few, channels at most some thousands.
+        # One pair of moments per convolution and image; images are few, channels at most some thousands.
         found = [function(tf.constant(image[np.newaxis])) for image in images]
         averages = [
             [np.mean([pair[part].numpy() for pair in pairs], axis=0, dtype=np.float64) for part in (0, 1)]
@@ -108,7 +108,7 @@ class TracedConvolutions:
         nodes: list[ConvolutionNode] = []
         parts: list[_Parts] = []
         for operator in graph.get_operations():
-            sources = _unite(reaching.get(value.ref(), ()) for value in operator.inputs)
+            sources = unite_sources(reaching.get(value.ref(), ()) for value in operator.inputs)
             if operator.type in _CONVOLUTIONS:
                 kernel = reading.variable(operator.inputs[1])
                 height, width, channels_in, channels_out = (int(side) for side in kernel.shape)
@@ -160,7 +160,3 @@ class _VariableReader:
     def normalization(self, operator: Any) -> Normalization:
         gamma, beta, mean, variance = (self.variable(value) for value in operator.inputs[1:5])
         return Normalization(gamma, beta, mean, variance, float(operator.get_attr("epsilon")))
-
-
-def _unite(groups: Any) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(position for group in groups for position in group))

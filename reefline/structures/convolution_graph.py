@@ -36,6 +36,11 @@ class ConvolutionNode:
         return self.is_head and SCORES in self.results
 
 
+def unite_sources(groups: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the positions of all groups, each once, in the order in which they first appear."""
+    return tuple(dict.fromkeys(position for group in groups for position in group))
+
+
 def connect(nodes: Sequence[ConvolutionNode], heads: Mapping[str, Iterable[int]]) -> tuple[ConvolutionNode, ...]:
     """Return the nodes with `results` and `is_head` filled in; `heads` are the last convolutions before each output."""
     results: list[set[str]] = [set() for _ in nodes]

@@ -105,7 +105,7 @@ class ProgressBar:
             self._bar.stop()
 
     def show(self, completed: float, total: float | None, text: str, *, now: bool = False) -> None:
-        """Show that `completed` of `total` is done, None where the total is unknown; `text` says so in words.
+        """Show that `completed` of `total` is done, None where the total is unknown; `text` describes it.
 
         Where there is no bar, `text` becomes a line if the last line is old enough, or `now`.
         """

@@ -6,13 +6,12 @@ scale · (quantized value − zero point), per tensor or per channel (TFLite's 8
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reefline.errors import BundleError
-from reefline.structures.convolution_graph import BOXES, SCORES, ConvolutionNode, connect
+from reefline.structures.convolution_graph import BOXES, SCORES, ConvolutionNode, connect, unite_sources
 from reefline.tflite.graph import EDGE_TPU_OP, POSTPROCESS_OP, Graph, Operator, Tensor
 from reefline.tflite.reader import DAMAGE_ERRORS, read_graph
 
@@ -76,7 +75,7 @@ def _read(graph: Graph) -> tuple[FoldedConvolution, ...]:
     weights: list[tuple[np.ndarray, np.ndarray]] = []
     heads: dict[str, tuple[int, ...]] = {}
     for operator in graph.operators:
-        sources = _unite(reaching.get(index, ()) for index in operator.inputs)
+        sources = unite_sources(reaching.get(index, ()) for index in operator.inputs)
         if operator.name in (_CONV, _DEPTHWISE):
             kernel, bias = _read_weights(graph, operator)
             height, width, channels_in, channels_out = kernel.shape
@@ -99,10 +98,6 @@ def _read(graph: Graph) -> tuple[FoldedConvolution, ...]:
         FoldedConvolution(node, kernel, bias)
         for node, (kernel, bias) in zip(connect(nodes, heads), weights, strict=True)
     )
-
-
-def _unite(groups: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(position for group in groups for position in group))
 
 
 def _read_weights(graph: Graph, operator: Operator) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ def locate_int8_model(bundle: Path) -> Path:
     if INT8_FILE not in recorded:
         raise BundleError(
             f"trainer.start: {bundle}: holds a float model only, whose weights cannot be read back; "
-            "use a bundle with an int8 model, or to the checkpoint that the manifest names"
+            "use a bundle with an int8 model, or the checkpoint that the manifest names"
         )
     path = bundle / INT8_FILE
     if not path.is_file() or hash_file(path) != recorded[INT8_FILE]:
