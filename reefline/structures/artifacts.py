@@ -50,6 +50,11 @@ class IngestionFolder(ArtifactFolder):
         """One ImageRecord per line."""
         return self.root / "records.jsonl"
 
+    @property
+    def thumbnails(self) -> Path:
+        """Thumbnails of the files that findings name, by file; see `reefline.images.thumbnails`."""
+        return self.root / "thumbnails.zip"
+
 
 class FindingsFolder(ArtifactFolder):
     """AnnotationValidator's findings."""
@@ -91,6 +96,11 @@ class ModelRunFolder(ArtifactFolder):
     def report(self) -> Path:
         """A TrainingReport; it is written last, so where it exists the training is finished."""
         return self.root / "training.json"
+
+    @property
+    def history(self) -> Path:
+        """Loss and learning rate over the steps; one TrainingPoint per line, appended while training runs."""
+        return self.root / "history.jsonl"
 
     @property
     def errors(self) -> Path:
@@ -154,6 +164,16 @@ class ScoresFolder(ArtifactFolder):
         """A Scores record."""
         return self.root / "scores.json"
 
+    @property
+    def detections(self) -> Path:
+        """The SplitDetections of every scored model."""
+        return self.root / "detections.npz"
+
+    @property
+    def thumbnails(self) -> Path:
+        """Thumbnails of the eval split, by image; see `reefline.images.thumbnails`."""
+        return self.root / "thumbnails.zip"
+
 
 class EvaluationFolder(ArtifactFolder):
     """Evaluator's answer."""
@@ -162,3 +182,17 @@ class EvaluationFolder(ArtifactFolder):
     def evaluation(self) -> Path:
         """An EvaluationReport."""
         return self.root / "evaluation.json"
+
+
+class ReviewFolder(ArtifactFolder):
+    """ReviewReport's page."""
+
+    @property
+    def page(self) -> Path:
+        """The page, self-contained."""
+        return self.root / "index.html"
+
+    @property
+    def sections(self) -> Path:
+        """A ReviewSections record: the parts of the page that follow from the artifacts alone."""
+        return self.root / "sections.json"

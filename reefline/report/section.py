@@ -1,0 +1,55 @@
+"""A section of the review page, and how templates become HTML."""
+
+from __future__ import annotations
+
+import base64
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reefline.system.record import Record
+
+if TYPE_CHECKING:
+    import jinja2
+
+TEMPLATE_DIR = Path(__file__).resolve().parent / "templates"
+
+
+@dataclass(frozen=True)
+class Section(Record):
+    """A part of the page: its anchor, its heading, and its HTML, which is already escaped."""
+
+    id: str
+    title: str
+    html: str
+
+
+@dataclass(frozen=True)
+class ReviewSections(Record):
+    """sections.json: the parts of a page that follow from a run's artifacts, in their order."""
+
+    sections: tuple[Section, ...]
+
+
+def render(template: str, **facts: Any) -> str:
+    """Return the HTML of a template in `templates/`; every value is escaped, and a missing one is an error."""
+    return _environment().get_template(template).render(**facts)
+
+
+def as_data_uri(jpeg: bytes) -> str:
+    """Return a JPEG as a URI that an <img> shows without a request."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATE_DIR),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
