@@ -79,7 +79,8 @@ def gather_training(run: ModelRunFolder) -> TrainingFacts | None:
 
 def _describe_stop(reason: StopReason, state: TrainingState) -> str:
     if reason is StopReason.EARLY_STOPPING:
-        return f"Early stopping: no improvement in the last {state.evaluations_since_best} evaluations."
+        since = state.evaluations_since_best
+        return f"Early stopping: no improvement in the last {since} evaluation{'' if since == 1 else 's'}."
     return "All steps are done."
 
 

@@ -123,7 +123,7 @@ def _worst_class(metrics: CocoMetrics) -> float | None:
 
 
 def _as_number(value: float) -> str:
-    return f"{value:.4f}"
+    return f"{value:.4f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _as_difference(value: float) -> str:
