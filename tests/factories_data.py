@@ -73,7 +73,7 @@ def make_hostile_ingestion(root: Path, names: Sequence[str]) -> IngestionFolder:
     records = []
     for number, name in enumerate(names):
         objects = tuple(make_object_record(label, index=index) for index, label in enumerate(names))
-        # A file system would not take such long names; a record does.
+        # Some names are too long for a file system, but not for a record.
         records.append(make_record(f"{name}.jpg", split=(TRAIN, EVAL)[number % 2], objects=objects, sha256="0" * 64))
     first = records[0]
     findings = [

@@ -59,12 +59,17 @@ class _Chart:
 
 
 def make_data_section(
-    sources: RunSources, *, findings: Sequence[Finding] | None = None, anomalies: Sequence[Anomaly] | None = None
+    sources: RunSources,
+    *,
+    findings: Sequence[Finding] | None = None,
+    anomalies: Sequence[Anomaly] | None = None,
+    statistics_page: str = "",
 ) -> Section | None:
     """Return the section on the data; None where nothing was ingested and nothing was found.
 
     `findings` and `anomalies` replace those of the run's artifacts: a run that the data stopped has no validation
-    report, and only its error carries what was found last.
+    report, and only its error carries what was found last. `statistics_page` is the relative address of TFDV's
+    statistics, "" where there is no such page.
 
     Raises:
         RecordError: a record of the run is damaged.
@@ -91,6 +96,7 @@ def make_data_section(
         charts=_draw(samples, anchors),
         anchors=anchors,
         damaged=album.damaged,
+        statistics_page=statistics_page,
     )
     return Section("data", "Data", html)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,10 +124,10 @@ def test_pictures_are_limited_in_number_and_in_bytes() -> None:
     ("box", "drawn"),
     [
         pytest.param((50, 20, 10, 40), (10, 20, 40, 20), id="corners-in-order"),
-        pytest.param((50, 20, 50, 20), (49, 18, 2, 4), id="a-point-is-visible"),
-        pytest.param((100, 200, 100, 200), (98, 196, 2, 4), id="a-point-at-the-edge"),
+        pytest.param((50, 20, 50, 20), (48, 16, 4, 8), id="a-point-is-visible"),
+        pytest.param((100, 200, 100, 200), (96, 192, 4, 8), id="a-point-at-the-edge"),
         pytest.param((-20, 10, 500, 30), (0, 10, 100, 20), id="clipped"),
-        pytest.param((300, 10, 500, 30), (98, 10, 2, 20), id="outside"),
+        pytest.param((300, 10, 500, 30), (96, 10, 4, 20), id="outside"),
     ],
 )
 def test_boxes_are_drawn_where_they_can_be_seen(box: tuple[float, ...], drawn: tuple[float, ...]) -> None:
@@ -250,6 +252,20 @@ def test_validation_comes_before_ingestion_and_the_config_sets_severities(tmp_pa
         assert '<span class="badge warn">warning</span>' in html
 
 
+def test_the_statistics_are_linked_where_their_page_exists(tmp_path: Path) -> None:
+    sources = RunSources(ingestion=write_ingestion(tmp_path))
+    assert '<a href="statistics.html">' in _html(sources, statistics_page="statistics.html")
+    assert "<a " not in _html(sources)
+
+
+def test_few_findings_with_pictures_are_not_listed_again(tmp_path: Path) -> None:
+    ingestion = write_ingestion(tmp_path, findings=[make_finding(), make_finding("b.xml")])
+    assert "Findings of box_degenerate" not in _html(RunSources(ingestion=ingestion))
+    three = [make_finding(), make_finding("b.xml"), make_finding("gone.xml")]
+    html = _html(RunSources(ingestion=ingestion), findings=three)
+    assert "<summary>All 3 findings</summary>" in html
+
+
 def test_a_damaged_report_is_named(tmp_path: Path) -> None:
     folder = write_ingestion(tmp_path)
     folder.report.write_text("{")
@@ -304,3 +320,11 @@ def test_damaged_records_are_named(tmp_path: Path, content: str | None, message:
         folder.records.write_text(content)
     with pytest.raises(RecordError, match=message):
         make_data_section(RunSources(ingestion=folder))
+
+
+def test_importing_the_sections_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from reefline.report import statistics_page; from reefline.report.sections import changes, data; "
+        "heavy = {'numpy', 'PIL', 'matplotlib', 'tensorflow', 'google.protobuf'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
