@@ -325,6 +325,7 @@ def test_damaged_records_are_named(tmp_path: Path, content: str | None, message:
 def test_importing_the_sections_imports_nothing_heavy() -> None:
     code = (
         "import sys; from reefline.report import statistics_page; from reefline.report.sections import changes, data; "
-        "heavy = {'numpy', 'PIL', 'matplotlib', 'tensorflow', 'google.protobuf'} & set(sys.modules); assert not heavy, heavy"
+        "heavy = {'numpy', 'PIL', 'matplotlib', 'tensorflow', 'google.protobuf'} & set(sys.modules); "
+        "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
