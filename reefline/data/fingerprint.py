@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reefline.data.layouts import list_data_files
+from reefline.data.walking import show_path
 from reefline.errors import ConfigError, DataError
 from reefline.settings import IngestionSettings
 from reefline.system.files import hash_file
@@ -29,7 +30,8 @@ def fingerprint_data(data_dir: Path, settings: IngestionSettings, hash_memory: P
         ConfigError: the given label map cannot be read.
     """
     files = list_data_files(data_dir, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
-    extra = []
+    # A finding must not come from the cache once its file is repaired.
+    extra = [repr(files.findings).encode()] if files.findings else []
     if settings.label_map is not None:
         try:
             extra.append(Path(settings.label_map).read_bytes())
@@ -67,15 +69,17 @@ def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path, *, ext
 
 def _hash_row(path: Path, remembered: Mapping[str, tuple[Any, ...]]) -> tuple[str, int, int, str]:
     """Return the file's path, size, mtime_ns and sha256, the latter from memory where the others are unchanged."""
+    # The path of the data folder may not be UTF-8, which SQLite requires.
+    key = show_path(str(path))
     try:
         status = path.stat()
-        known = remembered.get(str(path))
+        known = remembered.get(key)
         if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
-            return str(path), status.st_size, status.st_mtime_ns, known[2]
+            return key, status.st_size, status.st_mtime_ns, known[2]
         found = hash_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot read it ({error.strerror})") from error
-    return str(path), status.st_size, status.st_mtime_ns, found
+    return key, status.st_size, status.st_mtime_ns, found
 
 
 @contextlib.contextmanager

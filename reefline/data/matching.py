@@ -14,7 +14,9 @@ from pathlib import Path, PurePosixPath
 
 from reefline.data.annotation_file import read_annotation, split_path
 from reefline.data.image_record import UNASSIGNED
-from reefline.data.layouts import DataFiles, SplitLists, read_split_lists
+from reefline.data.layouts import DataFiles
+from reefline.data.split_folders import SplitFolders, find_split_folders
+from reefline.data.split_lists import SplitLists, list_keys, read_split_lists
 from reefline.findings import Action, Finding
 from reefline.structures.annotation import Annotation
 
@@ -34,11 +36,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Discovery:
-    """The candidates in the order of their images, the findings on other files, and whether lists name the splits."""
+    """The candidates in the order of their images, the findings on other files, and whether the data names its splits.
+
+    A data set names its splits by lists or by folders.
+    """
 
     candidates: tuple[Candidate, ...]
     findings: tuple[Finding, ...]
-    has_split_lists: bool
+    names_splits: bool
 
 
 @dataclass(frozen=True)
@@ -50,11 +55,14 @@ class _Match:
     annotation: Annotation | None
 
 
-def discover(data_dir: Path, files: DataFiles) -> Discovery:
-    """Match annotations with images and give each pair its split from ImageSets."""
+def discover(data_dir: Path, files: DataFiles, *, split_folders: bool = True) -> Discovery:
+    """Match annotations with images and give each pair its split, from ImageSets or from the names of folders.
+
+    `split_folders` is whether folder names count; lists win over them.
+    """
     index = _ImageIndex(files.images)
     matches: dict[str, list[_Match]] = defaultdict(list)
-    findings = []
+    findings = list(files.findings)
     for xml in files.annotations:
         match = _match(data_dir, xml, index)
         if isinstance(match, Finding):
@@ -67,9 +75,12 @@ def discover(data_dir: Path, files: DataFiles) -> Discovery:
             found if len(found) == 1 else sorted(found, key=lambda each: _nearness(each.xml, image), reverse=True)
         )
         findings += [_report_duplicate(other.xml, image, pairs[image].xml) for other in others]
-    lists = read_split_lists(data_dir, files.split_lists)
-    candidates, more = _assign_listed_splits(files, pairs, lists)
-    return Discovery(tuple(candidates), (*findings, *more), lists is not None)
+    everything = (*files.images, *files.annotations)
+    splits: SplitLists | SplitFolders | None = read_split_lists(data_dir, files.split_lists, everything)
+    if splits is None and split_folders:
+        splits = find_split_folders(everything)
+    candidates, more = _assign_splits(files, pairs, splits)
+    return Discovery(tuple(candidates), (*findings, *more), splits is not None)
 
 
 class _ImageIndex:
@@ -153,32 +164,34 @@ def _report_duplicate(xml: str, image: str, winner: str) -> Finding:
     return Finding(xml, None, "annotation_duplicate", message, Action.FIXED)
 
 
-def _assign_listed_splits(
-    files: DataFiles, pairs: dict[str, _Match], lists: SplitLists | None
+def _assign_splits(
+    files: DataFiles, pairs: dict[str, _Match], splits: SplitLists | SplitFolders | None
 ) -> tuple[list[Candidate], list[Finding]]:
-    candidates, findings, unlisted = [], [], 0
+    candidates, findings, unassigned = [], [], 0
     for image in files.images:
         match = pairs.get(image)
-        split = UNASSIGNED if lists is None else lists.split_of(image, *([match.xml] if match else []))
+        split = UNASSIGNED if splits is None else splits.split_of(image, *([match.xml] if match else []))
         if split is None:
-            unlisted += 1
+            unassigned += 1
         elif match is None:
             message = "the image has no annotation: annotate it, or save an empty annotation if it shows nothing"
             findings.append(Finding(image, None, "image_not_annotated", message, Action.DROPPED_IMAGE))
         else:
             candidates.append(Candidate(image, match.xml, split, match.annotation))
-    if unlisted:
-        message = f"{unlisted} images are left out: no list in ImageSets/Main names them"
+    if unassigned:
+        where = "no split folder contains" if isinstance(splits, SplitFolders) else "no list in ImageSets names"
+        message = f"{unassigned} images are left out: {where} them"
         findings.append(Finding("", None, "image_not_listed", message, Action.KEPT))
-    return candidates, findings + (_check_lists(files, lists) if lists else [])
+    if isinstance(splits, SplitLists):
+        findings += _check_lists(files, splits)
+    elif splits is not None:
+        message = f"folder names decide the splits: {splits.describe()}; data.split_folders: false turns this off"
+        findings.append(Finding("", None, "split_by_folder", message, Action.KEPT))
+    return candidates, findings
 
 
 def _check_lists(files: DataFiles, lists: SplitLists) -> list[Finding]:
-    known = {
-        ("" if str(folder) == "." else str(folder), PurePosixPath(path).stem)
-        for path in (*files.images, *files.annotations)
-        for folder in PurePosixPath(path).parents
-    }
+    known = {key for path in (*files.images, *files.annotations) for key in list_keys(path)}
     findings = [
         Finding(
             lists.sources[key],

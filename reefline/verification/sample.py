@@ -79,7 +79,7 @@ def take_sample(
     """
     files = list_data_files(data_dir, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
     given = read_label_map(settings.label_map) if settings.label_map is not None else None
-    discovery = discover(data_dir, files)
+    discovery = discover(data_dir, files, split_folders=settings.split_folders)
     annotations = _read_annotations(data_dir, discovery.candidates)
     chosen = choose_candidates(discovery.candidates, images)
     limits = ImageLimits(settings.max_image_pixels, settings.max_dimension)
@@ -97,7 +97,7 @@ def take_sample(
         limits_of_run,
         label_map,
         matching_findings=matching_findings,
-        has_split_lists=discovery.has_split_lists,
+        names_splits=discovery.names_splits,
     )
     _write(data_dir, plan, directory, eval_images)
     return DataSample(
@@ -200,7 +200,7 @@ def estimate_splits(discovery: Discovery, settings: IngestionSettings) -> dict[s
     """Return about how many images each split gets: from the lists, or by fraction if content hashes decide."""
     counts = {split: sum(c.split == split for c in discovery.candidates) for split in (TRAIN, EVAL, TEST)}
     free = len(discovery.candidates) - sum(counts.values())
-    test = 0 if discovery.has_split_lists else round(free * settings.test_fraction)
+    test = 0 if discovery.names_splits else round(free * settings.test_fraction)
     held_out = round(free * settings.eval_fraction)
     if free > 1 and counts[EVAL] + held_out == 0:
         held_out = 1  # splitting moves one there

@@ -60,7 +60,9 @@ RULES: tuple[Rule, ...] = (
     DatasetRule("near_duplicate_across_splits", Severity.WARNING, dataset_rules.check_near_duplicate_across_splits),
     Rule("annotation_duplicate", Severity.WARNING),
     Rule("exif_rotated", Severity.WARNING),
+    Rule("file_unusable", Severity.WARNING),
     Rule("filename_unsafe", Severity.ERROR),
+    Rule("folder_unreadable", Severity.ERROR),
     Rule("image_animated", Severity.WARNING),
     Rule("image_missing", Severity.WARNING),
     Rule("image_not_annotated", Severity.WARNING),
@@ -70,6 +72,7 @@ RULES: tuple[Rule, ...] = (
     Rule("image_unreadable", Severity.WARNING),
     Rule("listed_twice", Severity.WARNING),
     Rule("size_mismatch", Severity.WARNING),
+    Rule("split_by_folder", Severity.WARNING),
     Rule("xml_forbidden", Severity.ERROR),
     Rule("xml_unreadable", Severity.WARNING),
 )

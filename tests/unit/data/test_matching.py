@@ -47,7 +47,7 @@ def test_layouts_are_found(tmp_path: Path, images: str, annotations: str) -> Non
     image_prefix, xml_prefix = (f"{name}/" if name else "" for name in (images, annotations))
     assert _pairs(discovery) == [(f"{image_prefix}{stem}.jpg", f"{xml_prefix}{stem}.xml") for stem in ("a", "b")]
     assert discovery.findings == ()
-    assert not discovery.has_split_lists
+    assert not discovery.names_splits
 
 
 def test_the_same_name_in_two_folders_goes_by_the_folder(tmp_path: Path) -> None:
@@ -177,7 +177,44 @@ def test_lists_are_honoured(tmp_path: Path, lists: dict[str, str], expected: str
     _lists(tmp_path, **lists)
     discovery = _discover(tmp_path)
     assert " ".join(candidate.split or "?" for candidate in discovery.candidates) == expected
-    assert discovery.has_split_lists
+    assert discovery.names_splits
+    assert discovery.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        pytest.param({"ImageSets/Main/train.txt": b"a 1\n", "ImageSets/Main/val.txt": b"a"}, "eval train", id="spaces"),
+        pytest.param(
+            {"ImageSets/Main/train.txt": b"a 1 -1\n", "ImageSets/Main/val.txt": b"a -1"}, "eval train", id="both"
+        ),
+        pytest.param(
+            {"ImageSets/Main/train.txt": b"\xef\xbb\xbfa\r\n", "ImageSets/Main/val.txt": b"a 1"}, "train eval", id="bom"
+        ),
+        pytest.param({"imagesets/MAIN/Train.txt": b"a", "imagesets/MAIN/VAL.TXT": b"a 1"}, "train eval", id="case"),
+        pytest.param({"ImageSets/train.txt": b"a", "ImageSets/val.txt": b"a 1"}, "train eval", id="without-main"),
+        pytest.param(
+            {"ImageSets/Main/train.txt": b"a", "ImageSets/Main/val.txt": b"a 1", "ImageSets/train.txt": b"a 1"},
+            "train eval",
+            id="main-wins",
+        ),
+        pytest.param(
+            {"ImageSets/Main/cat_train.txt": b"a  1", "ImageSets/Main/cat_val.txt": b"a 1 -1"}, "train eval", id="class"
+        ),
+        pytest.param(
+            {"ImageSets/Main/train.txt": b"a.jpg", "ImageSets/Main/val.txt": b"a 1.jpg"}, "train eval", id="suffix"
+        ),
+    ],
+)
+def test_lists_are_read_as_people_save_them(tmp_path: Path, lists: dict[str, bytes], expected: str) -> None:
+    for stem in ("a", "a 1"):
+        add_image(tmp_path, stem, images="JPEGImages", annotations="Annotations")
+    for name, content in lists.items():
+        _write(tmp_path / name, content)
+    discovery = _discover(tmp_path)
+    assert {c.image: c.split for c in discovery.candidates} == {
+        f"JPEGImages/{stem}.jpg": split for stem, split in zip(("a", "a 1"), expected.split(), strict=True)
+    }
     assert discovery.findings == ()
 
 
@@ -207,7 +244,7 @@ def test_faulty_lists_are_findings(tmp_path: Path) -> None:
 def test_empty_lists_count_as_none(tmp_path: Path) -> None:
     add_image(tmp_path)
     _lists(tmp_path, train="\n")
-    assert not _discover(tmp_path).has_split_lists
+    assert not _discover(tmp_path).names_splits
 
 
 def test_masks_and_hidden_files_are_ignored(tmp_path: Path) -> None:
