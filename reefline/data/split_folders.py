@@ -1,4 +1,4 @@
-"""The splits that folder names give: train/, valid/ and test/ next to each other, as Roboflow and tutorials have them."""
+"""Splits by the names of folders: train/, valid/ and test/ next to each other, as in Roboflow exports and tutorials."""
 
 from __future__ import annotations
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
+from reefline.images.jpeg_damage import find_first_scan, find_marker_damage, load_to_last_row
 from reefline.images.perceptual_hash import compute_perceptual_hash
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
@@ -79,10 +81,10 @@ def inspect_image(image_bytes: bytes, *, max_image_pixels: int) -> ImageFacts:
     orientation = _read_orientation(image)
     with _decoder_errors():
         is_animated = not is_jpeg and getattr(image, "n_frames", 1) > 1
-        if is_jpeg:
-            # The perceptual hash only needs grey.
-            image.draft("L", (max(1, width_px // _DRAFT_DIVISOR), max(1, height_px // _DRAFT_DIVISOR)))
-        image.load()
+        if isinstance(image, JpegImageFile):
+            _load_jpeg_draft(image, image_bytes)
+        else:
+            image.load()
         perceptual_hash = compute_perceptual_hash(image if is_jpeg else _to_rgb(image))
     return ImageFacts(
         width_px=width_px,
@@ -150,6 +152,24 @@ def _open_image(image_bytes: bytes, max_image_pixels: int | None) -> ImageFile.I
     return image
 
 
+def _load_jpeg_draft(image: JpegImageFile, image_bytes: bytes) -> None:
+    """Decode a JPEG at an eighth of its size, in grey, which is all that the perceptual hash needs.
+
+    Raises:
+        ImageProblemError: the JPEG is damaged where a decoder only warns.
+    """
+    scan = find_first_scan(image_bytes, image)
+    damage = None if scan is None else find_marker_damage(image_bytes, scan)
+    if damage is not None:
+        raise ImageProblemError("image_unreadable", f"the image is damaged ({damage}): copy or export it again")
+    image.draft("L", (max(1, image.width // _DRAFT_DIVISOR), max(1, image.height // _DRAFT_DIVISOR)))
+    if scan is None:
+        image.load()
+    elif not load_to_last_row(image, image_bytes, scan):
+        message = "the image is truncated (its data end before its last row): copy or export it again"
+        raise ImageProblemError("image_truncated", message)
+
+
 def _check_pixels(size_px: tuple[int, ...], max_image_pixels: int) -> None:
     width_px, height_px = size_px
     if width_px * height_px > max_image_pixels:
@@ -176,6 +196,8 @@ def _decoder_errors() -> Iterator[None]:
     """Turn any error of a decoder into an ImageProblemError: on broken input it may raise anything."""
     try:
         yield
+    except ImageProblemError:
+        raise
     except Exception as error:
         raise _describe(error) from error
 
