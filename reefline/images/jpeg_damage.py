@@ -1,18 +1,16 @@
 """Damage in JPEGs that decoders pass over: libjpeg fills missing parts with grey and only counts a warning.
 
 Pillow does not tell the warnings. What causes them can be seen from outside: markers where there should be none, and
-rows that need the end of the file although the picture's data are complete. ITU-T T.81, B.1 and B.2 define the markers.
+data that end before the last row, or after it. ITU-T T.81, B.1 and B.2 define the markers.
 """
 
 from __future__ import annotations
 
-import io
 import itertools
 import re
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 _MARKER_BYTE = 0xFF
@@ -26,7 +24,9 @@ _SEGMENTS = frozenset({0xC4, 0xDA, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 # libjpeg reads ahead by up to 8 bytes, and waits for them. Bytes before the end marker do no harm.
 _LOOKED_AHEAD = bytes(16)
-_BLACK, _WHITE = 0, 255
+# More than the last bits of the last block; some cameras pad the data with one value.
+_LAST_BYTES = 64
+_MAX_PADDING_VALUES = 2
 
 
 @dataclass(frozen=True)
@@ -70,52 +70,38 @@ def find_marker_damage(content: bytes, scan: FirstScan) -> str | None:
     return problem or ("only the first of several scans exists" if scans == 1 else None)
 
 
-def load_to_last_row(image: JpegImageFile, content: bytes, scan: FirstScan) -> bool:
-    """Decode a JPEG that was just opened, and return whether its data cover every row.
+def load_checking_data(image: JpegImageFile, content: bytes, scan: FirstScan) -> str | None:
+    """Decode a JPEG that was just opened, and return how its data and its rows disagree; None if they agree.
 
-    Only known for grey images, and grey drafts, of one scan: every row must be there when the decoder asks for the end
-    marker, which is withheld. Any other image counts as covered.
+    Only known for images of one scan: the last row must come with the last bytes of the data. Without the end marker,
+    Pillow's decoder asks for more until it has every row, and no longer.
     """
-    size = image.size
-    if image.mode != "L" or not scan.is_only:
+    if not scan.is_only:
         image.load()
-        return True
-    if _load_withholding(image, content, scan.end_at, _BLACK):
-        return True
-    # A black row looks like a missing one: decode again, onto white.
-    again = JpegImageFile(io.BytesIO(content))
-    again.draft("L", size)
-    again.im = Image.new("L", again.size, _WHITE).im
-    return _load_withholding(again, content, scan.end_at, _WHITE)
+        return None
+    cut = max(scan.start, scan.end_at - _LAST_BYTES)
+    last_bytes = content[cut : scan.end_at]
+    file = _InParts(content[:cut], last_bytes + _LOOKED_AHEAD, content[scan.end_at :])
+    image.fp = file  # type: ignore[assignment]
+    image.load()
+    if file.reads == 1 and len(set(last_bytes)) > _MAX_PADDING_VALUES:
+        return "its last row comes before the end of its data"
+    return "its data end before its last row" if file.reads > 2 else None
 
 
-class _EndWithheld:
-    """A file whose end marker comes with the second read; before that, it looks at the last row of the image."""
+class _InParts:
+    """A file that hands out one part with every read, and counts the reads."""
 
-    def __init__(self, image: JpegImageFile, content: bytes, end: int) -> None:
-        self._image, self._content, self._end = image, content, end
-        self._is_first = True
-        # Stays None where the decoder has every row and never asks.
-        self.last_row: tuple[float, float] | None = None
+    def __init__(self, *parts: bytes) -> None:
+        self._parts = parts
+        self.reads = 0
 
     def seek(self, _: int) -> None:
         """Do nothing: Pillow starts at the beginning."""
 
     def read(self, _: int) -> bytes:
-        if self._is_first:
-            self._is_first = False
-            return self._content[: self._end] + _LOOKED_AHEAD
-        width, height = self._image.size
-        self.last_row = self._image.im.crop((0, height - 1, width, height)).getextrema()
-        return self._content[self._end :]
-
-
-def _load_withholding(image: JpegImageFile, content: bytes, end: int, fill: int) -> bool:
-    """Decode an image that holds `fill` everywhere; return whether its last row changed without the end marker."""
-    file = _EndWithheld(image, content, end)
-    image.fp = file  # type: ignore[assignment]
-    image.load()
-    return file.last_row != (fill, fill)
+        self.reads += 1
+        return self._parts[self.reads - 1] if self.reads <= len(self._parts) else b""
 
 
 def _follow_scans(content: bytes, position: int) -> tuple[int, str | None]:

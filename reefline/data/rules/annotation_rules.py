@@ -14,6 +14,7 @@ from reefline.structures.boxes import BoxXyxyPx
 
 # LabelImg and similar tools round outwards: up to this much is rounding, more is a mistake.
 MAX_CLIPPED_PX = 2.0
+_PIXEL_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -99,16 +100,49 @@ def check_duplicate(_: ImageContext, item: AnnotatedObject, kept: KeptBoxes) -> 
     return BoxOutcome(None, f"repeats an earlier {item.label!r} box ({describe_voc_box(item.box_xyxy_px)})")
 
 
-def check_size(file: str, annotation: Annotation, size_px: tuple[int, int]) -> tuple[Finding, ...]:
-    """Rule size_mismatch: report a <size> that differs from the decoded image's, which wins."""
+def match_size(
+    file: str, annotation: Annotation, size_px: tuple[int, int]
+) -> tuple[tuple[AnnotatedObject, ...], tuple[Finding, ...]]:
+    """Rule size_mismatch: report a <size> that differs from the decoded image's, and return the objects to use.
+
+    Where the image is the annotated one, resized, the boxes are scaled with it.
+    """
     annotated = (annotation.width_px, annotation.height_px)
     if None in annotated or annotated == size_px:
-        return ()
-    message = (
-        f"<size> is {annotated[0]} x {annotated[1]}, but the image has {size_px[0]} x {size_px[1]} px, which is used: "
-        "check that the boxes were drawn on this image"
-    )
-    return (Finding(file, None, "size_mismatch", message, Action.FIXED),)
+        return annotation.objects, ()
+    differ = f"<size> is {annotated[0]} x {annotated[1]}, but the image has {size_px[0]} x {size_px[1]} px"
+    if not is_resized(annotated, size_px) or not _all_inside(annotation):
+        message = f"{differ}, which is used: check that the boxes were drawn on this image"
+        return annotation.objects, (Finding(file, None, "size_mismatch", message, Action.KEPT),)
+    factors = [new / (old or 1) for new, old in zip(size_px, annotated, strict=True)]
+    objects = tuple(item._replace(box_xyxy_px=_scale(item.box_xyxy_px, *factors)) for item in annotation.objects)
+    message = f"{differ}: it was resized, and its boxes are scaled with it"
+    return objects, (Finding(file, None, "size_mismatch", message, Action.FIXED),)
+
+
+def is_resized(annotated: tuple[int | None, int | None], size_px: tuple[int, int]) -> bool:
+    """Return whether two sizes differ, by more than a careless tool's pixel or two, but not in their aspect.
+
+    The aspect may differ by the rounding of the smaller one to a pixel.
+    """
+    width_px, height_px = annotated
+    if not width_px or not height_px:
+        return False
+    if max(abs(width_px - size_px[0]), abs(height_px - size_px[1])) <= MAX_CLIPPED_PX:
+        return False
+    (small_width, small_height), (large_width, large_height) = sorted([(width_px, height_px), size_px])
+    return abs(small_width * large_height / large_width - small_height) <= 1
+
+
+def _all_inside(annotation: Annotation) -> bool:
+    size_px = (annotation.width_px or 0, annotation.height_px or 0)
+    boxes = (item.box_xyxy_px for item in annotation.objects)
+    return all(box.overhang_px(*size_px) <= MAX_CLIPPED_PX for box in boxes if box.is_finite)
+
+
+def _scale(box: BoxXyxyPx, x_factor: float, y_factor: float) -> BoxXyxyPx:
+    # A product of floats may exceed the image by a tiny amount.
+    return BoxXyxyPx(*(round(value, _PIXEL_DECIMALS) for value in box.scaled(x_factor, y_factor)))
 
 
 def _suggest_label(label: str, names: Sequence[str]) -> str:

@@ -67,6 +67,7 @@ RULES: tuple[Rule, ...] = (
     Rule("image_missing", Severity.WARNING),
     Rule("image_not_annotated", Severity.WARNING),
     Rule("image_not_listed", Severity.WARNING),
+    Rule("image_range", Severity.WARNING),
     Rule("image_too_large", Severity.WARNING),
     Rule("image_truncated", Severity.WARNING),
     Rule("image_unreadable", Severity.WARNING),

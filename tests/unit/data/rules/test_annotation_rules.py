@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reefline.data.rules.annotation_rules import BoxOutcome, ImageContext, KeptBoxes, check_size, is_unremarkable
+from reefline.data.rules.annotation_rules import BoxOutcome, ImageContext, KeptBoxes, is_unremarkable, match_size
 from reefline.data.rules.box_repair import repair_objects
 from reefline.data.rules.table import BOX_RULES, BoxRule
 from reefline.findings import Action, Finding, Severity
@@ -130,9 +130,27 @@ def test_thousands_of_boxes_are_kept() -> None:
     ],
 )
 def test_a_wrong_size_is_reported(annotated: tuple[int | None, int | None], reported: bool) -> None:
-    findings = check_size("a.xml", Annotation("a.jpg", *annotated), (500, 400))
+    _, findings = match_size("a.xml", Annotation("a.jpg", *annotated), (500, 400))
     assert [finding.rule for finding in findings] == ["size_mismatch"] * reported
-    assert all("the image has 500 x 400 px" in f.message and f.action.value == "fixed" for f in findings)
+    assert all("the image has 500 x 400 px" in f.message and f.action.value == "kept" for f in findings)
+
+
+@pytest.mark.parametrize(
+    ("annotated", "box", "scaled"),
+    [
+        pytest.param((1000, 800), (200, 200, 1000, 800), (100, 100, 500, 400), id="shrunk"),
+        pytest.param((250, 200), (10, 10, 250, 200), (20, 20, 500, 400), id="enlarged"),
+        pytest.param((333, 267), (0, 0, 333, 267), (0, 0, 500, 400), id="rounded"),
+        pytest.param((1000, 800), (200, 200, 1009, 800), None, id="box-outside-the-annotated-size"),
+        pytest.param((1000, 700), (200, 200, 500, 400), None, id="another-aspect"),
+        pytest.param((499, 399), (200, 200, 499, 399), None, id="off-by-one"),
+    ],
+)
+def test_the_boxes_of_a_resized_image_are_scaled(annotated: tuple[int, int], box: Box, scaled: Box | None) -> None:
+    objects, (finding,) = match_size("a.xml", Annotation("a.jpg", *annotated, (make_object(box=box),)), (500, 400))
+    assert objects[0].box_xyxy_px == (scaled or box)
+    assert finding.action.value == ("kept" if scaled is None else "fixed")
+    assert ("its boxes are scaled with it" in finding.message) == (scaled is not None)
 
 
 SIDES = st.integers(1, 3)
