@@ -155,8 +155,11 @@ def _is_true(text: str | None) -> bool:
 
 
 def _float(text: str | None) -> float:
+    # Python would read 1_0 as 10.
+    if text is None or "_" in text:
+        return math.nan
     try:
-        return float(text or "")
+        return float(text)
     except ValueError:
         return math.nan
 

@@ -20,7 +20,7 @@ from reefline.formats.voc import parse_voc_annotation
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
 from reefline.structures.artifacts import ExamplesFolder, LabelMapFolder
-from reefline.structures.label_map import LabelMap
+from reefline.structures.label_map import LabelMap, replace_control_characters
 from reefline.verification.records import DataFacts, Problem
 from reefline.verification.rules import check_rejected
 
@@ -139,7 +139,8 @@ def _read_annotations(data_dir: Path, candidates: Sequence[Candidate]) -> _Annot
             objects = parse_voc_annotation((data_dir / candidate.xml).read_bytes()).objects
         except (DataError, OSError):  # reported by the inspection
             continue
-        boxes.update(item.label for item in objects if item.label.strip())
+        labels = (replace_control_characters(item.label) for item in objects)
+        boxes.update(label for label in labels if label)
         max_boxes = max(max_boxes, len(objects))
     return _Annotations(dict(sorted(boxes.items())), max_boxes, len(spread))
 

@@ -11,6 +11,7 @@ from reefline.findings import Action, Finding
 from reefline.formats.voc import describe_voc_box
 from reefline.structures.annotation import AnnotatedObject, Annotation
 from reefline.structures.boxes import BoxXyxyPx
+from reefline.structures.label_map import replace_control_characters
 
 # LabelImg and similar tools round outwards: up to this much is rounding, more is a mistake.
 MAX_CLIPPED_PX = 2.0
@@ -31,17 +32,21 @@ class ImageContext:
 
 
 class BoxOutcome(NamedTuple):
-    """What a box rule decided: the box to keep, None to drop it; `message` is its finding, None to report nothing."""
+    """What a box rule decided: the box to keep, None to drop it; `message` is its finding, None to report nothing.
+
+    `label` is the label to use, None for the one it has.
+    """
 
     box_xyxy_px: BoxXyxyPx | None
     message: str | None = None
+    label: str | None = None
 
 
 KeptBoxes = Collection[tuple[str, BoxXyxyPx]]
 
 
 def is_unremarkable(image: ImageContext, item: AnnotatedObject, kept: KeptBoxes) -> bool:
-    """Return whether the box is obviously good: inside the image, with an area, a known label and no twin.
+    """Return whether the box is obviously good: inside the image, with an area, a known printable label and no twin.
 
     True for nearly every box, and faster than calling the rules. Rules with `skips_unremarkable` return None where
     this is true (a property test checks it). NaN never passes: every comparison with it is false.
@@ -51,9 +56,19 @@ def is_unremarkable(image: ImageContext, item: AnnotatedObject, kept: KeptBoxes)
         0 <= box.x_min < box.x_max <= image.width_px
         and 0 <= box.y_min < box.y_max <= image.height_px
         and item.label != ""
+        and item.label.isprintable()
         and (names is None or item.label in names)
         and (item.label, box) not in kept
     )
+
+
+def check_label_characters(_: ImageContext, item: AnnotatedObject, __: KeptBoxes) -> BoxOutcome | None:
+    """Rule label_control_character: write a space for line breaks and other control characters in a label."""
+    label = replace_control_characters(item.label)
+    if label == item.label:
+        return None
+    message = f"the <name> {item.label!r} has a line break or another control character: it is read as {label!r}"
+    return BoxOutcome(item.box_xyxy_px, message, label)
 
 
 def check_label(image: ImageContext, item: AnnotatedObject, _: KeptBoxes) -> BoxOutcome | None:

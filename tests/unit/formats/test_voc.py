@@ -70,7 +70,7 @@ def test_an_extent_is_read(xmin: str, xmax: str, expected: tuple[float, float]) 
     assert (box.x_min, box.x_max) == expected
 
 
-@pytest.mark.parametrize("text", ["", "nan", "abc", "1,5"])
+@pytest.mark.parametrize("text", ["", "nan", "abc", "1,5", "1_0"])
 def test_a_coordinate_that_is_not_a_number_becomes_nan(text: str) -> None:
     assert math.isnan(parse_voc_annotation(_bndbox(text, "8")).objects[0].box_xyxy_px.x_min)
 

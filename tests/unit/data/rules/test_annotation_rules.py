@@ -135,6 +135,17 @@ def test_a_wrong_size_is_reported(annotated: tuple[int | None, int | None], repo
     assert all("the image has 500 x 400 px" in f.message and f.action.value == "kept" for f in findings)
 
 
+def test_a_line_break_in_a_label_is_repaired() -> None:
+    image = ImageContext("a.xml", 500, 400, ("red cat",))
+    records, findings = repair_objects(image, [make_object("red\n  cat"), make_object("red cat")])
+    assert [record.label for record in records] == ["red cat"]
+    assert [(f.rule, f.action) for f in findings] == [
+        ("label_control_character", Action.FIXED),
+        ("box_duplicate", Action.DROPPED_BOX),
+    ]
+    assert "'red\\n  cat' has a line break" in findings[0].message
+
+
 @pytest.mark.parametrize(
     ("annotated", "box", "scaled"),
     [
@@ -162,7 +173,7 @@ EXTENTS = st.sampled_from(
 OBJECTS = st.lists(
     st.builds(
         lambda label, x, y: make_object(label, (x[0], y[0], x[1], y[1])),
-        st.sampled_from(["cat", "dog", "emu", ""]),
+        st.sampled_from(["cat", "dog", "emu", "", "c\nat"]),
         EXTENTS,
         EXTENTS,
     ),
