@@ -7,7 +7,8 @@ Only images found inside the data folder are matched: <filename> is compared wit
 from __future__ import annotations
 
 import posixpath
-from collections import defaultdict
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -75,6 +76,7 @@ def discover(data_dir: Path, files: DataFiles, *, split_folders: bool = True) ->
             found if len(found) == 1 else sorted(found, key=lambda each: _nearness(each.xml, image), reverse=True)
         )
         findings += [_report_duplicate(other.xml, image, pairs[image].xml) for other in others]
+    findings += _report_far_pairs(pairs)
     everything = (*files.images, *files.annotations)
     splits: SplitLists | SplitFolders | None = read_split_lists(data_dir, files.split_lists, everything)
     if splits is None and split_folders:
@@ -84,21 +86,26 @@ def discover(data_dir: Path, files: DataFiles, *, split_folders: bool = True) ->
 
 
 class _ImageIndex:
-    """The images by name and by stem, case folded: Windows tools vary the case."""
+    """The images by name and by stem.
+
+    Letter case and Unicode form are ignored, which Windows tools and macOS vary, unless a name fits exactly.
+    """
 
     def __init__(self, images: Iterable[str]) -> None:
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for image in images:
             name = posixpath.basename(image)
-            self._by_name[name.casefold()].append(image)
-            self._by_stem[_stem(name).casefold()].append(image)
+            self._by_name[_fold(name)].append(image)
+            self._by_stem[_fold(_stem(name))].append(image)
 
     def with_stem(self, stem: str) -> Sequence[str]:
-        return self._by_stem.get(stem.casefold(), ())
+        found = self._by_stem.get(_fold(stem), ())
+        return found if len(found) < 2 else [image for image in found if _stem(image) == stem] or found
 
     def with_name(self, name: str) -> Sequence[str]:
-        return self._by_name.get(name.casefold(), ())
+        found = self._by_name.get(_fold(name), ())
+        return found if len(found) < 2 else [image for image in found if posixpath.basename(image) == name] or found
 
 
 def _match(data_dir: Path, xml: str, index: _ImageIndex) -> _Match | Finding:
@@ -126,6 +133,11 @@ def _match(data_dir: Path, xml: str, index: _ImageIndex) -> _Match | Finding:
     return Finding(xml, None, "image_missing", message, Action.DROPPED_IMAGE)
 
 
+def _fold(name: str) -> str:
+    # The Unicode form only matters for characters outside ASCII, and takes longer.
+    return name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+
+
 def _stem(path: str) -> str:
     """Return the file's name without its last suffix; PurePosixPath takes five times as long."""
     return posixpath.splitext(posixpath.basename(path))[0]
@@ -148,7 +160,7 @@ def _nearness(xml: str, image: str) -> tuple[bool, int, int, bool]:
         xml_folders == image_folders,
         _common_length(xml_folders, image_folders),
         _common_length(xml_folders[::-1], image_folders[::-1]),
-        xml_path.stem.casefold() == image_path.stem.casefold(),
+        _fold(xml_path.stem) == _fold(image_path.stem),
     )
 
 
@@ -162,6 +174,31 @@ def _common_length(first: Sequence[str], second: Sequence[str]) -> int:
 def _report_duplicate(xml: str, image: str, winner: str) -> Finding:
     message = f"{image} has two annotations and {winner} is used: delete the wrong one"
     return Finding(xml, None, "annotation_duplicate", message, Action.FIXED)
+
+
+def _report_far_pairs(pairs: dict[str, _Match]) -> list[Finding]:
+    """Report pairs across folders that otherwise pair with others: equal names may be a coincidence."""
+    folders = {image: (posixpath.dirname(match.xml), posixpath.dirname(image)) for image, match in pairs.items()}
+    together = Counter(folders.values())
+    most_of_xmls: dict[str, int] = defaultdict(int)
+    most_of_images: dict[str, int] = defaultdict(int)
+    for (xml_folder, image_folder), count in together.items():
+        most_of_xmls[xml_folder] = max(most_of_xmls[xml_folder], count)
+        most_of_images[image_folder] = max(most_of_images[image_folder], count)
+    rare = {
+        pair for pair, count in together.items() if count < most_of_xmls[pair[0]] and count < most_of_images[pair[1]]
+    }
+    return [
+        Finding(
+            pairs[image].xml,
+            None,
+            "match_doubtful",
+            f"matches {image} by name, but most annotations and images of these folders match other folders: check it",
+            Action.KEPT,
+        )
+        for image, pair in folders.items()
+        if pair in rare
+    ]
 
 
 def _assign_splits(

@@ -76,6 +76,7 @@ RULES: tuple[Rule, ...] = (
     Rule("image_truncated", Severity.WARNING),
     Rule("image_unreadable", Severity.WARNING),
     Rule("listed_twice", Severity.WARNING),
+    Rule("match_doubtful", Severity.WARNING),
     Rule("size_mismatch", Severity.WARNING),
     Rule("split_by_folder", Severity.WARNING),
     Rule("xml_forbidden", Severity.ERROR),

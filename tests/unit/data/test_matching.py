@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -90,6 +91,34 @@ def test_the_xmls_own_name_comes_before_a_stale_filename(tmp_path: Path) -> None
     add_image(tmp_path, "b")
     (tmp_path / "b.xml").write_bytes(make_xml(filename="a.jpg"))
     assert _pairs(_discover(tmp_path)) == [("a.jpg", "a.xml"), ("b.jpg", "b.xml")]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [pytest.param("a", "A", id="case"), pytest.param("caf\u00e9", "cafe\u0301", id="unicode-form")],
+)
+def test_exact_names_win(tmp_path: Path, first: str, second: str) -> None:
+    for stem in (first, second):
+        add_image(tmp_path, stem)
+    discovery = _discover(tmp_path)
+    assert sorted(_pairs(discovery)) == sorted((f"{stem}.jpg", f"{stem}.xml") for stem in (first, second))
+    assert discovery.findings == ()
+
+
+def test_another_unicode_form_is_the_same_name(tmp_path: Path) -> None:
+    add_image(tmp_path, "caf\u00e9")
+    (tmp_path / "caf\u00e9.xml").rename(tmp_path / "cafe\u0301.xml")
+    assert _pairs(_discover(tmp_path)) == [("caf\u00e9.jpg", "cafe\u0301.xml")]
+
+
+def test_a_pair_across_foreign_folders_is_a_finding(tmp_path: Path) -> None:
+    for kind, stem in itertools.product(("cats", "dogs"), "ab"):
+        add_image(tmp_path, f"{kind}_{stem}", images=f"images/{kind}", annotations=f"labels/{kind}")
+    add_image(tmp_path, "1", images="images/cats", annotations="labels/dogs")
+    discovery = _discover(tmp_path)
+    assert len(discovery.candidates) == 5
+    assert _rules(discovery) == [("labels/dogs/1.xml", "match_doubtful")]
+    assert "matches images/cats/1.jpg by name" in discovery.findings[0].message
 
 
 def test_filename_decides_between_images_of_one_stem(tmp_path: Path) -> None:
