@@ -147,19 +147,23 @@ def _nearest(xml: str, images: Sequence[str]) -> list[str]:
     """Return the images nearest to the XML's folder: more than one where the folders do not decide."""
     if len(images) < 2:
         return list(images)
-    ranked = [(_nearness(xml, image)[:3], image) for image in images]
+    ranked = [(_nearness(xml, image)[:4], image) for image in images]
     best = max(rank for rank, _ in ranked)
     return [image for rank, image in ranked if rank == best]
 
 
-def _nearness(xml: str, image: str) -> tuple[bool, int, int, bool]:
-    """Return how near two files are: same folder, common leading folders, common trailing ones, same stem."""
+def _nearness(xml: str, image: str) -> tuple[bool, int, int, int, bool]:
+    """Return how near two files are: same folder, common leading folders, common trailing ones, depth, same stem.
+
+    The depth counts where a data set lies in the root of another: the files of the outer one have equal depths.
+    """
     xml_path, image_path = PurePosixPath(xml), PurePosixPath(image)
     xml_folders, image_folders = xml_path.parts[:-1], image_path.parts[:-1]
     return (
         xml_folders == image_folders,
         _common_length(xml_folders, image_folders),
         _common_length(xml_folders[::-1], image_folders[::-1]),
+        -abs(len(xml_folders) - len(image_folders)),
         _fold(xml_path.stem) == _fold(image_path.stem),
     )
 

@@ -25,18 +25,25 @@ class SplitLists:
     """The splits from ImageSets: (root folder, image id) → split; UNASSIGNED is divided by hash.
 
     `sources` maps the same keys to the list file; `repeated` holds each (list file, id) that an earlier list names too.
+    `roots` are the folders with lists that name anything.
     """
 
     splits: dict[Key, str]
     sources: dict[Key, str]
     repeated: tuple[tuple[str, str], ...]
+    roots: frozenset[str]
 
     def split_of(self, *paths: str) -> str | None:
-        """Return the split of the first of `paths` that a list names; None where no list names any."""
+        """Return the split of the first of `paths` that a list names; None where no list names any.
+
+        Only the lists of the nearest root that has any count: a data set may lie in the root of another.
+        """
         for path in paths:
             for key in list_keys(path):
                 if key in self.splits:
                     return self.splits[key]
+                if key[0] in self.roots:
+                    break
         return None
 
 
@@ -77,7 +84,7 @@ def read_split_lists(data_dir: Path, split_lists: Iterable[str], files: Iterable
         return None
     if EVAL not in splits.values():
         splits = {key: UNASSIGNED if split == TRAIN else split for key, split in splits.items()}
-    return SplitLists(splits, sources, tuple(repeated))
+    return SplitLists(splits, sources, tuple(repeated), frozenset(root for root, _ in splits))
 
 
 def _choose_lists(paths: Iterable[str]) -> Iterator[str]:

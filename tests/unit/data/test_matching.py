@@ -254,6 +254,20 @@ def test_each_root_has_its_own_lists(tmp_path: Path) -> None:
     assert [candidate.split for candidate in _discover(tmp_path).candidates] == ["train", "eval"]
 
 
+def test_a_data_set_in_the_root_of_another_keeps_to_itself(tmp_path: Path) -> None:
+    for root, splits in ((tmp_path, {"train": "a", "val": "b"}), (tmp_path / "VOC2012", {"val": "a"})):
+        for stem in "ab":
+            add_image(root, stem, images="JPEGImages", annotations="Annotations")
+        _lists(root, **splits)
+    discovery = _discover(tmp_path)
+    assert [(c.image, c.xml, c.split) for c in discovery.candidates] == [
+        ("JPEGImages/a.jpg", "Annotations/a.xml", "train"),
+        ("JPEGImages/b.jpg", "Annotations/b.xml", "eval"),
+        ("VOC2012/JPEGImages/a.jpg", "VOC2012/Annotations/a.xml", "eval"),
+    ]
+    assert _rules(discovery) == [("", "image_not_listed")]
+
+
 def test_faulty_lists_are_findings(tmp_path: Path) -> None:
     for stem in "abc":
         add_image(tmp_path, stem)
