@@ -8,6 +8,7 @@ import itertools
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from reefline.images.codec import ImageProblemError, inspect_image
@@ -100,3 +101,23 @@ def test_the_draft_is_the_same_as_pillows() -> None:
     from reefline.images.perceptual_hash import compute_perceptual_hash
 
     assert inspect_image(GOOD, max_image_pixels=LIMIT).perceptual_hash == compute_perceptual_hash(image)
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"progressive": True}, {"restart_marker_rows": 1}], ids=["", "progressive", "rst"]
+)
+def test_what_is_accepted_decodes_in_tensorflow(form: dict[str, object]) -> None:
+    good = _jpeg(make_pixels(width_px=160, height_px=120), **form)
+    random = np.random.default_rng(0)
+    accepted = 0
+    for number in range(300):
+        damaged = bytearray(good)
+        # Stray markers are what TensorFlow refuses and a decoder at an eighth of the size may not reach.
+        damaged[random.integers(_scan_start(good), len(good) - 2)] = 0xFF if number % 3 else random.integers(256)
+        try:
+            facts = inspect_image(bytes(damaged), max_image_pixels=LIMIT)
+        except ImageProblemError:
+            continue
+        accepted += 1
+        assert tf.io.decode_jpeg(bytes(damaged), channels=3).shape == (facts.height_px, facts.width_px, 3)
+    assert accepted > 10
