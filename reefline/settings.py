@@ -47,7 +47,10 @@ class DemoSettings(Section):
 
 
 class IngestionSettings(Section):
-    """How images and annotations are found, repaired and split."""
+    """How images and annotations are found, repaired and split.
+
+    `split_folders` is whether folders named train, valid and test give the splits where ImageSets does not.
+    """
 
     label_map: Optional[str] = None
     image_dir: Optional[str] = None
@@ -57,6 +60,7 @@ class IngestionSettings(Section):
     max_image_pixels: PositiveInt = 100_000_000
     eval_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.0
+    split_folders: bool = True
     images_per_shard: PositiveInt = 500
     workers: PositiveInt = 1
 

@@ -54,7 +54,7 @@ class Executor(BaseBeamExecutor):
         work_dir.mkdir(parents=True)
         passes = Passes(str(data_dir), str(work_dir), examples.uri, exec_properties["settings"], given)
         with _rare_garbage_collection(), self._make_beam_pipeline() as pipeline:
-            apply_passes(pipeline, passes, discover(data_dir, files))
+            apply_passes(pipeline, passes, discover(data_dir, files, split_folders=settings.split_folders))
         failure = read_failure(work_dir)
         if failure is not None:
             raise failure
