@@ -154,6 +154,8 @@ class Augmentation(str, enum.Enum):
     VERTICAL_FLIP = "vertical_flip"
     ROTATION_90 = "rotation_90"
     RANDOM_CROP = "random_crop"
+    SSD_RANDOM_CROP = "ssd_random_crop"
+    SSD_RANDOM_CROP_PAD = "ssd_random_crop_pad"
     BRIGHTNESS = "brightness"
     CONTRAST = "contrast"
     SATURATION = "saturation"

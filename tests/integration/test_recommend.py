@@ -84,7 +84,7 @@ def test_a_recommendation_follows_the_rules(tmp_path: Path, data_dir: Path) -> N
         "num_steps": 100,
         "learning_rate": 0.02,
         "warmup_steps": 50,
-        "augmentations": ["horizontal_flip", "random_crop"],
+        "augmentations": ["horizontal_flip", "ssd_random_crop"],
     }
     assert found.config["edgetpu"] == EdgeTpuTarget.REQUIRED.value
     assert "already know COCO 2017" in found.reason

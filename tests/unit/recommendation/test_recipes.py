@@ -89,7 +89,7 @@ def test_the_warm_up(steps: int, warmup: int) -> None:
 
 
 def test_nothing_is_turned_upside_down_unasked() -> None:
-    assert recipes.choose_augmentations() == (Augmentation.HORIZONTAL_FLIP, Augmentation.RANDOM_CROP)
+    assert recipes.choose_augmentations() == (Augmentation.HORIZONTAL_FLIP, Augmentation.SSD_RANDOM_CROP)
 
 
 @pytest.mark.parametrize(
