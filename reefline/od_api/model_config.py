@@ -40,7 +40,7 @@ _AUGMENTATION_PROTOS = {
         "random_crop_image { min_object_covered: 0.0 min_aspect_ratio: 0.75 max_aspect_ratio: 1.33 "
         "min_area: 0.5 max_area: 1.0 overlap_thresh: 0.3 }"
     ),
-    # The OD API's defaults are those of the SSD paper (Liu et al. 2016, section 2.2); the padding is up to twice the size.
+    # The defaults are those of the SSD paper (Liu et al. 2016, section 2.2); padding at most doubles the sides.
     Augmentation.SSD_RANDOM_CROP: "ssd_random_crop {}",
     Augmentation.SSD_RANDOM_CROP_PAD: "ssd_random_crop_pad {}",
     Augmentation.BRIGHTNESS: "random_adjust_brightness { max_delta: 0.1 }",

@@ -62,6 +62,21 @@ def choose_start(settings: TrainerSettings, identity: str, cache: StartCache) ->
     return replace(found, note=f"trainer.start: no model is serving yet; starting from {_name(named)}.")
 
 
+def fetch_start(settings: TrainerSettings, cache: StartCache) -> None:
+    """Make sure that the file to start from is on this machine; one of the web is downloaded into `cache`.
+
+    For `serving`, that is the file to start from until a model serves. Nothing is unpacked, and no weights are read.
+
+    Raises:
+        CheckpointError: the file is missing, cannot be downloaded, or has another sha256.
+        ConfigError: the template has no published weights, or the zoo has no model of that name.
+    """
+    template = load_template(settings.model)
+    start = name_start(settings.start, template)
+    if not start.is_new_weights:
+        _locate(_pin(start, template), None, cache)
+
+
 def name_start(start: Start, template: ModelTemplate) -> Start:
     """Return the start itself or, for `serving`, the one to use as long as no model serves.
 
@@ -69,8 +84,14 @@ def name_start(start: Start, template: ModelTemplate) -> Start:
     """
     if start.keyword is not StartKeyword.SERVING:
         return start
-    default = StartKeyword.SCRATCH if template.published is None else StartKeyword.PUBLISHED
-    return Start(source=start.otherwise or default.value, sha256=start.sha256, type=start.type)
+    source = start.otherwise or choose_default_start(template).source
+    return Start(source=source, sha256=start.sha256, type=start.type)
+
+
+def choose_default_start(template: ModelTemplate) -> Start:
+    """Return the published weights of a template, or new weights if it has none."""
+    keyword = StartKeyword.SCRATCH if template.published is None else StartKeyword.PUBLISHED
+    return Start(source=keyword.value)
 
 
 def identify_start(start: Start, template: ModelTemplate, cache: StartCache) -> StartIdentity:
