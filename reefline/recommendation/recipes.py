@@ -49,8 +49,6 @@ PATIENCE = 4
 MIN_STEPS_FOR_PATIENCE = 1000
 CALIBRATION_IMAGES = 200
 
-FAR_LARGER_THAN_INPUT = 4
-
 GATE = {"min_map": 0.1, "max_quantization_drop": 0.02, "max_regression": 0.02, "min_edgetpu_ops": 0.9}
 
 
@@ -157,13 +155,3 @@ def choose_patience(steps: int) -> int | None:
     rose to 0.87. In short runs such a dip is as long as the patience.
     """
     return PATIENCE if steps >= MIN_STEPS_FOR_PATIENCE else None
-
-
-def choose_max_dimension(median_long_side_px: int, input_px: int) -> int | None:
-    """Return the size in pixels to shrink images to once, at ingestion; None for images that are not far larger.
-
-    Every step decodes its images: one of 12 megapixels takes longer to decode than to train on. At four times the
-    input, crops of half the area lose nothing that the input shows.
-    """
-    limit_px = FAR_LARGER_THAN_INPUT * input_px
-    return limit_px if median_long_side_px > limit_px else None

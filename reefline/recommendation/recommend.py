@@ -21,6 +21,7 @@ from reefline.recommendation.wishes import SOURCE, Wishes, build_record, read_wi
 from reefline.settings import StartKeyword
 from reefline.verification.rules import MAX_MISSED_FRACTION
 from reefline.verification.sample import DataSample, take_sample
+from reefline.verification.shrinking import choose_max_dimension
 
 if TYPE_CHECKING:
     from reefline.recommendation.candidates import Candidate
@@ -134,7 +135,7 @@ def _choose_max_dimension(setting: Setting, chosen: Candidate) -> int | None:
     """Return the size to shrink images to, None to keep them or what the command line says."""
     if setting.wishes.sets("data.max_dimension"):
         return None
-    return recipes.choose_max_dimension(setting.traits.median_long_side_px, chosen.input_px)
+    return choose_max_dimension(setting.traits.median_long_side_px, chosen.input_px)
 
 
 def _measure(
