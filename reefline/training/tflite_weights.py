@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reefline.errors import CheckpointError
+from reefline.errors import ArchitectureError
 from reefline.od_api.convolutions import ModelConvolution, TracedConvolutions
 from reefline.od_api.transfer import LeftOut, TransferReport
 from reefline.structures.convolution_graph import match_convolutions
@@ -51,7 +51,7 @@ def load_tflite_weights(model: Any, path: Path, images: Sequence[np.ndarray]) ->
 
     Raises:
         BundleError: the file cannot be read, or is not an 8-bit model.
-        CheckpointError: the file holds another backbone.
+        ArchitectureError: the file holds another backbone.
     """
     height_px, width_px = images[0].shape[:2]
     traced = TracedConvolutions(model, height_px, width_px)
@@ -79,7 +79,7 @@ def _check_backbone(
     backbone = [at for at, convolution in enumerate(convolutions) if id(convolution.kernel) in variables]
     found = sum(at in matches for at in backbone)
     if found < len(backbone):
-        raise CheckpointError(
+        raise ArchitectureError(
             f"{path}: another architecture: {found} of the backbone's {len(backbone)} convolutions match; "
             "use a file made from the model in trainer.model, or set trainer.start to scratch"
         )
