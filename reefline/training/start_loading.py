@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from reefline.errors import ArchitectureError, BundleError
 from reefline.od_api.architectures import find_templates_of_checkpoint, find_templates_of_network
 from reefline.od_api.export import read_input_size
+from reefline.od_api.label_map_file import read_label_map
 from reefline.od_api.model_config import find_pinning_template
 from reefline.od_api.train_step import TrainStep
 from reefline.od_api.training_images import read_training_images
@@ -37,7 +38,8 @@ def load_start(start: StartingPoint, step: TrainStep, od_config: TrainEvalPipeli
             return None
         _check_size(start, od_config)
         images, path = read_training_images(od_config, MEASURED_IMAGES), start.tflite
-        return step.load_with(lambda model: load_tflite_weights(model, path, images), od_config.model)
+        names = read_label_map(od_config.train_input_reader.label_map_path).names
+        return step.load_with(lambda model: load_tflite_weights(model, path, images, names), od_config.model)
     except ArchitectureError as error:
         raise _name_template(error, start) from error
 
