@@ -171,7 +171,7 @@ class DistributionStrategy(str, enum.Enum):
 
 
 class TrainerSettings(Section):
-    """Which model is trained, for how long, and from which weights."""
+    """Which model is trained, for how long, and from which weights; without a patience it never stops early."""
 
     model: str
     input_size: Optional[PositiveInt] = None
@@ -181,7 +181,7 @@ class TrainerSettings(Section):
     learning_rate: PositiveFloat = 0.08
     warmup_steps: NonNegativeInt = 500
     augmentations: tuple[Augmentation, ...] = (Augmentation.HORIZONTAL_FLIP,)
-    early_stopping_patience: Optional[PositiveInt] = None
+    early_stopping_patience: Optional[PositiveInt] = 8
     start: Start = Start(source=StartKeyword.SCRATCH.value)
     isolate_evaluation: bool = False
     strategy: DistributionStrategy = DistributionStrategy.NONE

@@ -246,7 +246,6 @@ def _describe(
 def _make_trainer(measured: Measured) -> dict[str, Any]:
     """Return the section `trainer` of the config."""
     candidate, schedule = measured.candidate, measured.schedule
-    patience = recipes.choose_patience(schedule.steps)
     return {
         "model": candidate.template.name,
         "start": candidate.start,
@@ -256,5 +255,5 @@ def _make_trainer(measured: Measured) -> dict[str, Any]:
         "learning_rate": recipes.choose_learning_rate(candidate.batch_size, is_fine_tuning=candidate.is_fine_tuning),
         "warmup_steps": recipes.choose_warmup_steps(schedule.steps),
         "augmentations": [augmentation.value for augmentation in recipes.choose_augmentations()],
-        **({} if patience is None else {"early_stopping_patience": patience}),
+        "early_stopping_patience": recipes.choose_patience(schedule.steps),
     }

@@ -91,6 +91,7 @@ def test_a_recommendation_follows_the_rules(tmp_path: Path, data_dir: Path) -> N
         "learning_rate": 0.02,
         "warmup_steps": 50,
         "augmentations": ["horizontal_flip", "ssd_random_crop"],
+        "early_stopping_patience": None,  # a default of the trainer would stop early
     }
     assert found.config["edgetpu"] == EdgeTpuTarget.REQUIRED.value
     assert "already know COCO 2017" in found.reason
