@@ -158,6 +158,8 @@ class Augmentation(str, enum.Enum):
     VERTICAL_FLIP = "vertical_flip"
     ROTATION_90 = "rotation_90"
     RANDOM_CROP = "random_crop"
+    SSD_RANDOM_CROP = "ssd_random_crop"
+    SSD_RANDOM_CROP_PAD = "ssd_random_crop_pad"
     BRIGHTNESS = "brightness"
     CONTRAST = "contrast"
     SATURATION = "saturation"
@@ -173,7 +175,7 @@ class DistributionStrategy(str, enum.Enum):
 
 
 class TrainerSettings(Section):
-    """Which model is trained, for how long, and from which weights."""
+    """Which model is trained, for how long, and from which weights; without a patience it never stops early."""
 
     model: str
     input_size: Optional[PositiveInt] = None
@@ -183,7 +185,7 @@ class TrainerSettings(Section):
     learning_rate: PositiveFloat = 0.08
     warmup_steps: NonNegativeInt = 500
     augmentations: tuple[Augmentation, ...] = (Augmentation.HORIZONTAL_FLIP,)
-    early_stopping_patience: Optional[PositiveInt] = None
+    early_stopping_patience: Optional[PositiveInt] = 8
     start: Start = Start(source=StartKeyword.SCRATCH.value)
     isolate_evaluation: bool = False
     strategy: DistributionStrategy = DistributionStrategy.NONE

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.local.collect import collect, read_outputs
-from pipeline.local.recommended import check_minutes, recommend_config, warn_of_long_run
+from pipeline.local.recommended import recommend_config, warn_of_long_run
+from pipeline.local.start_check import check_start
 from pipeline.local.stop import Stop, Terminated
 from pipeline.local.workspace import Workspace, hold_lock, place_by_content, point_latest_at, point_source_at
 from reefline.bundle.store import read_current
 from reefline.config.overrides import parse_override
 from reefline.config.run_config import CONFIG_DIR, RunConfig, choose_config_file, load_config
-from reefline.config.run_request import RunRequest
+from reefline.config.run_request import RunRequest, check_minutes
 from reefline.data.source import provide_data
 from reefline.errors import UserError
 from reefline.recommendation.wishes import read_wishes
@@ -95,6 +96,8 @@ def _run_stages(request: RunRequest, workspace: Workspace, run_folder: Path, pro
             if request.asks_for_recommendation:
                 progress.stage = "recommendation"
                 config = recommend_config(data_dir, request.minutes, overrides, workspace, run_folder)
+            progress.stage = "trainer.start"
+            check_start(config.trainer, config.model_name, workspace)
             progress.stage = "pipeline"
             _run_dag(config, workspace, run_folder.name, progress)
 

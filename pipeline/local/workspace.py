@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.errors import WorkspaceError
+from reefline.recommendation import memory as recommendation_memory
 from reefline.system.files import write_whole
 
 
@@ -54,7 +55,7 @@ class Workspace:
     @property
     def recommendations(self) -> Path:
         """What was recommended, by data and command line, so that a second run gets the same config."""
-        return self.root / "recommendations"
+        return self.root / recommendation_memory.FOLDER
 
     @property
     def start_memory(self) -> Path:

@@ -83,6 +83,7 @@ def train_detector(od_config: TrainEvalPipelineConfig, job: TrainingJob, run: Mo
         ):
             stop_reason = loop.run(state)
         progress.note(_describe_stop(stop_reason, loop.state))
+        progress.tell_overfitting()
     report = _report(loop.state, stop_reason)
     if step.is_chief:
         store.copy_to(run.best, report.best_step)

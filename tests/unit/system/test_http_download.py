@@ -256,6 +256,19 @@ def test_a_refused_connection_is_one_clear_message(target: Path) -> None:
     assert names(target) == set()
 
 
+def test_without_network_it_gives_up_at_once(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lookups = []
+
+    def fail(host: str, *_arguments: object, **_options: object) -> None:
+        lookups.append(host)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(DownloadError, match=r"cannot be downloaded: .*name resolution; check the URL and the network"):
+        get(Site(CONTENT, url="http://host.invalid/a.tar.gz"), target, attempts=4)
+    assert lookups == ["host.invalid"]
+
+
 def test_a_message_holds_neither_password_nor_token(target: Path) -> None:
     site = Site(CONTENT, url="http://me:secret@127.0.0.1:9/a.tar.gz?token=secret")
     with pytest.raises(DownloadError, match=r"^http://127.0.0.1:9/a.tar.gz cannot be") as caught:
