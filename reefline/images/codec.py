@@ -131,10 +131,7 @@ def transcode_to_rgb_jpeg(image_bytes: bytes, *, apply_exif: bool, size_px: tupl
     orientation = _read_orientation(image)
     with _decoder_errors():
         image.load()
-        flat = flatten(image)
-    turn = (_TURNS if apply_exif else _TURNS_BACK).get(orientation)
-    if turn is not None and apply_exif != _is_turned_by_pillow(image):
-        flat = flat.transpose(turn)
+        flat = _turn(flatten(image), image, orientation, apply_exif=apply_exif)
     if flat.size != size_px:
         flat = flat.resize(size_px, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
@@ -167,12 +164,13 @@ def decode_small(
         ImageProblemError: as `inspect_image`.
     """
     image = _open_image(image_bytes, max_image_pixels)
-    width_px, height_px = image.size
-    is_turned = apply_exif and _read_orientation(image) in _AXIS_SWAPPING_ORIENTATIONS
+    orientation = _read_orientation(image)
+    width_px, height_px = _stored_size_px(image, orientation)
+    is_turned = apply_exif and orientation in _AXIS_SWAPPING_ORIENTATIONS
     with _decoder_errors():
         image.draft(image.mode, (side_px, side_px))
         image.load()
-        rgb = _to_rgb(ImageOps.exif_transpose(image) if apply_exif else image)
+        rgb = _turn(flatten(image), image, orientation, apply_exif=apply_exif).convert("RGB")
     return rgb, (height_px, width_px) if is_turned else (width_px, height_px)
 
 
@@ -271,6 +269,14 @@ def _read_orientation(image: Image.Image) -> int:
 def _is_turned_by_pillow(image: Image.Image) -> bool:
     """Return whether Pillow tells the upright size and decodes to upright pixels by itself."""
     return image.format == "TIFF"
+
+
+def _turn(pixels: Image.Image, image: Image.Image, orientation: int, *, apply_exif: bool) -> Image.Image:
+    """Return the decoded pixels of `image` upright if `apply_exif`, as stored otherwise."""
+    turn = (_TURNS if apply_exif else _TURNS_BACK).get(orientation)
+    if turn is None or apply_exif is _is_turned_by_pillow(image):
+        return pixels
+    return pixels.transpose(turn)
 
 
 def _stored_size_px(image: Image.Image, orientation: int) -> tuple[int, int]:
