@@ -113,6 +113,8 @@ def _detect(generator: np.random.Generator, truth: GroundTruth, noise: Noise, cl
             rows.append((*(found + 0.1 * sides), label, generator.beta(4, 4)))
     for _ in range(generator.poisson(noise.invent)):
         corner = generator.uniform((0, 0), (_SIZE_PX[0] - 80, _SIZE_PX[1] - 80))
-        rows.append((*corner, *(corner + generator.uniform(30, 80, 2)), generator.integers(0, classes), generator.beta(2, 5)))
+        rows.append(
+            (*corner, *(corner + generator.uniform(30, 80, 2)), generator.integers(0, classes), generator.beta(2, 5))
+        )
     table = np.array(sorted(rows, key=lambda row: -row[-1]), dtype=np.float64).reshape(-1, 6)
     return Detections(table[:, :4], table[:, 4].astype(np.int64), table[:, 5])

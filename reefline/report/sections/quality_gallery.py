@@ -13,10 +13,9 @@ from reefline.report.sections.quality_pictures import (
     BoxRole,
     DrawnBox,
     Photo,
-    draw_detections,
+    draw_found,
     draw_truth,
 )
-from reefline.structures.detections import Detections
 
 if TYPE_CHECKING:
     from reefline.structures.split_detections import SplitDetections
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 MAX_FIGURES = 60
 # An image with more errors than these is unreadable anyway.
 MAX_ERRORS_PER_FIGURE = 12
-MAX_FOUND_PER_FIGURE = 40
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,10 @@ class Gallery:
     kinds: tuple[KindText, ...]
     images_left_out: int
     errors_total: int
-    errors_left_out: int
+
+    def find(self, error: ShownError) -> str:
+        """Return the places of an error's classes among `classes`, as the script reads them."""
+        return " ".join(str(self.classes.index(label)) for label in error.classes)
 
 
 def rank_errors(errors: Iterable[DetectionError]) -> tuple[DetectionError, ...]:
@@ -139,21 +140,12 @@ def make_gallery(
         kinds=tuple(text for text in KIND_TEXTS if text.kind in occurring),
         images_left_out=len(of_image) - len(figures),
         errors_total=len(ranked),
-        errors_left_out=len(ranked) - len(listed),
     )
 
 
 def count_kinds(errors: Iterable[DetectionError]) -> Mapping[ErrorKind, int]:
     """Return how many errors of each kind there are."""
     return Counter(error.kind for error in errors)
-
-
-def keep_confident(detections: Detections, min_scores: Sequence[float]) -> Detections:
-    """Return the detections whose score reaches the threshold of their class."""
-    import numpy as np
-
-    kept = detections.scores >= np.asarray(min_scores, dtype=np.float64)[detections.class_indices]
-    return Detections(detections.boxes_xyxy_px[kept], detections.class_indices[kept], detections.scores[kept])
 
 
 def _rank(error: DetectionError) -> float:
@@ -167,39 +159,33 @@ def _make_figure(
     split: SplitDetections, index: int, errors: Sequence[DetectionError], min_scores: Sequence[float], photo: Photo
 ) -> Figure:
     shown = tuple(
-        _name_error(number, error, split.class_names)
+        name_error(number, error, split.class_names)
         for number, error in enumerate(errors[:MAX_ERRORS_PER_FIGURE], start=1)
     )
     return Figure(
         photo=photo,
         boxes=(
-            *draw_truth(split.ground_truth[index], split.class_names),
-            *_draw_found(split, index, errors, min_scores),
-            *(_draw_error(error, named) for error, named in zip(errors, shown, strict=False)),
+            *draw_truth(split.ground_truth[index], errors[:MAX_ERRORS_PER_FIGURE], split.class_names),
+            *draw_found(split.detections["shipped"][index], errors, min_scores, split.class_names),
+            *(draw_error(error, named) for error, named in zip(errors, shown, strict=False)),
         ),
         errors=shown,
         more=len(errors) - len(shown),
     )
 
 
-def _name_error(number: int, error: DetectionError, class_names: Sequence[str]) -> ShownError:
+def name_error(number: int, error: DetectionError, class_names: Sequence[str]) -> ShownError:
+    """Return an error with the names of its classes."""
+
     def name(index: int | None) -> str | None:
         return None if index is None else class_names[index]
 
     return ShownError(number, error.kind, name(error.detected_class), name(error.truth_class), error.score, error.iou)
 
 
-def _draw_error(error: DetectionError, named: ShownError) -> DrawnBox:
+def draw_error(error: DetectionError, named: ShownError) -> DrawnBox:
+    """Return the box of an error: the detection's, or the missed object's."""
     box = error.box if error.box is not None else error.truth_box
     if box is None:
         raise ValueError(f"{error}: an error has the box of a detection or of an object")
     return DrawnBox(box, BoxRole.WRONG, f"{named.title}: {named.caption}", named.number)
-
-
-def _draw_found(
-    split: SplitDetections, index: int, errors: Sequence[DetectionError], min_scores: Sequence[float]
-) -> tuple[DrawnBox, ...]:
-    """Return the correct detections, best scores first."""
-    wrong = {error.box for error in errors}
-    boxes = draw_detections(keep_confident(split.detections["shipped"][index], min_scores), split.class_names)
-    return tuple(box for box in boxes if box.box_xyxy_px not in wrong)[:MAX_FOUND_PER_FIGURE]

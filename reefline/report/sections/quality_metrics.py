@@ -108,9 +108,7 @@ def _make_row(
 ) -> ClassRow:
     in_float, in_baseline = (metrics[label].ap if label in metrics else None for metrics in others)
     best = _read_best(curve) if curve is not None and shipped.groundtruth else (None, None, None, None)
-    return ClassRow(
-        label, shipped.groundtruth, Compared(in_float, shipped.ap, in_baseline), shipped.ap_50, *best
-    )
+    return ClassRow(label, shipped.groundtruth, Compared(in_float, shipped.ap, in_baseline), shipped.ap_50, *best)
 
 
 def _per_class(metrics: CocoMetrics | None) -> Mapping[str, ClassMetrics]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reefline.evaluation.error_kinds import DetectionError, ErrorKind
 from reefline.report.section import as_data_uri
 from reefline.structures.boxes import BoxXyxyPx
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # What the thumbnails of one page may add to it, as base64.
 MAX_EMBEDDED_BYTES = 1_400_000
+# Correct detections of one image; more hide what they are drawn over.
+MAX_FOUND = 40
 
 
 class BoxRole(str, enum.Enum):
@@ -72,18 +75,38 @@ def choose_photos(
     return photos
 
 
-def draw_truth(truth: GroundTruth, class_names: Sequence[str]) -> tuple[DrawnBox, ...]:
-    """Return the annotated objects of an image."""
+def draw_truth(
+    truth: GroundTruth, errors: Iterable[DetectionError], class_names: Sequence[str]
+) -> tuple[DrawnBox, ...]:
+    """Return the annotated objects of an image without those that `errors` have as missed: errors are drawn, too."""
+    missed = {error.truth_box for error in errors if error.kind is ErrorKind.MISSED}
     pairs = zip(truth.boxes_xyxy_px.tolist(), truth.class_indices.tolist(), strict=True)
-    return tuple(DrawnBox(BoxXyxyPx(*box), BoxRole.TRUTH, f"annotated: {class_names[index]}") for box, index in pairs)
-
-
-def draw_detections(detections: Detections, class_names: Sequence[str]) -> tuple[DrawnBox, ...]:
-    """Return the detections of an image as correct ones."""
-    rows = zip(
-        detections.boxes_xyxy_px.tolist(), detections.class_indices.tolist(), detections.scores.tolist(), strict=True
-    )
     return tuple(
-        DrawnBox(BoxXyxyPx(*box), BoxRole.FOUND, f"detected: {class_names[index]} {score:.2f}")
-        for box, index, score in rows
+        DrawnBox(BoxXyxyPx(*box), BoxRole.TRUTH, f"annotated: {class_names[index]}")
+        for box, index in pairs
+        if BoxXyxyPx(*box) not in missed
+    )
+
+
+def draw_found(
+    detections: Detections, errors: Iterable[DetectionError], min_scores: Sequence[float], class_names: Sequence[str]
+) -> tuple[DrawnBox, ...]:
+    """Return the correct detections of an image, those that `errors` do not name, the best scores first.
+
+    `min_scores` are the thresholds of the classes.
+    """
+    import numpy as np
+
+    kept = detections.scores >= np.asarray(min_scores, dtype=np.float64)[detections.class_indices]
+    rows = zip(
+        (BoxXyxyPx(*box) for box in detections.boxes_xyxy_px[kept].tolist()),
+        detections.class_indices[kept].tolist(),
+        detections.scores[kept].tolist(),
+        strict=True,
+    )
+    wrong = {(error.box, error.detected_class) for error in errors}
+    correct = [(box, index, score) for box, index, score in rows if (box, index) not in wrong]
+    best = sorted(correct, key=lambda row: -row[2])[:MAX_FOUND]
+    return tuple(
+        DrawnBox(box, BoxRole.FOUND, f"detected: {class_names[index]} {score:.2f}") for box, index, score in best
     )
