@@ -14,8 +14,10 @@ from reefline.edgetpu.compiler.log_parser import parse_log
 from reefline.edgetpu.placement_report import PlacedOp, Placement, PlacementReport
 from reefline.edgetpu.preflight_report import Preflight
 from reefline.edgetpu.record import EdgeTpuRecord
+from reefline.evaluation.scores import Scores
 from reefline.report.section import Section, render
 from reefline.report.sources import RunSources
+from reefline.structures.split_detections import BASELINE, FLOAT, SHIPPED
 
 # Real logs have a few thousand characters; the page has room for that many.
 _SHOWN_LOG_CHARACTERS = 20_000
@@ -45,6 +47,14 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """A model's median time per image on the CPU of the machine that scored it."""
+
+    model: str
+    milliseconds: float
+
+
+@dataclass(frozen=True)
 class EdgeTpuFacts:
     """What the section shows.
 
@@ -58,6 +68,7 @@ class EdgeTpuFacts:
     ops: tuple[PlacedOp, ...]
     input_size_px: tuple[int, int] | None = None
     files: tuple[ModelFile, ...] = ()
+    latencies: tuple[Latency, ...] = ()
     log: CompilerLog | None = None
     log_text: str = ""
 
@@ -103,6 +114,7 @@ def find_edge_tpu_facts(sources: RunSources) -> EdgeTpuFacts | None:
             ops=placement.ops,
             input_size_px=(export.width_px, export.height_px),
             files=_measure_files(sources.model.bundle),
+            latencies=() if sources.scores is None else list_latencies(Scores.read(sources.scores.scores)),
             log=parse_log(placement.compiler_log) if placement.compiler_log else None,
             log_text=_shorten(placement.compiler_log),
         )
@@ -120,6 +132,18 @@ def count_operators(ops: Iterable[PlacedOp]) -> tuple[OperatorCount, ...]:
         for op in {op for op, _ in placed}
     ]
     return tuple(sorted(kinds, key=lambda kind: (-kind.total, kind.op)))
+
+
+def list_latencies(scores: Scores) -> tuple[Latency, ...]:
+    """Return the time of each scored model, the shipped one first."""
+    names = {
+        SHIPPED: f"Shipped model ({scores.shipped_precision.value})",
+        FLOAT: "Float model",
+        BASELINE: f"Baseline (version {scores.baseline_version})",
+    }
+    return tuple(
+        Latency(name, scores.milliseconds[model]) for model, name in names.items() if model in scores.milliseconds
+    )
 
 
 def _measure_files(bundle: Path) -> tuple[ModelFile, ...]:

@@ -32,7 +32,7 @@ from reefline.report.sections.quality_metrics import ClassRow, MetricRow, compar
 from reefline.report.sections.quality_pictures import MAX_EMBEDDED_BYTES, Photo, choose_photos
 from reefline.report.sources import RunSources
 from reefline.structures.artifacts import ScoresFolder
-from reefline.structures.split_detections import SplitDetections
+from reefline.structures.split_detections import BASELINE, SHIPPED, SplitDetections
 from reefline.tflite.quantization_report import QuantizationReport
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def find_quality_facts(sources: RunSources) -> QualityFacts | None:
     detections = None
     if sources.scores.detections.is_file():
         split = SplitDetections.read(sources.scores.detections)
-        curves = compute_curves(split.scored("shipped"), split.class_names)
+        curves = compute_curves(split.scored(SHIPPED), split.class_names)
         detections = _examine_detections(split, curves, sources.scores)
     return QualityFacts(
         scores=scores,
@@ -115,7 +115,7 @@ def find_quality_facts(sources: RunSources) -> QualityFacts | None:
 
 
 def _examine_detections(split: SplitDetections, curves: tuple[ClassCurve, ...], folder: ScoresFolder) -> DetectionFacts:
-    shipped = split.scored("shipped")
+    shipped = split.scored(SHIPPED)
     min_scores = min_scores_of(curves)
     errors = find_errors(shipped, min_scores)
     ranked = rank_errors(errors)
@@ -143,9 +143,9 @@ def _examine_detections(split: SplitDetections, curves: tuple[ClassCurve, ...], 
 
 
 def _pair_models(split: SplitDetections, curves: tuple[ClassCurve, ...]) -> ComparedModels | None:
-    if "baseline" not in split.detections:
+    if BASELINE not in split.detections:
         return None
-    return ComparedModels(split, curves, compute_curves(split.scored("baseline"), split.class_names))
+    return ComparedModels(split, curves, compute_curves(split.scored(BASELINE), split.class_names))
 
 
 def _price_kinds(

@@ -11,6 +11,7 @@ from reefline.evaluation.error_kinds import find_errors
 from reefline.report.sections.quality_gallery import draw_error, name_error
 from reefline.report.sections.quality_pictures import DrawnBox, Photo, draw_found, draw_truth
 from reefline.structures.detections import ScoredImage
+from reefline.structures.split_detections import BASELINE, SHIPPED
 
 if TYPE_CHECKING:
     from reefline.evaluation.curves import ClassCurve
@@ -59,7 +60,7 @@ class ComparedModels:
     def compare(self) -> Comparison:
         """Return the images in which the two models differ."""
         split = self.split
-        return compare_models(split.scored("shipped"), split.scored("baseline"), self.shipped, self.baseline)
+        return compare_models(split.scored(SHIPPED), split.scored(BASELINE), self.shipped, self.baseline)
 
 
 def choose_changes(comparison: Comparison) -> tuple[ImageChange, ...]:
@@ -87,8 +88,8 @@ def draw_changes(models: ComparedModels, comparison: Comparison, photos: Mapping
 
 def _draw_change(models: ComparedModels, change: ImageChange, photo: Photo) -> ChangeFigure:
     views = (
-        ModelView("Candidate", change.candidate, _draw_model(models, "shipped", change.image_index)),
-        ModelView("Baseline", change.baseline, _draw_model(models, "baseline", change.image_index)),
+        ModelView("Candidate", change.candidate, _draw_model(models, SHIPPED, change.image_index)),
+        ModelView("Baseline", change.baseline, _draw_model(models, BASELINE, change.image_index)),
     )
     return ChangeFigure(photo, change.gain, views)
 
@@ -96,7 +97,7 @@ def _draw_change(models: ComparedModels, change: ImageChange, photo: Photo) -> C
 def _draw_model(models: ComparedModels, model: str, index: int) -> tuple[DrawnBox, ...]:
     split = models.split
     scored = ScoredImage(split.ground_truth[index], split.detections[model][index])
-    min_scores = min_scores_of(models.shipped if model == "shipped" else models.baseline)
+    min_scores = min_scores_of(models.shipped if model == SHIPPED else models.baseline)
     errors = find_errors([scored], min_scores)
     wrong = [draw_error(error, name_error(0, error, split.class_names)) for error in errors]
     found = draw_found(scored.detections, errors, min_scores, split.class_names)

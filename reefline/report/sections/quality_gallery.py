@@ -16,6 +16,7 @@ from reefline.report.sections.quality_pictures import (
     draw_found,
     draw_truth,
 )
+from reefline.structures.split_detections import SHIPPED
 
 if TYPE_CHECKING:
     from reefline.structures.split_detections import SplitDetections
@@ -166,7 +167,7 @@ def _make_figure(
         photo=photo,
         boxes=(
             *draw_truth(split.ground_truth[index], errors[:MAX_ERRORS_PER_FIGURE], split.class_names),
-            *draw_found(split.detections["shipped"][index], errors, min_scores, split.class_names),
+            *draw_found(split.detections[SHIPPED][index], errors, min_scores, split.class_names),
             *(draw_error(error, named) for error, named in zip(errors, shown, strict=False)),
         ),
         errors=shown,

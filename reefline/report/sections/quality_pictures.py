@@ -71,7 +71,9 @@ def choose_photos(
         if embedded + len(uri) > max_bytes:
             break
         embedded += len(uri)
-        photos[index] = Photo(f"photo-{index}", image.name, image.width_px, image.height_px, uri)
+        # File systems have names that are not Unicode, HTML has not.
+        name = image.name.encode("utf-8", "replace").decode("utf-8")
+        photos[index] = Photo(f"photo-{index}", name, image.width_px, image.height_px, uri)
     return photos
 
 
