@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from reefline.report.section import ReviewSections, Section, render
+from reefline.data.reports import Anomaly
+from reefline.findings import Finding
+from reefline.report.safely import SectionMaker, make_all
+from reefline.report.section import ReviewSections
+from reefline.report.sections.data import make_data_section
+from reefline.report.sections.edge_tpu import make_edge_tpu_section
+from reefline.report.sections.quality import make_quality_section
+from reefline.report.sections.training import make_training_section
 from reefline.report.sources import RunSources
 
-_LOGGER = logging.getLogger(__name__)
 
+def make_sections(
+    sources: RunSources, *, findings: Sequence[Finding] | None = None, anomalies: Sequence[Anomaly] | None = None
+) -> ReviewSections:
+    """Return the sections of all that a run reached.
 
-@dataclass(frozen=True)
-class SectionMaker:
-    """What makes a section; `make` returns None if the run did not reach it."""
-
-    id: str
-    title: str
-    make: Callable[[], Section | None]
-
-
-@dataclass(frozen=True)
-class MadeSection:
-    """A section and, if it could not be made, the problem; the section then shows that problem."""
-
-    section: Section | None
-    problem: str = ""
-
-
-def make_sections(sources: RunSources) -> ReviewSections:
-    """Return the sections of all that the run reached; one that fails does not take the others with it."""
-    made = [make_safely(maker) for maker in _list_makers(sources)]
-    return ReviewSections(
-        sections=tuple(one.section for one in made if one.section is not None),
-        problems=tuple(one.problem for one in made if one.problem),
+    `findings` and `anomalies` are those of a run that its data stopped, which only the error carries.
+    """
+    return make_all(
+        (
+            SectionMaker("data", "Data", lambda: make_data_section(sources, findings=findings, anomalies=anomalies)),
+            SectionMaker("training", "Training", lambda: make_training_section(sources)),
+            SectionMaker("quality", "Quality", lambda: make_quality_section(sources)),
+            SectionMaker("edge-tpu", "Edge TPU", lambda: make_edge_tpu_section(sources)),
+        )
     )
-
-
-def make_safely(maker: SectionMaker) -> MadeSection:
-    """Return the section or, if its maker raises, one that shows the error; the traceback goes to the log."""
-    try:
-        return MadeSection(maker.make())
-    except Exception as error:
-        _LOGGER.exception("the section %s of the review page failed", maker.id)
-        kind, message = type(error).__name__, next(iter(str(error).splitlines()), "")
-        html = render("failed_section.html", kind=kind, message=message)
-        return MadeSection(Section(maker.id, maker.title, html), f"section {maker.title}: {kind}: {message}")
-
-
-def _list_makers(sources: RunSources) -> tuple[SectionMaker, ...]:
-    return ()
