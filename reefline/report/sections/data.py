@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reefline.data.image_record import TRAIN, read_records
+from reefline.data.image_record import TRAIN, ImageRecord, read_records
 from reefline.data.reports import Anomaly, IngestionReport, ValidationReport
 from reefline.data.rules.severity import resolve_severities
 from reefline.errors import ConfigError
 from reefline.findings import Finding, Severity
 from reefline.report.section import Section, render
+from reefline.report.sections.anomaly_words import explain_anomalies
 from reefline.report.sections.data_distributions import (
     AnchorFacts,
     SplitSamples,
@@ -28,16 +29,24 @@ from reefline.report.sections.data_facts import (
     FindingGroup,
     count_classes,
     count_images,
-    explain_anomalies,
     group_findings,
 )
-from reefline.report.sections.data_pictures import PAIR_RULES, Album, Shot, find_examples, find_pairs, open_album
+from reefline.report.sections.data_pictures import PAIR_RULES, Album, Pair, Shot, find_examples, find_pairs, open_album
 from reefline.report.sources import RunSources
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 _ANCHORS = "anchors"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The findings of a rule with their pictures."""
+
+    facts: FindingGroup
+    examples: tuple[Shot, ...]
+    pairs: tuple[Pair, ...]
 
 
 @dataclass(frozen=True)
@@ -69,17 +78,14 @@ def make_data_section(
     records = tuple(read_records(sources.ingestion.records)) if sources.ingestion else ()
     album = open_album(sources.ingestion) if sources.ingestion else Album({}, {})
     groups = group_findings(found, _read_severities(sources.config))
-    pairs = find_pairs(found, records, album)
     samples = sample_splits(records, report.splits if report else ())
     anchors = _find_anchors(sources, samples)
     html = render(
         "data.html",
         splits=count_images(report, records) if report else (),
         classes=count_classes(report) if report else None,
-        groups=[(group, _find_group_examples(group, album)) for group in groups],
-        pairs=pairs,
+        groups=[_illustrate(group, records, album) for group in groups],
         found=len(found),
-        is_error=Severity.ERROR,
         anomalies=explain_anomalies(odd),
         charts=_draw(samples, anchors),
         anchors=anchors,
@@ -96,9 +102,10 @@ def _read_severities(config: str) -> dict[str, Severity]:
     return resolve_severities({})
 
 
-def _find_group_examples(group: FindingGroup, album: Album) -> tuple[Shot, ...]:
-    """Return the pictures of a rule's findings; pairs across splits have their own place."""
-    return () if group.rule in PAIR_RULES else find_examples(group.findings, album)
+def _illustrate(group: FindingGroup, records: Sequence[ImageRecord], album: Album) -> _Entry:
+    if group.rule in PAIR_RULES:
+        return _Entry(group, (), find_pairs(group.findings, records, album))
+    return _Entry(group, find_examples(group.findings, album), ())
 
 
 def _find_anchors(sources: RunSources, samples: Sequence[SplitSamples]) -> AnchorFacts | None:
@@ -152,7 +159,7 @@ def _draw_boxes(samples: Sequence[SplitSamples], anchors: AnchorFacts | None) ->
     sides = {name: side_fractions(sizes) for name, sizes in boxes.items()}
     shapes = {name: aspects(sizes) for name, sizes in boxes.items()}
     points = {name: [(100 * w, 100 * h) for w, h in thin(sizes)] for name, sizes in boxes.items()}
-    size_label = "side of a square of that area, % of the image's side"
+    size_label = "side of a square of equal area, %"
     return [
         _Chart(histogram("Box area", size_label, sides, log=True)),
         _Chart(histogram("Box aspect", "width / height as the model sees it", shapes, log=True)),

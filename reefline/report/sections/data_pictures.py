@@ -85,7 +85,7 @@ class Album:
             for box in pictured.boxes
             if box.object in objects
         )
-        messages = tuple(finding.message for finding in findings)
+        messages = tuple(dict.fromkeys(finding.message for finding in findings))
         return Shot(
             file=file,
             image=pictured.image,
