@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.local.collect import collect, read_outputs
+from pipeline.local.collect import collect
 from pipeline.local.recommended import check_minutes, recommend_config, warn_of_long_run
 from pipeline.local.stop import Stop, Terminated
 from pipeline.local.workspace import Workspace, hold_lock, place_by_content, point_latest_at, point_source_at
@@ -21,6 +21,7 @@ from reefline.config.run_config import CONFIG_DIR, RunConfig, choose_config_file
 from reefline.config.run_request import RunRequest
 from reefline.data.source import provide_data
 from reefline.errors import UserError
+from reefline.lineage.store import read_run
 from reefline.recommendation.wishes import read_wishes
 from reefline.report.summary import RunRecords, Verdict, decide_verdict, summarize
 from reefline.system.files import write_whole
@@ -144,8 +145,8 @@ def _make_records(
     run_id, model = run_folder.name, progress.model
     seconds = {run.component: run.seconds for run in progress.node_runs}
     try:
-        outputs = read_outputs(workspace.metadata_db, progress.node_runs) if progress.node_runs else {}
-        return collect(run_id, model, seconds, outputs, stop), stop
+        run = read_run(workspace.metadata_db, run_id)
+        return collect(run_id, model, seconds, run.outputs if run else {}, stop), stop
     except Exception as error:
         stop = stop or Stop.from_error(error, "report", run_folder, progress.shown_as)
         return collect(run_id, model, seconds, {}, stop), stop

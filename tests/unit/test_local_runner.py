@@ -192,14 +192,14 @@ def test_demo_data_is_generated_once(tmp_path: Path, capsys, monkeypatch) -> Non
 def test_outputs_that_cannot_be_read_are_reported(
     tmp_path: Path, capsys, monkeypatch, config_file: Path, error: Exception, exit_code: int, message: str
 ) -> None:
-    def read_outputs(*_arguments: object) -> None:
+    def read_run(*_arguments: object) -> None:
         raise error
 
     def run_one_node(_config: object, _workspace: object, _run_id: object, progress: run._Progress) -> None:
         progress.node_runs.append(SimpleNamespace(component="Trainer", seconds=1.5))
 
     monkeypatch.setattr(run, "_run_dag", run_one_node)
-    monkeypatch.setattr(run, "read_outputs", read_outputs)
+    monkeypatch.setattr(run, "read_run", read_run)
     assert _main(tmp_path, "--config", config_file, "--data", tmp_path) == exit_code
     assert f"stopped at report:\n{message}" in capsys.readouterr().out
     assert _summary(tmp_path)["seconds"] == {"Trainer": 1.5}
