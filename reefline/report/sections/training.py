@@ -101,7 +101,7 @@ def _draw(history: Sequence[TrainingPoint], evaluations: Sequence[EvaluationPoin
     if any(precisions.values()):
         highest = max(value for points in precisions.values() for _, value in points)
         top = min(1.0, math.ceil(highest * 10 + 0.5) / 10)
-        charts.append(line_chart("Precision of the float model on eval", "step", "mAP", precisions, y_range=(0, top)))
+        charts.append(line_chart("mAP of the float model", "step", "mAP", precisions, y_range=(0, top)))
     if rates:
         charts.append(line_chart("Learning rate", "step", "learning rate", {"learning rate": rates}))
     return tuple(charts)

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -94,3 +96,18 @@ def test_data_for_scripts_stay_data(text: str) -> None:
 def test_data_that_are_not_json_are_refused() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         as_json_block("x", float("nan"))
+
+
+def test_a_page_of_cached_sections_needs_no_heavy_import() -> None:
+    program = """
+import sys
+from reefline.report import charts
+from reefline.report.page import assemble_page
+from reefline.report.sections import training
+from reefline.report.sections.verdict import make_verdict_section
+from reefline.report.summary import RunRecords
+assemble_page("x", [make_verdict_section(RunRecords("1", "m"))])
+print(sorted({"matplotlib", "numpy", "tensorflow", "PIL"} & set(sys.modules)))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -54,7 +54,7 @@ def test_a_run_that_did_not_reach_training_has_no_section(tmp_path: Path) -> Non
 def test_the_section_has_curves_evaluations_and_config(tmp_path: Path) -> None:
     section = make_training_section(RunSources(model_run=write_training_run(tmp_path, text="<i>")))
     assert section is not None and section.id == "training"
-    for title in ("Loss", "Precision of the float model on eval", "Learning rate"):
+    for title in ("Loss", "mAP of the float model", "Learning rate"):
         assert f"<figcaption>{title}</figcaption>" in section.html
     assert section.html.count('<span class="badge ok">chosen</span>') == 1
     assert "Effective pipeline.config" in section.html and "&lt;i&gt;" in section.html and "<i>" not in section.html
