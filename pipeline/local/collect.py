@@ -9,9 +9,9 @@ from typing import Any, Optional, TypeVar
 from pipeline.local.stop import Stop
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
 from reefline.data.reports import IngestionReport, ValidationReport
+from reefline.edgetpu.preflight_report import Preflight
 from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.evaluation.report import EvaluationReport
-from reefline.export.preflight import Preflight
 from reefline.findings import Finding
 from reefline.lineage.records import ArtifactRecord
 from reefline.report.summary import Pushed, RunRecords

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+_CTRL_C, _SIGTERM = 130, 143
+_SIGNAL_EXIT_CODES = (_CTRL_C, _SIGTERM)
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM: ends a run like Ctrl-C, with a report."""
 
@@ -52,6 +56,11 @@ class Stop:
         )
 
     @property
+    def is_by_signal(self) -> bool:
+        """Whether Ctrl-C or SIGTERM stopped the run."""
+        return self.exit_code in _SIGNAL_EXIT_CODES
+
+    @property
     def failure(self) -> Failure:
         """The stop as summary.json shows it."""
         return Failure(self.component, "\n".join(self.problems))
@@ -66,7 +75,7 @@ def _explain(error: BaseException, run_folder: Path) -> tuple[int, tuple[str, ..
         return 2, (f"{workspace}: no space left on the device; free some, or pass another --workspace DIR",)
     if isinstance(error, KeyboardInterrupt):
         terminated = isinstance(error, Terminated)
-        return (143, ("stopped by SIGTERM",)) if terminated else (130, ("stopped by Ctrl-C",))
+        return (_SIGTERM, ("stopped by SIGTERM",)) if terminated else (_CTRL_C, ("stopped by Ctrl-C",))
     log_file = run_folder / "error.log"
     with contextlib.suppress(OSError):
         log_file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Point = tuple[float, float]
 
-_WIDTH_PX, _HEIGHT_PX = 420.0, 240.0
+_WIDTH_PX, _HEIGHT_PX = 360.0, 215.0
 _FONT_PX = 11
 _MAX_POINTS = 1200
 _MAX_SERIES = 12
@@ -122,7 +122,7 @@ def scatter(
 
 
 def heat_map(title: str, grid: Sequence[Sequence[float]]) -> Markup:
-    """Return a grid of values from 0 up, its first row on top, darker where they are higher."""
+    """Return a grid of values from 0 up, its first row on top, in stronger colour where they are higher."""
     rows = [[value if math.isfinite(value) else 0.0 for value in row] for row in grid]
     highest = max((value for row in rows for value in row), default=0.0)
     if highest <= 0:
@@ -142,7 +142,7 @@ def heat_map(title: str, grid: Sequence[Sequence[float]]) -> Markup:
         ]
         _draw_boxes(axes, cells, SERIES[0], alpha=level / _LEVELS)
     description = f"{title}. Heat map of {len(rows)} by {len(rows[0])} cells, the highest {highest:g}"
-    return show(figure, title, description, note=f"0 to {highest:,.4g} per cell; darker is more.")
+    return show(figure, title, description, note=f"0 to {highest:,.4g} per cell; the stronger the colour, the more.")
 
 
 def bar_chart(title: str, values: Mapping[str, float], *, unit: str = "") -> Markup:
@@ -182,7 +182,9 @@ def _add_axes(figure: Any, x_label: str, y_label: str, *, x_log: bool = False, y
     axes.set_ylabel(clean(y_label, 60), fontsize=_FONT_PX)
     axes.set(xscale="log" if x_log else "linear", yscale="log" if y_log else "linear")
     for axis, log in ((axes.xaxis, x_log), (axes.yaxis, y_log)):
-        axis.set_major_locator(LogLocator(subs=(1.0,), numticks=6) if log else MaxNLocator(5))
+        axis.set_major_locator(
+            LogLocator(subs=(1.0, 3.0), numticks=6) if log else MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])
+        )
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         axis.set_minor_formatter(NullFormatter())
         axis.set_minor_locator(NullLocator())
