@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.errors import RecordError
-from reefline.lineage.records import ExecutionRecord, ExecutionState
+from reefline.lineage.records import ExecutionRecord, ExecutionState, RunRecord
 from reefline.lineage.store import read_run
+from reefline.report.run_artifacts import find_unfinished_training
 from reefline.report.run_facts import SUMMARY_FILE, list_run_folders, run_order
 from reefline.structures.artifacts import ModelRunFolder
 from reefline.system.record import Record
@@ -25,9 +26,6 @@ from reefline.training.job import TrainingJob
 from reefline.training.report import EvaluationPoint, TrainingState
 
 _TRAINER = "Trainer"
-_UNFINISHED = "artifacts/Trainer/model_run/.unfinished"
-# File times may be coarser than ML Metadata's.
-_SLACK_S = 2.0
 # The speed is that of the last minutes: it changes with what else the machine does.
 _SAMPLES = 20
 
@@ -94,7 +92,7 @@ class LiveReader:
             return LiveState(is_running=True, run_id=run_id, problem=error.problems[0])
         executions = run.executions if run else ()
         running = next((one for one in reversed(executions) if one.state is ExecutionState.RUNNING), None)
-        training, problem = self._read_training(running)
+        training, problem = self._read_training(run, running)
         return LiveState(
             is_running=True,
             run_id=run_id,
@@ -112,11 +110,9 @@ class LiveReader:
         unfinished = [folder.name for folder in folders if not (folder / SUMMARY_FILE).exists()]
         return max(unfinished, key=run_order, default="")
 
-    def _read_training(self, running: ExecutionRecord | None) -> tuple[LiveTraining | None, str]:
-        if running is None or running.component != _TRAINER:
-            return None, ""
-        folder = self._find_unfinished(running.started.timestamp())
-        if folder is None:
+    def _read_training(self, run: RunRecord | None, running: ExecutionRecord | None) -> tuple[LiveTraining | None, str]:
+        folder = find_unfinished_training(run) if running and running.component == _TRAINER else None
+        if folder is None or not folder.job.is_file():
             return None, ""
         try:
             job, state = TrainingJob.read(folder.job), TrainingState.read(folder.state)
@@ -127,13 +123,6 @@ class LiveReader:
         except OSError:  # the file has just been replaced
             return None, ""
         return self._describe(folder, job, state, points, seen_s), ""
-
-    def _find_unfinished(self, started_s: float) -> ModelRunFolder | None:
-        """Return the folder of this training: the Trainer writes job.json whenever it starts or resumes."""
-        jobs = [ModelRunFolder(path.parent).job for path in (self._workspace / _UNFINISHED).glob("*/job.json")]
-        times = {job: time_s for job in jobs if (time_s := _modified_s(job)) >= started_s - _SLACK_S}
-        newest = max(times, key=lambda job: times[job], default=None)
-        return ModelRunFolder(newest.parent) if newest else None
 
     def _describe(
         self,
@@ -204,13 +193,6 @@ def _list_times(executions: Sequence[ExecutionRecord]) -> tuple[ComponentTime, .
 def _mean_speed(state: TrainingState) -> float | None:
     """Return steps per second until the newest checkpoint, evaluations included."""
     return state.step / state.seconds if state.step and state.seconds > 0 else None
-
-
-def _modified_s(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _finite(value: float) -> float | None:
