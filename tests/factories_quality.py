@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw
 from reefline.evaluation.coco_metrics import compute_metrics
 from reefline.evaluation.scores import Precision, Scores
 from reefline.images.thumbnails import ThumbnailWriter
+from reefline.report.page import assemble_page
+from reefline.report.sections.quality import make_quality_section
 from reefline.report.sources import RunSources
 from reefline.structures.artifacts import ScoresFolder
 from reefline.structures.detections import Detections, GroundTruth
@@ -118,3 +120,13 @@ def _detect(generator: np.random.Generator, truth: GroundTruth, noise: Noise, cl
         )
     table = np.array(sorted(rows, key=lambda row: -row[-1]), dtype=np.float64).reshape(-1, 6)
     return Detections(table[:, :4], table[:, 4].astype(np.int64), table[:, 5])
+
+
+def write_quality_page(folder: Path, split: SplitDetections) -> Path:
+    """Write a page with the quality section of a split."""
+    section = make_quality_section(write_scores(folder, split))
+    if section is None:
+        raise ValueError("scores were written, so there is a section")
+    page = folder / "index.html"
+    page.write_text(assemble_page("Quality", [section]), encoding="utf-8")
+    return page

@@ -10,22 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.local.collect import collect
 from pipeline.local.recommended import check_minutes, recommend_config, warn_of_long_run
 from pipeline.local.run_report import write_page, write_summary
 from pipeline.local.stop import Stop, Terminated
 from pipeline.local.workspace import Workspace, hold_lock, place_by_content, point_source_at
-from reefline.bundle.store import read_current
 from reefline.config.overrides import parse_override
 from reefline.config.run_config import CONFIG_DIR, RunConfig, choose_config_file, load_config
 from reefline.config.run_request import RunRequest
 from reefline.config.yaml_writer import format_yaml
 from reefline.data.source import provide_data
-from reefline.errors import UserError
 from reefline.lineage.store import read_run
 from reefline.recommendation.wishes import read_wishes
-from reefline.report.run_page import PAGE_FILE, SUMMARY_FILE
-from reefline.report.summary import RunRecords, Verdict, decide_verdict
+from reefline.report.collect import collect
+from reefline.report.run_page import CONFIG_FILE
+from reefline.report.summary import RunRecords, Summary, Verdict, decide_verdict
+from reefline.report.text import describe_run
 from reefline.system.files import write_whole
 from reefline.system.terminal import say, send_noise_to
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
 SCHEMA_FILE = CONFIG_DIR / "schema.pbtxt"
 
-# The effective config of a run, next to its report.
-CONFIG_FILE = "config.yaml"
 # After the push: whether it works says nothing about the model.
 REVIEW_COMPONENT = "ReviewReport"
 
@@ -163,43 +160,20 @@ def _make_records(
     """Return the run's records and why it stopped: unreadable artifacts stop a run that reached its end."""
     run_id, model = run_folder.name, progress.model
     seconds = {run.component: run.seconds for run in progress.node_runs}
+    end = stop.end if stop else None
     try:
         run = read_run(workspace.metadata_db, run_id)
-        return collect(run_id, model, seconds, run.outputs if run else {}, stop), stop
+        return collect(run_id, model, seconds, run.outputs if run else {}, end), stop
     except Exception as error:
         stop = stop or Stop.from_error(error, "report", run_folder, progress.shown_as)
-        return collect(run_id, model, seconds, {}, stop), stop
+        return collect(run_id, model, seconds, {}, stop.end), stop
 
 
 def describe_outcome(outcome: RunOutcome, workspace: Workspace) -> list[str]:
-    """Return the last lines of a run: problems, verdict, failed rules, the bundle's path, the report's path."""
-    records = outcome.records
-    lines = [f"error: {problem}" for problem in outcome.problems]
-    if outcome.problems and records.failure and records.failure.component:
-        lines = [f"stopped at {records.failure.component}:", *lines]
-    lines += [f"note: {note}" for note in outcome.notes]
-    lines.append(f"verdict: {outcome.verdict.value}")
-    if records.evaluation:
-        lines += [f"failed: {result.rule}: {result.reason}" for result in records.evaluation.gate if not result.passed]
-    lines.append(f"bundle: {records.pushed.path if records.pushed else 'none (nothing was pushed)'}")
-    if records.pushed:
-        lines += _describe_serving(workspace, records.model, records.pushed.version)
-    page = outcome.run_folder / PAGE_FILE
-    lines.append(f"report: {page if page.is_file() else outcome.run_folder / SUMMARY_FILE}")
-    return lines
-
-
-def _describe_serving(workspace: Workspace, model: str, version: int) -> list[str]:
-    """Return a note if another version than this run's is serving, as after a rollback."""
-    try:
-        current = read_current(workspace.serving, model)
-    except UserError as error:
-        return [f"note: {problem}" for problem in error.problems]
-    if current is None:
-        return ["note: no version is serving (CURRENT is missing)"]
-    if current == version:
-        return []
-    return [f"note: version {current} is serving, not version {version} of this run"]
+    """Return the last lines of a run: what it found and decided, the bundle's path, the report's path."""
+    summary = Summary.from_records(outcome.records)
+    lines = describe_run(summary, outcome.run_folder, workspace.serving, problems=outcome.problems)
+    return [*(f"note: {note}" for note in outcome.notes), *lines]
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Optional
 from reefline.edgetpu.record import EdgeTpuRecord, PreflightError
 from reefline.errors import DataError, UserError
 from reefline.findings import Finding
+from reefline.report.collect import EarlyEnd
 from reefline.report.summary import Failure
 from reefline.system.files import is_out_of_space
 
@@ -61,9 +62,9 @@ class Stop:
         return self.exit_code in _SIGNAL_EXIT_CODES
 
     @property
-    def failure(self) -> Failure:
-        """The stop as summary.json shows it."""
-        return Failure(self.component, "\n".join(self.problems))
+    def end(self) -> EarlyEnd:
+        """The stop as the run's records have it."""
+        return EarlyEnd(Failure(self.component, "\n".join(self.problems)), self.findings, self.edgetpu)
 
 
 def _explain(error: BaseException, run_folder: Path) -> tuple[int, tuple[str, ...]]:

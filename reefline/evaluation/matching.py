@@ -66,6 +66,8 @@ def _match(image: ScoredImage, min_iou: float) -> ImageMatch:
 
     truth, detections = image.ground_truth, image.detections
     rows = _counted_rows(detections)
+    # COCO ignores detections whose area is negative; one of 0 counts.
+    rows = rows[(detections.boxes_xyxy_px[rows, 2:] - detections.boxes_xyxy_px[rows, :2]).prod(axis=1) >= 0]
     ious = compute_ious(detections.boxes_xyxy_px[rows], truth.boxes_xyxy_px)
     is_same_class = detections.class_indices[rows][:, None] == truth.class_indices[None]
     is_free = is_same_class & (ious >= min(min_iou, _HIGHEST_THRESHOLD))

@@ -20,6 +20,8 @@ from reefline.report.summary import RunRecords, decide_verdict
 
 PAGE_FILE = "index.html"
 SUMMARY_FILE = "summary.json"
+# The effective config of a run, as YAML.
+CONFIG_FILE = "config.yaml"
 # The page over all runs, seen from a run's folder.
 _HOME = "../index.html"
 

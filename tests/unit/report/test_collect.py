@@ -1,4 +1,4 @@
-"""pipeline/local/collect.py: artifacts and a stop as the records of a summary."""
+"""reefline/report/collect.py: artifacts and a stop as the records of a summary."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.local.collect import collect
-from pipeline.local.stop import Stop
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
 from reefline.data.reports import Anomaly, ValidationReport
 from reefline.findings import Action, Finding
 from reefline.lineage.records import ArtifactRecord
+from reefline.report.collect import EarlyEnd, collect
 from reefline.report.summary import Failure, Pushed
 from reefline.structures.artifacts import FindingsFolder, ModelFolder
 from tests.factories_evaluation import make_edgetpu_record
@@ -59,7 +58,7 @@ def test_a_run_that_pushed_nothing(outputs: dict[str, ArtifactRecord]) -> None:
 
 def test_what_an_error_carried_is_added_once(outputs: dict[str, ArtifactRecord]) -> None:
     seen_earlier = dataclasses.replace(make_edgetpu_record(), reason="from the preflight")
-    stop = Stop("Trainer", 2, ("a", "b"), findings=(FIRST, SECOND), edgetpu=seen_earlier)
+    stop = EarlyEnd(Failure("Trainer", "a\nb"), findings=(FIRST, SECOND), edgetpu=seen_earlier)
     records = collect("1", "cells", {}, outputs, stop)
     assert records.failure == Failure("Trainer", "a\nb")
     assert records.findings == (FIRST, SECOND)

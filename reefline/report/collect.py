@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, TypeVar
 
-from pipeline.local.stop import Stop
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
 from reefline.data.reports import IngestionReport, ValidationReport
 from reefline.edgetpu.preflight_report import Preflight
@@ -14,7 +14,7 @@ from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.evaluation.report import EvaluationReport
 from reefline.findings import Finding
 from reefline.lineage.records import ArtifactRecord
-from reefline.report.summary import Pushed, RunRecords
+from reefline.report.summary import Failure, Pushed, RunRecords
 from reefline.structures.artifacts import (
     EvaluationFolder,
     FindingsFolder,
@@ -28,10 +28,23 @@ from reefline.training.report import TrainingReport
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True)
+class EarlyEnd:
+    """Why a run stopped early; `findings` and `edgetpu` are what only the error carried."""
+
+    failure: Failure
+    findings: tuple[Finding, ...] = ()
+    edgetpu: Optional[EdgeTpuRecord] = None
+
+
 def collect(
-    run_id: str, model: str, seconds: Mapping[str, float], outputs: Mapping[str, ArtifactRecord], stop: Stop | None
+    run_id: str, model: str, seconds: Mapping[str, float], outputs: Mapping[str, ArtifactRecord], stop: EarlyEnd | None
 ) -> RunRecords:
-    """Return the records of a run: what its outputs contain and why it stopped; what is missing is None or empty."""
+    """Return the records of a run: what its outputs contain and why it stopped; what is missing is None or empty.
+
+    Raises:
+        RecordError: an artifact is damaged.
+    """
 
     def read(output: str, reader: Callable[[Path], _T]) -> _T | None:
         return reader(outputs[output].folder) if output in outputs else None
@@ -57,14 +70,14 @@ def collect(
     )
 
 
-def _join_findings(report: IngestionReport | ValidationReport | None, stop: Stop | None) -> tuple[Finding, ...]:
+def _join_findings(report: IngestionReport | ValidationReport | None, stop: EarlyEnd | None) -> tuple[Finding, ...]:
     """Return the findings of a report, then those that only the error carried."""
     reported = report.findings if report else ()
     known = set(reported)
     return (*reported, *(finding for finding in (stop.findings if stop else ()) if finding not in known))
 
 
-def _choose_edgetpu(*sources: ExportRecord | Preflight | Stop | None) -> Optional[EdgeTpuRecord]:
+def _choose_edgetpu(*sources: ExportRecord | Preflight | EarlyEnd | None) -> Optional[EdgeTpuRecord]:
     """Return the record of the first source that has one."""
     return next((source.edgetpu for source in sources if source and source.edgetpu), None)
 
