@@ -30,12 +30,17 @@ _HEADLINES = (("mAP", "map"), ("mAP_50", "map_50"), ("mAP_75", "map_75"), ("AR_1
 
 
 def describe_run(
-    summary: Summary, run_folder: Path, serving: Path, *, problems: Sequence[str] | None = None
+    summary: Summary,
+    run_folder: Path,
+    serving: Path,
+    *,
+    problems: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
 ) -> list[str]:
     """Return what a run found, did and decided; the last lines are verdict, failed rules, bundle and report.
 
-    `problems` are the messages of a run that stopped early, by default those of its summary. `serving` is the push
-    destination: a note says if another version than this run's is serving.
+    `problems` are the messages of a run that stopped early, by default those of its summary. `notes` come before the
+    verdict. `serving` is the push destination: one more note follows if another version than this run's is serving.
     """
     lines = [
         *_describe_data(summary),
@@ -44,15 +49,19 @@ def describe_run(
         *_describe_edge_tpu(summary),
         *_describe_gate(summary),
     ]
-    return [*lines, *_describe_end(summary, run_folder, serving, problems)]
+    if problems is None:
+        problems = summary.failure.message.splitlines() if summary.failure else ()
+    lines += [*_describe_problems(summary, problems), *(f"note: {note}" for note in notes)]
+    return [*lines, *_describe_end(summary, run_folder, serving)]
 
 
-def _describe_end(summary: Summary, run_folder: Path, serving: Path, problems: Sequence[str] | None) -> Iterator[str]:
-    failure = summary.failure
-    messages = (failure.message.splitlines() if failure else []) if problems is None else problems
-    if messages and failure and failure.component:
-        yield f"stopped at {failure.component}:"
-    yield from (f"error: {message}" for message in messages)
+def _describe_problems(summary: Summary, problems: Sequence[str]) -> Iterator[str]:
+    if problems and summary.failure and summary.failure.component:
+        yield f"stopped at {summary.failure.component}:"
+    yield from (f"error: {problem}" for problem in problems)
+
+
+def _describe_end(summary: Summary, run_folder: Path, serving: Path) -> Iterator[str]:
     yield f"verdict: {summary.verdict.value}"
     yield from (f"failed: {result.rule}: {result.reason}" for result in summary.gate if not result.passed)
     yield f"bundle: {summary.pushed.path if summary.pushed else 'none (nothing was pushed)'}"
