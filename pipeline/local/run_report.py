@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from pipeline.local.workspace import Workspace, point_latest_at
+from reefline.report.index_page import write_index
 from reefline.report.run_files import write_run_page
 from reefline.report.run_page import PAGE_FILE, SUMMARY_FILE
 from reefline.report.summary import RunRecords, summarize
@@ -28,7 +29,7 @@ def write_summary(records: RunRecords, workspace: Workspace, run_folder: Path) -
 
 
 def write_page(records: RunRecords, config: str, workspace: Workspace, run_folder: Path) -> tuple[str, ...]:
-    """Write index.html, completely or not at all; return a message for each part that is missing.
+    """Write the run's page and the index of all runs; return a message for each part that is missing.
 
     `config` is the effective RunConfig as JSON, "" without one. A page that fails, or Ctrl-C meanwhile, never changes
     how a run ends.
@@ -36,10 +37,12 @@ def write_page(records: RunRecords, config: str, workspace: Workspace, run_folde
     try:
         with send_noise_to(run_folder / "run.log"):
             try:
-                return write_run_page(records, config, workspace.root)
+                problems = write_run_page(records, config, workspace.root)
+                write_index(workspace.reports, workspace.serving)
             except Exception:
                 _LOGGER.exception("the review page failed")
                 raise
+        return problems
     except (Exception, KeyboardInterrupt) as error:
         first_line = next(iter(str(error).splitlines()), "")
-        return (f"{run_folder / PAGE_FILE}: cannot write the page ({type(error).__name__}: {first_line})",)
+        return (f"{run_folder / PAGE_FILE}: cannot write the pages ({type(error).__name__}: {first_line})",)

@@ -10,7 +10,9 @@ from reefline.lineage.records import RunRecord
 from reefline.lineage.store import read_run
 from reefline.report.collect import EarlyEnd, collect
 from reefline.report.environment import ENVIRONMENT_FILE, Environment, read_environment
+from reefline.report.image_list import keep_image_list
 from reefline.report.reviewed_run import ReviewedRun
+from reefline.report.run_artifacts import find_sources
 from reefline.report.run_page import CONFIG_FILE, PAGE_FILE, SUMMARY_FILE, find_earlier_run, make_run_page
 from reefline.report.summary import RunRecords, Summary
 from reefline.system.files import write_whole
@@ -20,7 +22,7 @@ _REPORTS = "reports"
 
 
 def write_run_page(records: RunRecords, config: str, workspace: Path) -> tuple[str, ...]:
-    """Write <workspace>/reports/<run_id>/index.html; return one message per section that could not be made.
+    """Write <workspace>/reports/<run_id>/index.html; return one message per part that could not be made.
 
     `config` is the effective RunConfig as JSON, "" without one. What the run ran on is read once, then kept.
 
@@ -40,8 +42,11 @@ def write_run_page(records: RunRecords, config: str, workspace: Path) -> tuple[s
         run=run,
         earlier=find_earlier_run(reports, metadata_db, records.run_id, records.model),
     )
-    page, problems = make_run_page(reviewed)
+    page, problems = make_run_page(reviewed, folder)
     write_whole(folder / PAGE_FILE, page)
+    ingestion = find_sources(run, config).ingestion
+    if ingestion is not None:
+        keep_image_list(folder, ingestion.records)
     return problems
 
 

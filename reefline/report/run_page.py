@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from reefline.errors import RecordError
@@ -17,6 +19,7 @@ from reefline.report.sections.changes import make_changes_section
 from reefline.report.sections.provenance import make_provenance_section
 from reefline.report.sections.verdict import make_verdict_section
 from reefline.report.summary import RunRecords, decide_verdict
+from reefline.structures.artifacts import ReviewFolder
 
 PAGE_FILE = "index.html"
 SUMMARY_FILE = "summary.json"
@@ -26,16 +29,21 @@ CONFIG_FILE = "config.yaml"
 _HOME = "../index.html"
 
 
-def make_run_page(reviewed: ReviewedRun) -> tuple[str, tuple[str, ...]]:
-    """Return the page as HTML, and one message per section that could not be made."""
+def make_run_page(reviewed: ReviewedRun, folder: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the page as HTML, and one message per part that could not be made.
+
+    `folder` is the run's; the page of statistics is put there.
+    """
     first = make_all(
         (
             SectionMaker("verdict", "Verdict", lambda: make_verdict_section(reviewed.records)),
             SectionMaker("changes", "Changes", lambda: _make_changes(reviewed)),
         )
     )
-    middle = read_or_make_sections(reviewed.run, reviewed.config, reviewed.records)
-    last = make_all((SectionMaker("provenance", "Provenance", lambda: make_provenance_section(reviewed)),))
+    middle = read_or_make_sections(reviewed.run, reviewed.config, reviewed.records, folder)
+    statistics = ReviewFolder(folder).statistics
+    link = statistics.name if statistics.is_file() else ""
+    last = make_all((SectionMaker("provenance", "Provenance", lambda: make_provenance_section(reviewed, link)),))
     records = reviewed.records
     page = assemble_page(
         f"{records.model or 'Run'} {records.run_id}",
@@ -45,25 +53,35 @@ def make_run_page(reviewed: ReviewedRun) -> tuple[str, tuple[str, ...]]:
     return page, (*first.problems, *middle.problems, *last.problems)
 
 
-def read_or_make_sections(run: RunRecord | None, config: str, records: RunRecords) -> ReviewSections:
+def read_or_make_sections(run: RunRecord | None, config: str, records: RunRecords, folder: Path) -> ReviewSections:
     """Return what ReviewReport made, if the run reached it, else the same from the artifacts that exist.
 
-    Sections that failed are made again: what they failed for, such as full memory, may be over.
+    The page of statistics is put into `folder`. What failed is made again: what it failed for, such as full memory,
+    may be over.
     """
     review = find_review(run)
     if review is not None:
-        try:
-            kept = ReviewSections.read(review.sections)
-        except RecordError:
-            kept = None
+        kept = _read_review(review)
         if kept is not None and not kept.problems:
+            shutil.copyfile(review.statistics, folder / review.statistics.name)
             return kept
     if run is None and not records.findings:
         return ReviewSections(())
     # Imported here: a run whose components are all cached reads its sections and imports nothing to make them.
-    from reefline.report.review import make_sections
+    from reefline.report.review import make_sections, write_statistics
 
-    return make_sections(find_sources(run, config), findings=records.findings, anomalies=records.anomalies)
+    sources = find_sources(run, config)
+    made = make_sections(sources, findings=records.findings, anomalies=records.anomalies)
+    problems = write_statistics(sources, ReviewFolder(folder).statistics)
+    return replace(made, problems=(*made.problems, *problems))
+
+
+def _read_review(review: ReviewFolder) -> ReviewSections | None:
+    """Return the kept sections, None if they or the page of statistics are missing or damaged."""
+    try:
+        return ReviewSections.read(review.sections) if review.statistics.is_file() else None
+    except RecordError:
+        return None
 
 
 def find_earlier_run(reports: Path, metadata_db: Path, run_id: str, model: str) -> EarlierRun | None:
