@@ -26,15 +26,18 @@ CONFIG_FILE = "config.yaml"
 _HOME = "../index.html"
 
 
-def make_run_page(reviewed: ReviewedRun) -> tuple[str, tuple[str, ...]]:
-    """Return the page as HTML, and one message per section that could not be made."""
+def make_run_page(reviewed: ReviewedRun, *, remake: bool = False) -> tuple[str, tuple[str, ...]]:
+    """Return the page as HTML, and one message per section that could not be made.
+
+    With `remake` the sections that ReviewReport made are made anew.
+    """
     first = make_all(
         (
             SectionMaker("verdict", "Verdict", lambda: make_verdict_section(reviewed.records)),
             SectionMaker("changes", "Changes", lambda: _make_changes(reviewed)),
         )
     )
-    middle = read_or_make_sections(reviewed.run, reviewed.config, reviewed.records)
+    middle = read_or_make_sections(reviewed.run, reviewed.config, reviewed.records, remake=remake)
     last = make_all((SectionMaker("provenance", "Provenance", lambda: make_provenance_section(reviewed)),))
     records = reviewed.records
     page = assemble_page(
@@ -45,23 +48,34 @@ def make_run_page(reviewed: ReviewedRun) -> tuple[str, tuple[str, ...]]:
     return page, (*first.problems, *middle.problems, *last.problems)
 
 
-def read_or_make_sections(run: RunRecord | None, config: str, records: RunRecords) -> ReviewSections:
+def read_or_make_sections(
+    run: RunRecord | None, config: str, records: RunRecords, *, remake: bool = False
+) -> ReviewSections:
     """Return what ReviewReport made, if the run reached it, else the same from the artifacts that exist.
 
-    Sections that failed are made again: what they failed for, such as full memory, may be over.
+    Sections that failed are made again: what they failed for, such as full memory, may be over. With `remake` all are,
+    and those that exist stay if that fails, for example because artifacts have been deleted.
     """
-    review = find_review(run)
-    if review is not None:
-        try:
-            kept = ReviewSections.read(review.sections)
-        except RecordError:
-            kept = None
-        if kept is not None and not kept.problems:
-            return kept
+    kept = _read_sections(run)
+    if kept is not None and not remake:
+        return kept
     # Imported here: a run whose components are all cached reads its sections and imports nothing to make them.
     from reefline.report.review import make_sections
 
-    return make_sections(find_sources(run, config), findings=records.findings, anomalies=records.anomalies)
+    made = make_sections(find_sources(run, config), findings=records.findings, anomalies=records.anomalies)
+    return kept if kept is not None and made.problems else made
+
+
+def _read_sections(run: RunRecord | None) -> ReviewSections | None:
+    """Return ReviewReport's sections, None if they are missing, damaged or incomplete."""
+    review = find_review(run)
+    if review is None:
+        return None
+    try:
+        kept = ReviewSections.read(review.sections)
+    except RecordError:
+        return None
+    return None if kept.problems else kept
 
 
 def find_earlier_run(reports: Path, metadata_db: Path, run_id: str, model: str) -> EarlierRun | None:
