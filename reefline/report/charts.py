@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Point = tuple[float, float]
 
 _WIDTH_PX, _HEIGHT_PX = 360.0, 215.0
-_FONT_PX = 11
+_FONT_PX = 12
 _MAX_POINTS = 1200
 _MAX_SERIES = 12
 _MAX_BARS = 40
