@@ -16,7 +16,7 @@ from reefline.system.terminal import say, send_noise_to
 DEFAULT_PORT = 8000
 _LISTED_RUNS = 5
 
-RunArgument = Annotated[Optional[str], typer.Argument(metavar="[RUN_ID]", help="one run; default: all")]
+RunArgument = Annotated[Optional[str], typer.Argument(metavar="RUN_ID", help="one run; default: all")]
 TextOption = Annotated[
     bool, typer.Option("--text", help="print a run's verdict, rules, data and metrics; default: the newest run")
 ]

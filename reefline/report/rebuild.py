@@ -69,7 +69,10 @@ def _rebuild(workspace: Path, run_id: str) -> tuple[str, ...]:
     summary = read_or_restore_summary(workspace, run_id)
     if not (folder / SUMMARY_FILE).is_file():
         summary.write(folder / SUMMARY_FILE)
-    ingestion = find_sources(read_run(workspace / "metadata.db", run_id), "").ingestion
+    run = read_run(workspace / "metadata.db", run_id)
+    if run is None and summary.seconds:
+        return ("ML Metadata does not know this run any more; its page stays as it is",)
+    ingestion = find_sources(run, "").ingestion
     if ingestion is not None and ingestion.records.is_file():
         keep_image_list(folder, ingestion.records)
     return rewrite_run_page(workspace, run_id)
