@@ -15,8 +15,7 @@ from tfx.types.standard_artifacts import (
 )
 
 from reefline.config.run_config import RunConfig
-from reefline.report.page import PageHeader, assemble_page
-from reefline.report.review import make_sections
+from reefline.report.review import write_review
 from reefline.report.sources import RunSources
 from reefline.structures.artifacts import (
     EvaluationFolder,
@@ -29,7 +28,6 @@ from reefline.structures.artifacts import (
     ReviewFolder,
     ScoresFolder,
 )
-from reefline.system.files import write_whole
 
 
 @component
@@ -66,7 +64,4 @@ def ReviewReport(
         scores=ScoresFolder(Path(scores.uri)),
         evaluation=EvaluationFolder(Path(evaluation.uri)),
     )
-    made, name = make_sections(sources), RunConfig.from_json(config).model_name
-    folder = ReviewFolder(Path(review.uri))
-    made.write(folder.sections)
-    write_whole(folder.page, assemble_page(name, made.sections, header=PageHeader(model=name)))
+    write_review(sources, RunConfig.from_json(config).model_name, ReviewFolder(Path(review.uri)))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.local.recommended import check_minutes, recommend_config, warn_of_long_run
-from pipeline.local.run_report import update_index, write_page, write_summary
+from pipeline.local.run_report import write_page, write_summary
 from pipeline.local.stop import Stop, Terminated
 from pipeline.local.workspace import Workspace, hold_lock, place_by_content, point_source_at
 from reefline.config.overrides import parse_override
@@ -85,7 +85,6 @@ def run_pipeline(request: RunRequest, workspace: Workspace, run_folder: Path) ->
     verdict = decide_verdict(records)
     problems = (*(stop.problems if stop else ()), *write_summary(records, workspace, run_folder))
     notes += write_page(records, progress.config, workspace, run_folder)
-    notes += update_index(workspace, run_folder)
     return RunOutcome(stop.exit_code if stop else EXIT_CODES[verdict], verdict, records, run_folder, problems, notes)
 
 

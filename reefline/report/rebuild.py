@@ -11,9 +11,7 @@ from reefline.errors import ConfigError, RecordError, UserError
 from reefline.lineage.records import ExecutionState, RunRecord
 from reefline.lineage.store import read_run
 from reefline.report.collect import EarlyEnd, collect
-from reefline.report.image_list import keep_image_list
 from reefline.report.live import find_run_under_way
-from reefline.report.run_artifacts import find_sources
 from reefline.report.run_facts import CONFIG_FILE, PAGE_FILE, SUMMARY_FILE
 from reefline.report.run_files import rewrite_run_page
 from reefline.report.summary import Failure, Summary
@@ -69,12 +67,8 @@ def _rebuild(workspace: Path, run_id: str) -> tuple[str, ...]:
     summary = read_or_restore_summary(workspace, run_id)
     if not (folder / SUMMARY_FILE).is_file():
         summary.write(folder / SUMMARY_FILE)
-    run = read_run(workspace / "metadata.db", run_id)
-    if run is None and summary.seconds:
+    if summary.seconds and read_run(workspace / "metadata.db", run_id) is None:
         return ("ML Metadata does not know this run any more; its page stays as it is",)
-    ingestion = find_sources(run, "").ingestion
-    if ingestion is not None and ingestion.records.is_file():
-        keep_image_list(folder, ingestion.records)
     return rewrite_run_page(workspace, run_id)
 
 

@@ -10,7 +10,9 @@ from reefline.lineage.records import RunRecord
 from reefline.lineage.store import read_run
 from reefline.report.collect import EarlyEnd, collect
 from reefline.report.environment import ENVIRONMENT_FILE, Environment, read_environment
+from reefline.report.image_list import keep_image_list
 from reefline.report.reviewed_run import ReviewedRun
+from reefline.report.run_artifacts import find_sources
 from reefline.report.run_page import CONFIG_FILE, PAGE_FILE, SUMMARY_FILE, find_earlier_run, make_run_page
 from reefline.report.summary import RunRecords, Summary
 from reefline.system.files import write_whole
@@ -20,10 +22,10 @@ _REPORTS = "reports"
 
 
 def write_run_page(records: RunRecords, config: str, workspace: Path, *, remake: bool = False) -> tuple[str, ...]:
-    """Write <workspace>/reports/<run_id>/index.html; return one message per section that could not be made.
+    """Write <workspace>/reports/<run_id>/index.html; return one message per part that could not be made.
 
-    `config` is the effective RunConfig as JSON, "" without one. What the run ran on is read once, then kept. With
-    `remake` the sections that ReviewReport made are made anew.
+    `config` is the effective RunConfig as JSON, "" without one. What the run ran on is read once, then kept. `remake`
+    is as in `read_or_make_sections`.
 
     Raises:
         RecordError: metadata.db is damaged.
@@ -41,8 +43,11 @@ def write_run_page(records: RunRecords, config: str, workspace: Path, *, remake:
         run=run,
         earlier=find_earlier_run(reports, metadata_db, records.run_id, records.model),
     )
-    page, problems = make_run_page(reviewed, remake=remake)
+    page, problems = make_run_page(reviewed, folder, remake=remake)
     write_whole(folder / PAGE_FILE, page)
+    ingestion = find_sources(run, config).ingestion
+    if ingestion is not None:
+        keep_image_list(folder, ingestion.records)
     return problems
 
 

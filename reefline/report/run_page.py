@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from reefline.errors import RecordError
@@ -17,6 +19,7 @@ from reefline.report.sections.changes import make_changes_section
 from reefline.report.sections.provenance import make_provenance_section
 from reefline.report.sections.verdict import make_verdict_section
 from reefline.report.summary import RunRecords, decide_verdict
+from reefline.structures.artifacts import ReviewFolder
 
 PAGE_FILE = "index.html"
 SUMMARY_FILE = "summary.json"
@@ -26,10 +29,10 @@ CONFIG_FILE = "config.yaml"
 _HOME = "../index.html"
 
 
-def make_run_page(reviewed: ReviewedRun, *, remake: bool = False) -> tuple[str, tuple[str, ...]]:
-    """Return the page as HTML, and one message per section that could not be made.
+def make_run_page(reviewed: ReviewedRun, folder: Path, *, remake: bool = False) -> tuple[str, tuple[str, ...]]:
+    """Return the page as HTML, and one message per part that could not be made.
 
-    With `remake` the sections that ReviewReport made are made anew.
+    `folder` is the run's; the page of statistics is put there. `remake` is as in `read_or_make_sections`.
     """
     first = make_all(
         (
@@ -37,8 +40,10 @@ def make_run_page(reviewed: ReviewedRun, *, remake: bool = False) -> tuple[str, 
             SectionMaker("changes", "Changes", lambda: _make_changes(reviewed)),
         )
     )
-    middle = read_or_make_sections(reviewed.run, reviewed.config, reviewed.records, remake=remake)
-    last = make_all((SectionMaker("provenance", "Provenance", lambda: make_provenance_section(reviewed)),))
+    middle = read_or_make_sections(reviewed.run, reviewed.config, reviewed.records, folder, remake=remake)
+    statistics = ReviewFolder(folder).statistics
+    link = statistics.name if statistics.is_file() else ""
+    last = make_all((SectionMaker("provenance", "Provenance", lambda: make_provenance_section(reviewed, link)),))
     records = reviewed.records
     page = assemble_page(
         f"{records.model or 'Run'} {records.run_id}",
@@ -49,35 +54,45 @@ def make_run_page(reviewed: ReviewedRun, *, remake: bool = False) -> tuple[str, 
 
 
 def read_or_make_sections(
-    run: RunRecord | None, config: str, records: RunRecords, *, remake: bool = False
+    run: RunRecord | None, config: str, records: RunRecords, folder: Path, *, remake: bool = False
 ) -> ReviewSections:
     """Return what ReviewReport made, if the run reached it, else the same from the artifacts that exist.
 
-    Sections that failed are made again: what they failed for, such as full memory, may be over. With `remake` all are,
-    and those that exist stay if that fails, for example because artifacts have been deleted.
+    The page of statistics is put into `folder`. What failed is made again: what it failed for, such as full memory,
+    may be over. With `remake` everything is; what ReviewReport made stays if that fails, for example because artifacts
+    have been deleted.
     """
-    kept = _read_sections(run)
-    if kept is not None and not remake:
+    if not remake and (kept := _take_kept(run, folder)) is not None:
         return kept
     if run is None and not records.findings:
         return ReviewSections(())
     # Imported here: a run whose components are all cached reads its sections and imports nothing to make them.
-    from reefline.report.review import make_sections
+    from reefline.report.review import make_sections, write_statistics
 
-    made = make_sections(find_sources(run, config), findings=records.findings, anomalies=records.anomalies)
-    return kept if kept is not None and made.problems else made
+    sources = find_sources(run, config)
+    made = make_sections(sources, findings=records.findings, anomalies=records.anomalies)
+    problems = write_statistics(sources, ReviewFolder(folder).statistics)
+    if remake and (made.problems or problems) and (kept := _take_kept(run, folder)) is not None:
+        return kept
+    return replace(made, problems=(*made.problems, *problems))
 
 
-def _read_sections(run: RunRecord | None) -> ReviewSections | None:
-    """Return ReviewReport's sections, None if they are missing, damaged or incomplete."""
+def _take_kept(run: RunRecord | None, folder: Path) -> ReviewSections | None:
+    """Return ReviewReport's sections and put its page of statistics into `folder`; None if a part is unusable."""
     review = find_review(run)
-    if review is None:
+    kept = _read_review(review) if review is not None else None
+    if review is None or kept is None or kept.problems:
         return None
+    shutil.copyfile(review.statistics, folder / review.statistics.name)
+    return kept
+
+
+def _read_review(review: ReviewFolder) -> ReviewSections | None:
+    """Return the kept sections, None if they or the page of statistics are missing or damaged."""
     try:
-        kept = ReviewSections.read(review.sections)
+        return ReviewSections.read(review.sections) if review.statistics.is_file() else None
     except RecordError:
         return None
-    return None if kept.problems else kept
 
 
 def find_earlier_run(reports: Path, metadata_db: Path, run_id: str, model: str) -> EarlierRun | None:

@@ -198,6 +198,11 @@ class ReviewFolder(ArtifactFolder):
         return self.root / "index.html"
 
     @property
+    def statistics(self) -> Path:
+        """TFDV's statistics as a page; missing if it could not be made."""
+        return self.root / "statistics.html"
+
+    @property
     def sections(self) -> Path:
         """A ReviewSections record: the parts of the page that follow from the artifacts alone."""
         return self.root / "sections.json"

@@ -25,38 +25,42 @@ def review(tmp_path: Path) -> ReviewFolder:
     folder = ReviewFolder(tmp_path / "review")
     folder.root.mkdir()
     KEPT.write(folder.sections)
+    folder.statistics.write_text("statistics")
     return folder
 
 
 def test_a_page_has_the_kept_sections_between_those_of_the_run(tmp_path: Path, review: ReviewFolder) -> None:
     run = make_run(make_execution("ReviewReport", outputs={"review": make_artifact(review.root)}))
-    page, problems = make_run_page(ReviewedRun(make_records(), tmp_path, Environment(), run=run))
+    page, problems = make_run_page(ReviewedRun(make_records(), tmp_path, Environment(), run=run), tmp_path)
     places = [page.index(f'<section id="{id_}"') for id_ in ("verdict", "data", "provenance")]
     assert places == sorted(places)
     assert "<p>kept</p>" in page and 'id="changes"' not in page
     assert problems == ()
+    assert 'href="statistics.html"' in page and (tmp_path / "statistics.html").read_text() == "statistics"
 
 
-@pytest.mark.parametrize("damage", ["missing", "torn", "failed"])
-def test_sections_that_are_unusable_are_made_again(review: ReviewFolder, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["missing", "torn", "failed", "no-statistics"])
+def test_sections_that_are_unusable_are_made_again(tmp_path: Path, review: ReviewFolder, damage: str) -> None:
     run = make_run(make_execution("ReviewReport", outputs={"review": make_artifact(review.root)}))
     records = make_records()
-    assert read_or_make_sections(run, "", records) == KEPT
+    assert read_or_make_sections(run, "", records, tmp_path) == KEPT
     if damage == "missing":
         review.sections.unlink()
+    elif damage == "no-statistics":
+        review.statistics.unlink()
     elif damage == "torn":
         review.sections.write_text('{"sections": [')
     else:
         ReviewSections(KEPT.sections, problems=("review page: section Data is missing",)).write(review.sections)
-    made = read_or_make_sections(run, "", records)
+    made = read_or_make_sections(run, "", records, tmp_path)
     assert made.problems == ()
     assert [section.id for section in made.sections] == ["data"]
     assert "kept" not in made.sections[0].html
 
 
-def test_a_run_that_stopped_before_the_pipeline_has_no_sections_but_its_findings() -> None:
-    assert read_or_make_sections(None, "", RunRecords("1", "m")) == ReviewSections(())
-    (data,) = read_or_make_sections(None, "", make_records(Verdict.FAILED)).sections
+def test_a_run_that_stopped_before_the_pipeline_has_no_sections_but_its_findings(tmp_path: Path) -> None:
+    assert read_or_make_sections(None, "", RunRecords("1", "m"), tmp_path) == ReviewSections(())
+    (data,) = read_or_make_sections(None, "", make_records(Verdict.FAILED), tmp_path).sections
     assert data.id == "data" and "cat.xml" in data.html
 
 

@@ -36,7 +36,7 @@ def test_a_page_that_fails_is_a_message(
 
     monkeypatch.setattr(run_report, "write_run_page", fail)
     (message,) = write_page(RunRecords("1", "m"), "", Workspace(tmp_path), run_folder)
-    assert message.startswith(f"{run_folder / 'index.html'}: cannot write the page (") and shown in message
+    assert message.startswith(f"{run_folder / 'index.html'}: cannot write the pages (") and shown in message
     assert ("Traceback" in (run_folder / "run.log").read_text()) == isinstance(error, Exception)
 
 

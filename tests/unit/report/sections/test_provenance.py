@@ -39,17 +39,20 @@ def _rerun() -> RunRecord:
         type="Examples",
         maker=Maker(1, "VocExampleGen", "earlier"),
     )
-    bundle = make_artifact("s3://bucket/pushed", type="PushedModel", maker=Maker(9, "Pusher", "20260301T120000"))
+    maker = Maker(9, "Pusher", "20260301T120000")
+    bundle = make_artifact("/data/ws/9", {"path": "s3://serving/demo/4"}, type="PushedModel", maker=maker)
+    labels = make_artifact("/elsewhere/labels")
     return make_run(
-        make_execution("VocExampleGen", ExecutionState.CACHED, outputs={"examples": images}),
+        make_execution("VocExampleGen", ExecutionState.CACHED, outputs={"labels": labels, "examples": images}),
         make_execution("Trainer", ExecutionState.FAILED),
-        make_execution("Pusher", inputs={"examples": images}, outputs={"pushed_model": bundle}),
+        make_execution("Pusher", inputs={"labels": labels, "examples": images}, outputs={"pushed_model": bundle}),
     )
 
 
 def test_lineage_names_the_run_that_made_each_artifact() -> None:
-    bundle, images = list_lineage(_rerun(), WORKSPACE)
-    assert (bundle.output, bundle.place, bundle.is_reused) == ("Pusher.pushed_model", "s3://bucket/pushed", False)
+    bundle, images, labels = list_lineage(_rerun(), WORKSPACE)
+    assert (bundle.output, bundle.place, bundle.is_reused) == ("Pusher.pushed_model", "s3://serving/demo/4", False)
+    assert (labels.place, labels.execution_id, labels.is_reused) == ("/elsewhere/labels", None, False)
     assert (images.output, images.type, images.place) == (
         "VocExampleGen.examples",
         "Examples",
