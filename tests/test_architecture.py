@@ -218,6 +218,7 @@ def test_nothing_is_left_for_later() -> None:
         pytest.param(["-m", "reefline", "compile", "--help"], id="compile"),
         pytest.param(["-m", "reefline", "train-worker", "--help"], id="train-worker"),
         pytest.param(["-m", "reefline", "rollback", "--help"], id="rollback"),
+        pytest.param(["-m", "reefline", "report", "--help"], id="report"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
