@@ -67,7 +67,7 @@ def test_the_page_of_a_run(first: PipelineRun) -> None:
     assert len(first.page.encode("utf-8")) < 600_000
     assert "matplotlib" not in first.page and "style=" not in first.page
     folder = first.workspace / "reports" / first.summary["run_id"]
-    assert (folder / "statistics.html").is_file()
+    assert 'href="statistics.html"' in first.page and (folder / "statistics.html").is_file()
     assert load_config(folder / "config.yaml").trainer.num_steps == QUICK["trainer.num_steps"]
     assert first.summary["run_id"] in (first.workspace / "reports" / "index.html").read_text(encoding="utf-8")
 
