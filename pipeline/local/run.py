@@ -172,8 +172,7 @@ def _make_records(
 def describe_outcome(outcome: RunOutcome, workspace: Workspace) -> list[str]:
     """Return the last lines of a run: what it found and decided, the bundle's path, the report's path."""
     summary = Summary.from_records(outcome.records)
-    lines = describe_run(summary, outcome.run_folder, workspace.serving, problems=outcome.problems)
-    return [*(f"note: {note}" for note in outcome.notes), *lines]
+    return describe_run(summary, outcome.run_folder, workspace.serving, problems=outcome.problems, notes=outcome.notes)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import pytest
 from reefline.data.image_record import write_records
 from reefline.errors import RecordError
 from reefline.lineage.records import ExecutionState, RunRecord
-from reefline.report import rebuild, run_files
+from reefline.report import rebuild, review, run_files
 from reefline.report.image_list import POINTER_FILE
 from reefline.report.rebuild import RebuiltRun, read_or_restore_summary, rebuild_runs
 from reefline.report.section import ReviewSections, Section
@@ -44,13 +44,14 @@ def _know(monkeypatch: pytest.MonkeyPatch, run: RunRecord | None) -> None:
 def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> IngestionFolder:
     """Make ML Metadata know a run that ingested its data and stopped in Trainer."""
     ingestion = _ingest(tmp_path)
-    review = ReviewFolder(tmp_path / "review")
-    review.root.mkdir()
-    KEPT.write(review.sections)
+    kept = ReviewFolder(tmp_path / "review")
+    kept.root.mkdir()
+    KEPT.write(kept.sections)
+    kept.statistics.write_text("statistics", encoding="utf-8")
     outputs = {"report": make_artifact(ingestion.root)}
     run = make_run(
         make_execution("VocExampleGen", seconds=2.5, outputs=outputs),
-        make_execution("ReviewReport", outputs={"review": make_artifact(review.root)}),
+        make_execution("ReviewReport", outputs={"review": make_artifact(kept.root)}),
         make_execution("Trainer", ExecutionState.FAILED, after_s=3.0, seconds=4.0),
         run_id=RUN,
     )
@@ -72,7 +73,19 @@ def test_a_page_is_rebuilt_with_sections_made_anew(tmp_path: Path, stopped: Inge
     assert (folder / POINTER_FILE).is_file()
 
 
-def test_sections_stay_where_their_artifacts_are_gone(tmp_path: Path, stopped: IngestionFolder) -> None:
+def test_kept_sections_stay_where_they_cannot_be_made_anew(
+    tmp_path: Path, stopped: IngestionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_run(tmp_path / "reports", make_failed(RUN), config="")
+    half = ReviewSections((Section("data", "Data", "<p>thumbnails are missing</p>"),), problems=("no thumbnails",))
+    monkeypatch.setattr(review, "make_sections", lambda *_arguments, **_options: half)
+    assert _rebuild(tmp_path, RUN)[0].problems == ()
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "from an older Reefline" in page and "thumbnails are missing" not in page
+    assert (folder / "statistics.html").read_text(encoding="utf-8") == "statistics"
+
+
+def test_pages_stay_where_their_artifacts_are_gone(tmp_path: Path, stopped: IngestionFolder) -> None:
     folder = write_run(tmp_path / "reports", make_failed(RUN))
     before = (folder / "index.html").read_text(encoding="utf-8")
     shutil.rmtree(stopped.root)
