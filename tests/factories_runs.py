@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import local_runner
+from tests.factories_summary import find_schema_errors
 
 # Few steps of a tiny model: what is asserted is the path, not the quality.
 QUICK = {
@@ -28,12 +29,13 @@ QUICK = {
 
 @dataclass(frozen=True)
 class PipelineRun:
-    """What one run left: exit code, what it printed, its summary and its workspace."""
+    """What one run left: exit code, what it printed, its summary, its page and its workspace."""
 
     exit_code: int
     out: str
     summary: dict[str, Any]
     workspace: Path
+    page: str
 
     @property
     def lines(self) -> list[str]:
@@ -51,5 +53,9 @@ def run_pipeline(workspace: Path, *arguments: str | Path, settings: Mapping[str,
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exit_code = local_runner.main([*map(str, arguments), "--workspace", str(workspace), *options])
-    summary = json.loads((workspace / "reports" / "latest" / "summary.json").read_text(encoding="utf-8"))
-    return PipelineRun(exit_code, out.getvalue(), summary, workspace)
+    report = workspace / "reports" / "latest"
+    summary = json.loads((report / "summary.json").read_text(encoding="utf-8"))
+    assert find_schema_errors(summary) == []
+    return PipelineRun(
+        exit_code, out.getvalue(), summary, workspace, (report / "index.html").read_text(encoding="utf-8")
+    )
