@@ -13,7 +13,8 @@ from reefline.report.environment import ENVIRONMENT_FILE, Environment, read_envi
 from reefline.report.image_list import keep_image_list
 from reefline.report.reviewed_run import ReviewedRun
 from reefline.report.run_artifacts import find_sources
-from reefline.report.run_page import CONFIG_FILE, PAGE_FILE, SUMMARY_FILE, find_earlier_run, make_run_page
+from reefline.report.run_facts import CONFIG_FILE, PAGE_FILE, SUMMARY_FILE
+from reefline.report.run_page import find_earlier_run, make_run_page
 from reefline.report.summary import RunRecords, Summary
 from reefline.system.files import write_whole
 

@@ -13,6 +13,7 @@ from reefline.lineage.store import read_run
 from reefline.report.page import PageHeader, assemble_page
 from reefline.report.reviewed_run import EarlierRun, ReviewedRun
 from reefline.report.run_artifacts import find_review, find_sources
+from reefline.report.run_facts import SUMMARY_FILE
 from reefline.report.safely import SectionMaker, make_all
 from reefline.report.section import ReviewSections, Section
 from reefline.report.sections.changes import make_changes_section
@@ -21,10 +22,6 @@ from reefline.report.sections.verdict import make_verdict_section
 from reefline.report.summary import RunRecords, decide_verdict
 from reefline.structures.artifacts import ReviewFolder
 
-PAGE_FILE = "index.html"
-SUMMARY_FILE = "summary.json"
-# The effective config of a run, as YAML.
-CONFIG_FILE = "config.yaml"
 # The page over all runs, seen from a run's folder.
 _HOME = "../index.html"
 
@@ -41,9 +38,7 @@ def make_run_page(reviewed: ReviewedRun, folder: Path, *, remake: bool = False) 
         )
     )
     middle = read_or_make_sections(reviewed.run, reviewed.config, reviewed.records, folder, remake=remake)
-    statistics = ReviewFolder(folder).statistics
-    link = statistics.name if statistics.is_file() else ""
-    last = make_all((SectionMaker("provenance", "Provenance", lambda: make_provenance_section(reviewed, link)),))
+    last = make_all((SectionMaker("provenance", "Provenance", lambda: make_provenance_section(reviewed)),))
     records = reviewed.records
     page = assemble_page(
         f"{records.model or 'Run'} {records.run_id}",

@@ -67,27 +67,9 @@ def test_the_page_of_a_run(first: PipelineRun) -> None:
     assert len(first.page.encode("utf-8")) < 600_000
     assert "matplotlib" not in first.page and "style=" not in first.page
     folder = first.workspace / "reports" / first.summary["run_id"]
-    assert (folder / "statistics.html").is_file()
+    assert 'href="statistics.html"' in first.page and (folder / "statistics.html").is_file()
     assert load_config(folder / "config.yaml").trainer.num_steps == QUICK["trainer.num_steps"]
     assert first.summary["run_id"] in (first.workspace / "reports" / "index.html").read_text(encoding="utf-8")
-
-
-def test_the_page_of_a_cached_run_is_its_own(first: PipelineRun, again: PipelineRun) -> None:
-    """The sections on the artifacts are the first run's; times, lineage and changes are this run's."""
-    run_id = again.summary["run_id"]
-    assert run_id in again.page and run_id not in first.page
-    assert again.page.count('<span class="badge">cached</span>') > len(COMPONENTS)
-    assert '<span class="badge">cached</span>' not in first.page
-    assert f"<td>{first.summary['run_id']} " in again.page
-    assert '<section id="changes"' in again.page
-    data, data_again = (re.search(r'<section id="data".*?</section>', run.page, re.S) for run in (first, again))
-    assert data and data_again and data[0] == data_again[0]
-
-
-def test_an_earlier_page_is_rewritten_from_what_the_workspace_holds(first: PipelineRun, again: PipelineRun) -> None:
-    assert rewrite_run_page(first.workspace, first.summary["run_id"]) == ()
-    page = first.workspace / "reports" / first.summary["run_id"] / "index.html"
-    assert page.read_text(encoding="utf-8") == first.page
 
 
 def _assert_metrics(metrics: dict[str, Any]) -> None:
@@ -179,6 +161,24 @@ def test_a_second_run_executes_no_component(first: PipelineRun, again: PipelineR
         k: v for k, v in first.summary.items() if k not in own
     }
     assert again.summary["run_id"] != first.summary["run_id"]
+
+
+def test_the_page_of_a_cached_run_is_its_own(first: PipelineRun, again: PipelineRun) -> None:
+    """The sections on the artifacts are the first run's; times, lineage and changes are this run's."""
+    run_id = again.summary["run_id"]
+    assert run_id in again.page and run_id not in first.page
+    assert again.page.count('<span class="badge">cached</span>') > len(COMPONENTS)
+    assert '<span class="badge">cached</span>' not in first.page
+    assert f"<td>{first.summary['run_id']} " in again.page
+    assert '<section id="changes"' in again.page
+    data, data_again = (re.search(r'<section id="data".*?</section>', run.page, re.S) for run in (first, again))
+    assert data and data_again and data[0] == data_again[0]
+
+
+def test_an_earlier_page_is_rewritten_from_what_the_workspace_holds(first: PipelineRun, again: PipelineRun) -> None:
+    assert rewrite_run_page(first.workspace, first.summary["run_id"]) == ()
+    page = first.workspace / "reports" / first.summary["run_id"] / "index.html"
+    assert page.read_text(encoding="utf-8") == first.page
 
 
 def test_the_same_images_elsewhere_are_the_same_data(first: PipelineRun, again: PipelineRun, tmp_path: Path) -> None:

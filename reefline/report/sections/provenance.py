@@ -46,13 +46,12 @@ class LineageRow:
     is_reused: bool
 
 
-def make_provenance_section(reviewed: ReviewedRun, statistics: str = "") -> Section:
-    """Return the section of any run; `statistics` is the address of the page of statistics, "" without one."""
+def make_provenance_section(reviewed: ReviewedRun) -> Section:
+    """Return the section of any run."""
     run = reviewed.run
     html = render(
         "provenance.html",
         fingerprint=find_fingerprint(run),
-        statistics=statistics,
         environment=reviewed.environment,
         config=describe_config(reviewed.config),
         card=read_card(reviewed.config, reviewed.records),

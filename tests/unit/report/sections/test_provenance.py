@@ -95,7 +95,16 @@ def test_the_card_has_the_configs_text_and_admits_what_it_does_not_say() -> None
     assert card["Metrics"].text == (
         "Shipped model (int8): mAP 0.520, mAP at IoU 0.50 0.520. Before conversion: mAP 0.530, mAP at IoU 0.50 0.530."
     )
+    assert card["Confidence thresholds"].text == "None was suggested."
     assert card["Thresholds of the gate"].text.startswith("min_map 0.25, max_quantization_drop 0.05")
+
+
+def test_the_card_has_the_confidence_thresholds_of_the_bundle() -> None:
+    records = make_records()
+    assert records.evaluation is not None
+    evaluation = dataclasses.replace(records.evaluation, thresholds={"cat": 0.375, "dog": None})
+    card = make_card(_config(), dataclasses.replace(records, evaluation=evaluation))
+    assert "cat 0.38: the best F1 on the eval split." in [entry.text for entry in card]
 
 
 def test_the_card_of_a_run_that_stopped_early() -> None:
