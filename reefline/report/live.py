@@ -127,7 +127,8 @@ class LiveReader:
     ) -> LiveTraining:
         last = points[-1] if points else None
         step = last.step if last else state.step
-        speed = self._measure_speed(folder.root, step, seen_s) or _mean_speed(state)
+        measured = self._measure_speed(folder.root, step, seen_s) if points else None
+        speed = measured or _mean_speed(state)
         total = job.settings.num_steps
         return LiveTraining(
             step=step,
