@@ -27,6 +27,7 @@ from reefline.config.run_config import RunConfig
 from reefline.edgetpu.compiler.identity import identify_compiler
 from reefline.od_api.model_config import TEMPLATE_DIR
 from reefline.settings import EdgeTpuTarget, GateSettings, StartKeyword
+from reefline.storage.location import Location
 
 # One name for all configs: it is part of every cache key, and the models in a workspace share their data.
 PIPELINE_NAME = "reefline"
@@ -76,7 +77,7 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
         settings=config.trainer.to_json(),
         edge_tpu=config.edgetpu.value,
         code=code_fingerprint("components.trainer", files=[template]),
-        serving_home=str(Path(places.serving) / config.model_name) if starts_from_serving else "",
+        serving_home=str(Location.parse(places.serving) / config.model_name) if starts_from_serving else "",
         start_memory=places.start_memory,
     )
     # Only for the order: training waits for the checks of data and model, but a changed threshold retrains nothing.

@@ -24,7 +24,7 @@ LONG_ON_PURPOSE = {"create_pipeline"}
 FLOORS = (
     ("errors", "findings", "settings"),
     ("system", "images"),
-    ("structures",),
+    ("structures", "storage"),
     ("tflite", "formats"),
     ("edgetpu", "evaluation"),
     ("od_api", "data", "bundle"),
@@ -48,6 +48,7 @@ DOORS = {
     "object_detection": "reefline/od_api/",
     "tf_slim": "reefline/od_api/",
     "pycocotools": "reefline/evaluation/coco_metrics.py",
+    "obstore": "reefline/storage/",
 }
 
 

@@ -28,7 +28,7 @@ def test_the_previous_version_serves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("models", "message"),
     [
-        pytest.param([], "no model is served here; pass --workspace DIR", id="none"),
+        pytest.param([], "no model is served here; pass --workspace DIR or --serving URI", id="none"),
         pytest.param(["a", "b"], "2 models are served (a, b); pass --model NAME", id="two"),
         pytest.param(["a"], "nothing to roll back", id="nothing-serves"),
     ],
