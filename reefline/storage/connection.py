@@ -2,7 +2,8 @@
 
 S3, MinIO and SeaweedFS: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL or
 AWS_ENDPOINT_URL_S3; without keys, the identity of the pod or machine. Google Cloud Storage:
-GOOGLE_APPLICATION_CREDENTIALS, or the identity of the pod or machine. obstore reads them itself.
+GOOGLE_APPLICATION_CREDENTIALS, or the identity of the pod or machine; GOOGLE_BASE_URL for an emulator. obstore reads
+them itself.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def connect(location: Location) -> Connection:
 
     try:
         if location.scheme is Scheme.GCS:
-            return GCSStore(location.bucket, client_options=_client_options(""), retry_config=_retry_config())
+            options = _client_options(os.environ.get("GOOGLE_BASE_URL", ""))
+            return GCSStore(location.bucket, client_options=options, retry_config=_retry_config())
         endpoint = _find_endpoint(location)
         return S3Store(location.bucket, client_options=_client_options(endpoint), retry_config=_retry_config())
     except (BaseError, ValueError, FileNotFoundError) as error:

@@ -10,15 +10,17 @@ from reefline.errors import StorageError
 from reefline.storage.location import Location, Scheme
 
 _CREDENTIALS = {
-    Scheme.S3: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role of this machine,",
+    Scheme.S3: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role for this machine",
     Scheme.MINIO: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    Scheme.GCS: "GOOGLE_APPLICATION_CREDENTIALS, or the service account of this machine,",
+    Scheme.GCS: "GOOGLE_APPLICATION_CREDENTIALS, or a service account for this machine",
 }
 _ENDPOINTS = {
     Scheme.S3: "AWS_ENDPOINT_URL and AWS_REGION",
     Scheme.MINIO: "AWS_ENDPOINT_URL",
     Scheme.GCS: "the network",
 }
+# Asked for the identity of the machine when the environment holds no credentials.
+_METADATA_SERVICE = "169.254.169.254"
 _DENIED_STATUS = re.compile(r"status code: 40[13]\b")
 _CODE = re.compile(r"<Code>([^<]+)</Code>")
 _REQUEST = re.compile(r"Error performing \w+ (\w+://[^/\s]+)")
@@ -49,9 +51,11 @@ def explain_failures(place: Location) -> Iterator[None]:
             raise StorageError(f"{bucket}: no such bucket; create it, or fix the name") from error
         if isinstance(error, FileNotFoundError):
             raise
+        if _METADATA_SERVICE in text:
+            raise StorageError(f"{place}: no credentials found; set {_CREDENTIALS[place.scheme]}") from error
         if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or _DENIED_STATUS.search(text):
             raise StorageError(
-                f"{place}: access denied{_name_code(text)}; {_CREDENTIALS[place.scheme]} must allow it"
+                f"{place}: access denied{_name_code(text)}; check {_CREDENTIALS[place.scheme]}"
             ) from error
         raise StorageError(f"{place}: {_summarize(text)}; check {_ENDPOINTS[place.scheme]}, then run again") from error
 
