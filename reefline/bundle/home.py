@@ -18,6 +18,11 @@ CURRENT_FILE = "CURRENT"
 Place = Union[Path, Location]
 
 
+def to_place(location: Location) -> Place:
+    """Return a local location as a path, any other as it is."""
+    return location if location.is_remote else location.local_path
+
+
 @dataclass(frozen=True)
 class Current:
     """The version that serves, and the revision of CURRENT that names it (None where a lock protects it)."""

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
 
-from reefline.bundle.home import BundleHome, Current, Place
+from reefline.bundle.home import BundleHome, Current, Place, to_place
 from reefline.bundle.layout import find_shipped_model
 from reefline.bundle.manifest import BundleFacts, FileRecord, Manifest, find_shipped_file, record_files
 from reefline.errors import BundleError, ConfigError
@@ -79,8 +79,7 @@ def locate_model(destination: Destination, model_name: str) -> Place:
             f"model name {model_name!r}: expected letters, digits, '_', '-' and '.', not starting with '-' or '.'; "
             "rename it"
         )
-    location = Location.parse(destination) / model_name
-    return location if location.is_remote else location.local_path
+    return to_place(Location.parse(destination) / model_name)
 
 
 def locate_bundle(destination: Destination, model_name: str, version: int) -> Place:

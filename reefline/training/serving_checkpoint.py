@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from reefline.bundle.home import Place
+from reefline.bundle.home import Place, to_place
 from reefline.bundle.manifest import MANIFEST_FILE
 from reefline.bundle.store import Destination, locate_bundle, read_bundle_manifest, read_current
 from reefline.errors import CheckpointError
@@ -25,9 +25,9 @@ class ServingCheckpoint:
     manifest: Place
 
     @property
-    def model_run(self) -> Location:
+    def model_run(self) -> Place:
         """The folder of the training run that wrote it: <model_run>/best/ckpt-N."""
-        return Location.parse(self.prefix).parent.parent
+        return to_place(Location.parse(self.prefix).parent.parent)
 
     def check(self) -> None:
         """Make sure that the checkpoint still exists.

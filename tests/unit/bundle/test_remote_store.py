@@ -166,7 +166,7 @@ def test_rollback_to_a_damaged_bundle_changes_nothing(tmp_path, s3_folder, name,
 def test_damaged_current(s3_folder, data):
     open_storage(f"{s3_folder}/detector").write("CURRENT", data)
 
-    with pytest.raises(BundleError, match="detector/CURRENT: .* a version expected"):
+    with pytest.raises(BundleError, match=r"detector/CURRENT: .* a version expected"):
         read_current(s3_folder, "detector")
 
 
@@ -190,7 +190,7 @@ def test_a_stale_writer_of_current_loses(tmp_path, s3_folder):
     seen = stale.read_current()
     push(tmp_path, s3_folder, b"two")
 
-    with pytest.raises(BundleError, match="version 2 serves now, version 1 did at the start: .* run again"):
+    with pytest.raises(BundleError, match=r"version 2 serves now, version 1 did at the start: .* run again"):
         stale.write_current(9, seen)
 
     assert read_current(s3_folder, "detector") == 2
@@ -305,7 +305,7 @@ def test_unknown_destination_is_no_folder_of_this_machine(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     candidate = write_candidate(tmp_path / "candidate")
 
-    with pytest.raises(StorageError, match="not supported|one slash"):
+    with pytest.raises(StorageError, match=r"not supported|one slash"):
         push_bundle(candidate, make_facts(), destination)
 
     assert [path.name for path in tmp_path.iterdir()] == ["candidate"]

@@ -22,7 +22,7 @@ ACTIONS = [
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_missing_bucket(s3_folder: str, action: Callable[[Storage], object]) -> None:
-    with pytest.raises(StorageError, match="^s3://no-such-bucket: no such bucket; create it, or fix the name$"):
+    with pytest.raises(StorageError, match=r"^s3://no-such-bucket: no such bucket; create it, or fix the name$"):
         action(open_storage("s3://no-such-bucket/x"))
 
 
@@ -40,7 +40,7 @@ def test_unreachable_endpoint_fails_within_seconds(
     # The discard port: nobody listens.
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     start = time.monotonic()
-    with pytest.raises(StorageError, match="cannot reach http://127.0.0.1:9; check AWS_ENDPOINT_URL"):
+    with pytest.raises(StorageError, match=r"cannot reach http://127.0.0.1:9; check AWS_ENDPOINT_URL"):
         action(open_storage(s3_folder))
     assert time.monotonic() - start < 20
 
