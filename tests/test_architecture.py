@@ -39,7 +39,18 @@ FLOORS = (
 GROUND = frozenset(FLOORS[0])
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
-HEAVY = ("obstore", "tensorflow", "tfx", "apache_beam", "ml_metadata", "object_detection", "pycocotools", "numpy", "PIL", "yaml")
+HEAVY = (
+    "obstore",
+    "tensorflow",
+    "tfx",
+    "apache_beam",
+    "ml_metadata",
+    "object_detection",
+    "pycocotools",
+    "numpy",
+    "PIL",
+    "yaml",
+)
 
 SMALL_MODEL = build_model([TensorSpec("a"), TensorSpec("b")], [OpSpec("RELU", ("a",), ("b",))], ["a"], ["b"])
 
