@@ -56,6 +56,13 @@ def walk_data_folder(data_dir: Path) -> Walk:
     return walk
 
 
+def is_data_path(path: str) -> bool:
+    """Return whether a file counts, by its path relative to the data folder: hidden ones and masks do not."""
+    *folders, name = path.split("/")
+    hidden = any(part.startswith(".") for part in (*folders, name))
+    return not hidden and not _MASK_FOLDERS & set(folders)
+
+
 def show_path(path: str) -> str:
     """Return a path as text for people: bytes that are not UTF-8 become \\x escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
