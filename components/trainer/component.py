@@ -4,7 +4,8 @@ from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import Config, Examples, ModelRun
+from tfx.types.experimental.simple_artifacts import File
+from tfx.types.standard_artifacts import Examples, ModelRun
 
 from components.trainer.driver import START_PROPERTY, TrainerDriver
 from reefline.settings import DistributionStrategy, EdgeTpuTarget, TrainerSettings
@@ -20,7 +21,7 @@ MAX_BOXES_PROPERTY = "max_boxes_per_image"
 @component
 def Trainer(
     examples: InputArtifact[Examples],
-    label_map: InputArtifact[Config],
+    label_map: InputArtifact[File],
     model_run: OutputArtifact[ModelRun],
     settings: Parameter[str],
     edge_tpu: Parameter[str],
