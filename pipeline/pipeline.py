@@ -19,6 +19,7 @@ from components.edge_tpu_preflight.component import TEMPLATE_INPUT_SIZE, EdgeTpu
 from components.evaluator.component import Evaluator
 from components.model_scorer.component import ModelScorer
 from components.pusher.component import Pusher
+from components.review_report.component import ReviewReport
 from components.serving_bundle.component import ServingBundle
 from components.trainer.component import Trainer
 from components.voc_example_gen.component import VocExampleGen
@@ -26,7 +27,8 @@ from pipeline.fingerprint import code_fingerprint
 from reefline.config.run_config import RunConfig
 from reefline.edgetpu.compiler.identity import identify_compiler
 from reefline.od_api.model_config import TEMPLATE_DIR
-from reefline.settings import EdgeTpuTarget, GateSettings, StartKeyword
+from reefline.report.section import list_page_templates
+from reefline.settings import EdgeTpuTarget, GateSettings, ModelCardSettings, StartKeyword
 
 # One name for all configs: it is part of every cache key, and the models in a workspace share their data.
 PIPELINE_NAME = "reefline"
@@ -127,6 +129,20 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
         model_name=config.model_name,
         code=code_fingerprint("components.pusher"),
     )
+    review_report = ReviewReport(
+        report=example_gen.outputs["report"],
+        label_map=label_map,
+        statistics=statistics_gen.outputs["statistics"],
+        findings=annotation_validator.outputs["findings"],
+        model_run=trainer.outputs["model_run"],
+        model=exporter.outputs["model"],
+        scores=model_scorer.outputs["scores"],
+        evaluation=evaluator.outputs["evaluation"],
+        pushed_model=pusher.outputs["pushed_model"],
+        preflight=preflights[0].outputs["preflight"] if preflights else None,
+        config=_select_reviewed(config).to_json(),
+        code=code_fingerprint("components.review_report", files=list_page_templates()),
+    )
     return Pipeline(
         pipeline_name=PIPELINE_NAME,
         pipeline_root=places.artifacts,
@@ -143,10 +159,19 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
             model_scorer,
             evaluator,
             pusher,
+            review_report,
         ],
         enable_cache=True,
         metadata_connection_config=sqlite_metadata_connection_config(places.metadata_db),
     )
+
+
+def _select_reviewed(config: RunConfig) -> RunConfig:
+    """Return the config without what ReviewReport's sections do not show.
+
+    The demo's settings count by the images that they generate; the model card is on the run's own page.
+    """
+    return config.model_copy(update={"demo": None, "model_card": ModelCardSettings()})
 
 
 def _create_preflights(config: RunConfig, label_map: BaseChannel, template: Path, compiler: str) -> list[BaseNode]:

@@ -25,7 +25,7 @@ FLOORS = (
     ("errors", "findings", "settings"),
     ("system", "images"),
     ("structures",),
-    ("tflite", "formats"),
+    ("tflite", "formats", "lineage"),
     ("edgetpu", "evaluation"),
     ("od_api", "data", "bundle"),
     ("config", "training", "inference"),
@@ -94,7 +94,7 @@ def _tracked_text_files() -> Iterator[tuple[str, str]]:
 def test_imports_go_one_way(path: Path) -> None:
     layer = _name(path).partition("/")[0]
     forbidden = {
-        "reefline": {"components", "pipeline", "local_runner", "tfx", "apache_beam", "ml_metadata"},
+        "reefline": {"components", "pipeline", "local_runner", "tfx", "apache_beam"},
         "components": {"pipeline", "local_runner"},
         "pipeline": {"local_runner"},
     }.get(layer, set())
@@ -136,6 +136,15 @@ def test_components_do_not_import_each_other(path: Path) -> None:
 def test_awkward_dependencies_have_one_door(path: Path) -> None:
     behind = {dependency for dependency, door in DOORS.items() if not _name(path).startswith(door)}
     assert not _tops(path) & behind
+
+
+@pytest.mark.parametrize("path", _sources("reefline"), ids=_name)
+def test_only_lineage_reads_ml_metadata_and_imports_it_late(path: Path) -> None:
+    if not _name(path).startswith("reefline/lineage/"):
+        assert "ml_metadata" not in _tops(path)
+    top_level = ast.parse(path.read_text(encoding="utf-8")).body
+    imports = [node for node in top_level if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert not [node for node in imports if "ml_metadata" in ast.unparse(node)]
 
 
 @pytest.mark.parametrize("path", _library(), ids=_name)

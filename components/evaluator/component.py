@@ -8,6 +8,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, ModelRun
 
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
+from reefline.evaluation.curves import compute_curves, suggest_thresholds
 from reefline.evaluation.gate import judge
 from reefline.evaluation.report import EvaluationReport, GateVerdict
 from reefline.evaluation.scores import Scores
@@ -20,6 +21,7 @@ from reefline.structures.artifacts import (
     ModelRunFolder,
     ScoresFolder,
 )
+from reefline.structures.split_detections import SHIPPED, SplitDetections
 
 
 @component
@@ -34,7 +36,7 @@ def Evaluator(
     exporter_settings: Parameter[str],
     code: Parameter[str],
 ) -> None:
-    """Ask the gate whether the candidate may be pushed.
+    """Ask the gate whether the candidate may be pushed, and suggest a confidence threshold per class.
 
     `settings` is a GateSettings as JSON; `code` only keys the cache. Training run, examples and `exporter_settings`, an
     ExporterSettings as JSON, are what the model was made from: they are used only where its quantization costs too
@@ -43,7 +45,10 @@ def Evaluator(
     """
     measured = Scores.read(ScoresFolder(Path(scores.uri)).scores)
     exported = ExportRecord.read(ModelFolder(Path(model.uri)).bundle / EXPORT_FILE)
-    report = EvaluationReport(measured, judge(measured, exported.edgetpu, GateSettings.from_json(settings)))
+    gate = judge(measured, exported.edgetpu, GateSettings.from_json(settings))
+    detected = SplitDetections.read(ScoresFolder(Path(scores.uri)).detections)
+    thresholds = suggest_thresholds(compute_curves(detected.scored(SHIPPED), detected.class_names))
+    report = EvaluationReport(measured, gate, thresholds=thresholds)
     if report.is_worth_a_diagnosis:
         made = ExportedModel(
             ModelFolder(Path(model.uri)), ModelRunFolder(Path(model_run.uri)), ExamplesFolder(Path(examples.uri))

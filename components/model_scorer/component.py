@@ -35,4 +35,7 @@ def ModelScorer(
         baseline=BaselineFolder(Path(baseline.uri)).bundle if version else None,
         baseline_version=version,
     )
-    score_models(inputs).write(ScoresFolder(Path(scores.uri)).scores)
+    folder = ScoresFolder(Path(scores.uri))
+    scored = score_models(inputs, folder.thumbnails)
+    scored.detections.write(folder.detections)
+    scored.scores.write(folder.scores)

@@ -10,7 +10,7 @@ from tfx.types.standard_artifacts import Examples, ModelRun
 from components.trainer.driver import START_PROPERTY, TrainerDriver
 from reefline.settings import DistributionStrategy, EdgeTpuTarget, TrainerSettings
 from reefline.structures.artifacts import ExamplesFolder, LabelMapFolder, ModelRunFolder
-from reefline.training.job import TrainingJob
+from reefline.training.job import TrainingJob, identify_training
 from reefline.training.resumable_folder import hand_over, open_unfinished
 from reefline.training.start_files import StartCache
 from reefline.training.worker import train_in_child
@@ -57,8 +57,7 @@ def Trainer(
     )
     od_config = model_config.build_pipeline_config(template, trainer_settings, files)
     model_config.verify_pipeline_config(od_config, read_label_map(files.label_map))
-    # The identity is everything in the cache key: a stopped run is resumed only where nothing has changed.
-    identity = (settings, edge_tpu, code, examples.uri, label_map.uri, start)
+    identity = identify_training(settings, edge_tpu, code, examples.uri, label_map.uri, start)
     output = Path(model_run.uri)
     run = ModelRunFolder(open_unfinished(output, identity))
     model_config.write_pipeline_config(od_config, run.pipeline_config)

@@ -25,6 +25,7 @@ from reefline.settings import (
     ExporterSettings,
     GateSettings,
     IngestionSettings,
+    ModelCardSettings,
     Section,
     TrainerSettings,
     ValidationSettings,
@@ -51,6 +52,7 @@ class RunConfig(Section):
     trainer: TrainerSettings
     exporter: ExporterSettings = ExporterSettings()
     gate: GateSettings
+    model_card: ModelCardSettings = ModelCardSettings()
 
 
 @dataclass(frozen=True)

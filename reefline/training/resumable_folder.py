@@ -16,10 +16,15 @@ def open_unfinished(output_dir: Path, identity: Sequence[str]) -> Path:
 
     An orchestrator gives each attempt a new output folder, and deletes that of a failed one.
     """
-    digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:16]
-    folder = output_dir.parent / _FOLDER / digest
+    folder = locate_unfinished(output_dir, identity)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def locate_unfinished(output_dir: Path, identity: Sequence[str]) -> Path:
+    """Return where `open_unfinished` keeps that work, whether it exists or not."""
+    digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:16]
+    return output_dir.parent / _FOLDER / digest
 
 
 def hand_over(folder: Path, output_dir: Path, *, finished_file: str) -> None:
