@@ -143,10 +143,10 @@ def _check_config(config: RunConfig) -> None:
 
 def _compile_with_tfx(request: PackageRequest) -> dict[str, Any]:
     """Return the PipelineJob that TFX compiles."""
-    from pipeline.kubeflow.environment import prepare_environment, provide_stock_components
+    from pipeline.kubeflow.environment import prepare_environment, stand_in_for_stock_components
 
     prepare_environment()
-    provide_stock_components()
+    stand_in_for_stock_components()
     from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
     from pipeline.pipeline import Places, create_pipeline
