@@ -164,6 +164,8 @@ def _to_artifact(given: RuntimeArtifact, uris: UriMap) -> Artifact:
             artifact.set_int_custom_property(key, value)
         elif isinstance(value, float):
             artifact.set_float_custom_property(key, value)
+        else:
+            artifact.set_json_value_custom_property(key, value)
     return artifact
 
 
@@ -181,11 +183,12 @@ def _find_type(title: str, uri: str) -> type[Artifact]:
 
 def _to_metadata(artifact: Artifact, uris: UriMap) -> dict[str, Any]:
     mlmd = artifact.mlmd_artifact
-    values = {
-        key: getattr(value, value.WhichOneof("value"))
-        for key, value in (*mlmd.properties.items(), *mlmd.custom_properties.items())
-        if value.WhichOneof("value") is not None
-    }
+    values = {key: getattr(value, value.WhichOneof("value")) for key, value in mlmd.properties.items()}
+    for key, value in mlmd.custom_properties.items():
+        kind = value.WhichOneof("value")
+        is_json = kind == "struct_value"
+        values[key] = artifact.get_json_value_custom_property(key) if is_json else getattr(value, kind)
+    values = {key: value for key, value in values.items() if value is not None}
     return {key: uris.to_uri(value) if isinstance(value, str) else value for key, value in values.items()}
 
 
@@ -210,4 +213,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[1:]))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from reefline.errors import RecordError
 from reefline.structures.detections import Detections, GroundTruth, ScoredImage
 
-# The names of the models in `SplitDetections.detections`: the SavedModel, the TFLite model of the bundle that is judged,
-# and the one that serves.
+# The names of the models in `SplitDetections.detections`: the SavedModel, the TFLite model that is judged, and the one
+# that serves.
 FLOAT, SHIPPED, BASELINE = "float", "shipped", "baseline"
 
 if TYPE_CHECKING:
