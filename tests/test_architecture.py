@@ -218,10 +218,12 @@ def test_nothing_is_left_for_later() -> None:
         pytest.param(["-m", "reefline", "recommend", "--help"], id="recommend"),
         pytest.param(["-m", "reefline", "detect", "--help"], id="detect"),
         pytest.param(["-m", "reefline", "analyze", "--help"], id="analyze"),
+        pytest.param(["-m", "reefline", "coco-results", "--help"], id="coco-results"),
         pytest.param(["-m", "reefline", "parse-log", "--help"], id="parse-log"),
         pytest.param(["-m", "reefline", "compile", "--help"], id="compile"),
         pytest.param(["-m", "reefline", "train-worker", "--help"], id="train-worker"),
         pytest.param(["-m", "reefline", "rollback", "--help"], id="rollback"),
+        pytest.param(["-m", "reefline", "report", "--help"], id="report"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:

@@ -15,8 +15,16 @@ from reefline.errors import RecordError, ReeflineError
 from reefline.evaluation.report import EvaluationReport, GateResult, GateVerdict
 from reefline.evaluation.scores import Precision
 from reefline.settings import ExporterSettings, GateSettings
+from reefline.structures.split_detections import SplitDetections
 from reefline.system.files import hash_file
-from tests.factories_evaluation import make_facts, make_metrics, make_scores, write_candidate
+from tests.factories_evaluation import (
+    make_facts,
+    make_metrics,
+    make_scored_image,
+    make_scores,
+    make_split_detections,
+    write_candidate,
+)
 
 
 def make_artifact(artifact_type, directory: Path):
@@ -127,6 +135,8 @@ def evaluate(tmp_path: Path, model, scores_text: str | None = None, **metrics) -
     """Run Evaluator on a missing training run, and return what it wrote."""
     scores = make_artifact(ModelEvaluation, tmp_path / "scores")
     make_scores(**metrics).write(tmp_path / "scores" / "scores.json")
+    image = make_scored_image([(0, 0, 9, 9, 1)], [(0, 0, 9, 9, 1, 0.7), (20, 20, 29, 29, 1, 0.6)])
+    make_split_detections([image]).write(tmp_path / "scores" / "detections.npz")
     if scores_text is not None:
         (tmp_path / "scores" / "scores.json").write_text(scores_text)
     inputs = {
@@ -149,6 +159,17 @@ def evaluate(tmp_path: Path, model, scores_text: str | None = None, **metrics) -
     report = EvaluationReport.read(tmp_path / "evaluation" / "evaluation.json")
     assert blessing.get_int_custom_property("blessed") == int(report.verdict is GateVerdict.BLESSED)
     return report
+
+
+def test_evaluator_names_missing_detections(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(SplitDetections, "write", lambda *_: None)
+
+    with pytest.raises(RecordError, match=r"detections\.npz: cannot read it \(No such file"):
+        evaluate(tmp_path, model)
+
+
+def test_evaluator_suggests_the_thresholds_of_the_shipped_model(tmp_path, model):
+    assert evaluate(tmp_path, model).thresholds == {"cat": None, "dog": 0.7}
 
 
 def test_evaluator_judges_also_where_the_diagnosis_fails(tmp_path, model):
