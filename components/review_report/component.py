@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
+from tfx.types.experimental.simple_artifacts import File
 from tfx.types.standard_artifacts import (
-    Config,
     ExampleAnomalies,
     ExampleStatistics,
     Model,
@@ -33,7 +33,7 @@ from reefline.structures.artifacts import (
 @component
 def ReviewReport(
     report: InputArtifact[ExampleAnomalies],
-    label_map: InputArtifact[Config],
+    label_map: InputArtifact[File],
     statistics: InputArtifact[ExampleStatistics],
     findings: InputArtifact[ExampleAnomalies],
     model_run: InputArtifact[ModelRun],
