@@ -27,7 +27,7 @@ from pipeline.fingerprint import code_fingerprint
 from reefline.config.run_config import RunConfig
 from reefline.edgetpu.compiler.identity import identify_compiler
 from reefline.od_api.model_config import TEMPLATE_DIR
-from reefline.report.section import list_page_templates
+from reefline.report.section import list_review_templates
 from reefline.settings import EdgeTpuTarget, GateSettings, ModelCardSettings, StartKeyword
 
 # One name for all configs: it is part of every cache key, and the models in a workspace share their data.
@@ -141,7 +141,7 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
         pushed_model=pusher.outputs["pushed_model"],
         preflight=preflights[0].outputs["preflight"] if preflights else None,
         config=_select_reviewed(config).to_json(),
-        code=code_fingerprint("components.review_report", files=list_page_templates()),
+        code=code_fingerprint("components.review_report", files=list_review_templates()),
     )
     return Pipeline(
         pipeline_name=PIPELINE_NAME,

@@ -22,6 +22,7 @@ _MEANINGS = {
     "image_truncated": "The image file is incomplete.",
     "image_unreadable": "The image file is damaged or of an unknown format.",
     "label_outside_label_map": "The class is missing from the label map.",
+    "label_control_character": "The class name has a line break or another control character.",
     "label_unknown": "The box has no class name, or one that the given label map lacks.",
     "listed_twice": "Two split lists name the image.",
     "near_duplicate_across_splits": "Images in two splits look almost the same, so the scores may be too optimistic.",
