@@ -148,9 +148,11 @@ def _describe_edge_tpu(summary: Summary) -> Iterator[str]:
     record = summary.edgetpu
     if record:
         uncertain = f", {record.ops_uncertain} uncertain" if record.ops_uncertain else ""
+        # What to do about it, and the numbers in words, are on the page.
+        reason = record.reason.partition("; ")[0]
         yield (
             f"Edge TPU: {record.ops_on_tpu} of {record.ops_total} operators{uncertain} ({record.source.value}); "
-            f"{'compiled' if record.compiled else 'not compiled'}: {record.reason}"
+            f"{'compiled' if record.compiled else 'not compiled'}: {reason}"
         )
 
 
