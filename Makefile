@@ -1,5 +1,5 @@
 # Every target does its own set-up: a machine needs git, make and any python3 with pip and venv.
-.PHONY: setup demo check test test-slow test-odapi lock clean
+.PHONY: setup demo check browser test test-slow test-odapi lock clean
 
 PYTHON := .venv/bin/python
 # How many processes run the tests; each takes up to 3 GB.
@@ -33,6 +33,12 @@ check: setup
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest -q tests/test_architecture.py
+
+# Debian's Chromium for tests/browser, which are skipped without it; root alone can install it.
+browser:
+	@command -v chromium >/dev/null 2>&1 || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null 2>&1 || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; } \
+	  >/dev/null 2>&1 || echo "Chromium could not be installed: the tests in tests/browser are skipped" >&2
 
 test: setup
 	$(PYTHON) -m pytest -q -m "not slow and not odapi" -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term --cov-fail-under=92

@@ -16,6 +16,8 @@ _DISTRIBUTIONS = {
     "PIL": ("pillow",),
     "ai_edge_litert": ("ai-edge-litert",),
     "apache_beam": ("apache-beam",),
+    "jinja2": ("jinja2",),
+    "matplotlib": ("matplotlib",),
     "numpy": ("numpy",),
     "object_detection": ("tf-models-research-object-detection", "tf-models-official"),
     "pycocotools": ("pycocotools",),

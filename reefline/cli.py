@@ -14,6 +14,7 @@ from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
 from reefline.commands.parse_log import parse_log
 from reefline.commands.recommend import recommend
+from reefline.commands.report import report
 from reefline.commands.rollback import rollback
 from reefline.commands.train_worker import train_worker
 from reefline.commands.verify import verify
@@ -51,6 +52,7 @@ app.command("compile")(compile_model)
 app.command("analyze")(analyze)
 app.command("train-worker")(train_worker)
 app.command("rollback")(rollback)
+app.command("report")(report)
 
 
 def main() -> None:

@@ -225,3 +225,14 @@ class GateSettings(Section):
     min_improvement: Optional[Fraction] = None
     min_edgetpu_ops: Optional[Fraction] = None
     edgetpu_compiled: Optional[bool] = None
+
+
+class ModelCardSettings(Section):
+    """What only people know about a model, as plain text for the review page; "" is left to a default sentence."""
+
+    intended_use: str = ""
+    out_of_scope: str = ""
+    limitations: str = ""
+    owner: str = ""
+    license: str = ""
+    notes: str = ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import local_runner
+from tests.factories_summary import find_schema_errors
 
 # Few steps of a tiny model: what is asserted is the path, not the quality.
 QUICK = {
@@ -52,4 +53,5 @@ def run_pipeline(workspace: Path, *arguments: str | Path, settings: Mapping[str,
     with contextlib.redirect_stdout(out):
         exit_code = local_runner.main([*map(str, arguments), "--workspace", str(workspace), *options])
     summary = json.loads((workspace / "reports" / "latest" / "summary.json").read_text(encoding="utf-8"))
+    assert find_schema_errors(summary) == []
     return PipelineRun(exit_code, out.getvalue(), summary, workspace)

@@ -15,6 +15,7 @@ from tests.factories_tflite import OpSpec, TensorSpec, build_model
 
 REPO_DIR = Path(__file__).resolve().parents[1]
 LAYERS = ("reefline", "components", "pipeline")
+RUNNERS = ("local_runner.py", "kubeflow_runner.py")
 MAX_FILE_LINES = 320
 MAX_FUNCTION_LINES = 48
 # create_pipeline is a list of components: cut in pieces it would no longer be read at one glance.
@@ -25,7 +26,7 @@ FLOORS = (
     ("errors", "findings", "settings"),
     ("system", "images"),
     ("structures",),
-    ("tflite", "formats"),
+    ("tflite", "formats", "lineage"),
     ("edgetpu", "evaluation"),
     ("od_api", "data", "bundle"),
     ("config", "training", "inference"),
@@ -57,7 +58,7 @@ def _sources(*folders: str) -> list[Path]:
 
 
 def _library() -> list[Path]:
-    return [*_sources(*LAYERS), REPO_DIR / "local_runner.py"]
+    return [*_sources(*LAYERS), *(REPO_DIR / name for name in RUNNERS)]
 
 
 def _name(path: Path) -> str:
@@ -94,9 +95,9 @@ def _tracked_text_files() -> Iterator[tuple[str, str]]:
 def test_imports_go_one_way(path: Path) -> None:
     layer = _name(path).partition("/")[0]
     forbidden = {
-        "reefline": {"components", "pipeline", "local_runner", "tfx", "apache_beam", "ml_metadata"},
-        "components": {"pipeline", "local_runner"},
-        "pipeline": {"local_runner"},
+        "reefline": {"components", "pipeline", "local_runner", "kubeflow_runner", "tfx", "apache_beam"},
+        "components": {"pipeline", "local_runner", "kubeflow_runner"},
+        "pipeline": {"local_runner", "kubeflow_runner"},
     }.get(layer, set())
     assert not _tops(path) & forbidden
 
@@ -138,6 +139,15 @@ def test_awkward_dependencies_have_one_door(path: Path) -> None:
     assert not _tops(path) & behind
 
 
+@pytest.mark.parametrize("path", _sources("reefline"), ids=_name)
+def test_only_lineage_reads_ml_metadata_and_imports_it_late(path: Path) -> None:
+    if not _name(path).startswith("reefline/lineage/"):
+        assert "ml_metadata" not in _tops(path)
+    top_level = ast.parse(path.read_text(encoding="utf-8")).body
+    imports = [node for node in top_level if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert not [node for node in imports if "ml_metadata" in ast.unparse(node)]
+
+
 @pytest.mark.parametrize("path", _library(), ids=_name)
 def test_files_and_functions_are_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
@@ -152,7 +162,7 @@ def test_no_catch_all_module_and_no_stop_in_the_library(path: Path) -> None:
     assert path.stem not in ("utils", "helpers", "common", "misc")
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
-    if path.name != "local_runner.py":
+    if path.name not in RUNNERS:
         calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
         assert not {"sys.exit", "exit", "quit", "os._exit"} & set(calls)
 
@@ -198,6 +208,10 @@ def test_nothing_is_left_for_later() -> None:
     "arguments",
     [
         pytest.param(["local_runner.py", "--help"], id="local_runner"),
+        pytest.param(["kubeflow_runner.py", "--help"], id="kubeflow_runner"),
+        pytest.param(["kubeflow_runner.py", "compile", "--help"], id="kubeflow-compile"),
+        pytest.param(["kubeflow_runner.py", "submit", "--help"], id="kubeflow-submit"),
+        pytest.param(["kubeflow_runner.py", "lint", "--help"], id="kubeflow-lint"),
         pytest.param(["-m", "reefline", "--help"], id="reefline"),
         pytest.param(["-m", "reefline", "doctor", "--help"], id="doctor"),
         pytest.param(["-m", "reefline", "verify", "--help"], id="verify"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import ExampleAnomalies, Examples
+from tfx.types.standard_artifacts import ExampleAnomalies
 
 from reefline.data.image_record import read_records
 from reefline.data.reports import IngestionReport
@@ -15,7 +15,6 @@ from reefline.structures.artifacts import FindingsFolder, IngestionFolder
 
 @component
 def AnnotationValidator(
-    examples: InputArtifact[Examples],
     report: InputArtifact[ExampleAnomalies],
     anomalies: InputArtifact[ExampleAnomalies],
     findings: OutputArtifact[ExampleAnomalies],
@@ -24,7 +23,7 @@ def AnnotationValidator(
 ) -> None:
     """Judge the ingested data, and stop the pipeline where a finding is an error.
 
-    `report` is VocExampleGen's, `anomalies` ExampleValidator's on the same `examples`; `settings` is a
+    `report` is VocExampleGen's, `anomalies` ExampleValidator's on the same data; `settings` is a
     ValidationSettings as JSON; `code` only keys the cache. `findings` is a FindingsFolder.
     """
     from components.annotation_validator.anomalies import read_anomalies

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import Config, Examples, ModelRun
+from tfx.types.experimental.simple_artifacts import File
+from tfx.types.standard_artifacts import Examples, ModelRun
 
 from components.trainer.driver import START_PROPERTY, TrainerDriver
 from reefline.settings import DistributionStrategy, EdgeTpuTarget, TrainerSettings
 from reefline.structures.artifacts import ExamplesFolder, LabelMapFolder, ModelRunFolder
-from reefline.training.job import TrainingJob
+from reefline.training.job import TrainingJob, identify_training
 from reefline.training.resumable_folder import hand_over, open_unfinished
 from reefline.training.start_files import StartCache
 from reefline.training.worker import train_in_child
@@ -20,7 +21,7 @@ MAX_BOXES_PROPERTY = "max_boxes_per_image"
 @component
 def Trainer(
     examples: InputArtifact[Examples],
-    label_map: InputArtifact[Config],
+    label_map: InputArtifact[File],
     model_run: OutputArtifact[ModelRun],
     settings: Parameter[str],
     edge_tpu: Parameter[str],
@@ -28,6 +29,7 @@ def Trainer(
     serving_home: Parameter[str] = "",
     start_memory: Parameter[str] = "",
     start: Parameter[str] = "",
+    work_dir: Parameter[str] = "",
 ) -> None:
     """Train a detector and keep its best checkpoint.
 
@@ -35,7 +37,7 @@ def Trainer(
     `serving_home` is the folder of the model's serving bundles, "" where training must not start from them.
     `start_memory` is a file that remembers the sha256 of downloads, "" for none. `start` comes from the driver: a
     StartIdentity as text. The output is a ModelRunFolder. A run that was stopped, for whatever reason, is resumed from
-    its work, which lies next to the outputs.
+    its work, which lies in `work_dir`, by default next to the outputs.
     """
     from reefline.od_api import compat
 
@@ -56,10 +58,9 @@ def Trainer(
     )
     od_config = model_config.build_pipeline_config(template, trainer_settings, files)
     model_config.verify_pipeline_config(od_config, read_label_map(files.label_map))
-    # The identity is everything in the cache key: a stopped run is resumed only where nothing has changed.
-    identity = (settings, edge_tpu, code, examples.uri, label_map.uri, start)
+    identity = identify_training(settings, edge_tpu, code, examples.uri, label_map.uri, start)
     output = Path(model_run.uri)
-    run = ModelRunFolder(open_unfinished(output, identity))
+    run = ModelRunFolder(open_unfinished(output, identity, Path(work_dir) if work_dir else None))
     model_config.write_pipeline_config(od_config, run.pipeline_config)
     job = TrainingJob(trainer_settings, start, StartCache().folder)
     job.write(run.job)

@@ -60,6 +60,8 @@ class Executor(BaseBeamExecutor):
             raise failure
         ingestion = IngestionFolder(Path(report.uri))
         _hand_over(work_dir, LabelMapFolder(Path(label_map.uri)), ingestion)
+        # Also on the report, which is small: who needs the fact alone should not fetch all examples.
+        report.set_string_custom_property(FINGERPRINT_PROPERTY, exec_properties[FINGERPRINT_PROPERTY])
         _describe_examples(examples, IngestionReport.read(ingestion.report), exec_properties[FINGERPRINT_PROPERTY])
 
 
@@ -78,10 +80,15 @@ def _rare_garbage_collection() -> Iterator[None]:
 
 def _hand_over(work_dir: Path, label_map: LabelMapFolder, ingestion: IngestionFolder) -> None:
     label_map.root.mkdir(parents=True, exist_ok=True)
+    found = IngestionFolder(work_dir)
     # Moved, not renamed: some orchestrators give each output its own volume.
     shutil.move(LabelMapFolder(work_dir).label_map, label_map.label_map)
-    shutil.move(IngestionFolder(work_dir).report, ingestion.report)
-    shutil.move(IngestionFolder(work_dir).records, ingestion.records)
+    shutil.move(found.report, ingestion.report)
+    shutil.move(found.records, ingestion.records)
+    # Inside one folder, where moving needs no space. Pictures that could not be made are missing.
+    for source, target in ((found.thumbnails, ingestion.thumbnails), (found.pictures, ingestion.pictures)):
+        if source.exists():
+            source.replace(target)
     shutil.rmtree(work_dir)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import apache_beam as beam
 
+from reefline.data.finding_pictures import write_finding_pictures
 from reefline.data.image_record import write_records
 from reefline.data.inspection import ImageLimits
 from reefline.data.matching import Candidate, Discovery
@@ -136,7 +137,7 @@ class PlanDoFn(beam.DoFn):
         except DataError as error:
             IngestionFailure.from_error(error).write(_failure_file(work_dir))
             return
-        _write_plan(work_dir, plan)
+        _write_plan(self._passes, plan)
         yield from plan.shards
 
 
@@ -153,11 +154,14 @@ class WriteDoFn(beam.DoFn):
         yield str(write_shard(Path(self._passes.data_dir), split_dir, element, label_map))
 
 
-def _write_plan(work_dir: Path, plan: IngestionPlan) -> None:
+def _write_plan(passes: Passes, plan: IngestionPlan) -> None:
+    work_dir = Path(passes.work_dir)
     write_label_map(LabelMapFolder(work_dir).label_map, plan.label_map)
     folder = IngestionFolder(work_dir)
     write_records(folder.records, plan.records)
     plan.report.write(folder.report)
+    limit = passes.settings.max_image_pixels
+    write_finding_pictures(Path(passes.data_dir), folder, plan.report, plan.records, max_image_pixels=limit)
 
 
 def _failure_file(work_dir: Path) -> Path:

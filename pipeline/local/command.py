@@ -42,6 +42,7 @@ def run(
     from pipeline.local.run import describe_outcome, run_pipeline
     from pipeline.local.workspace import make_run_folder, open_workspace
     from reefline.errors import UserError
+    from reefline.report.text import VERDICT_COLOURS
 
     try:
         opened = open_workspace(workspace)
@@ -53,5 +54,5 @@ def run(
     request = RunRequest(config_file=config, data_dir=data, overrides=tuple(overrides or ()), minutes=minutes)
     outcome = run_pipeline(request, opened, run_folder)
     for line in describe_outcome(outcome, opened):
-        say(line)
+        say(line, VERDICT_COLOURS)
     raise typer.Exit(outcome.exit_code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,18 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.local.collect import collect, read_outputs
 from pipeline.local.recommended import check_minutes, recommend_config, warn_of_long_run
+from pipeline.local.run_report import write_page, write_summary
 from pipeline.local.stop import Stop, Terminated
-from pipeline.local.workspace import Workspace, hold_lock, place_by_content, point_latest_at, point_source_at
-from reefline.bundle.store import read_current
+from pipeline.local.workspace import Workspace, hold_lock, place_by_content, point_source_at
 from reefline.config.overrides import parse_override
 from reefline.config.run_config import CONFIG_DIR, RunConfig, choose_config_file, load_config
 from reefline.config.run_request import RunRequest
+from reefline.config.yaml_writer import format_yaml
 from reefline.data.source import provide_data
-from reefline.errors import UserError
+from reefline.lineage.store import read_run
 from reefline.recommendation.wishes import read_wishes
-from reefline.report.summary import RunRecords, Verdict, decide_verdict, summarize
+from reefline.report.collect import collect
+from reefline.report.run_page import CONFIG_FILE
+from reefline.report.summary import RunRecords, Summary, Verdict, decide_verdict
+from reefline.report.text import describe_run
 from reefline.system.files import write_whole
 from reefline.system.terminal import say, send_noise_to
 
@@ -31,18 +33,22 @@ if TYPE_CHECKING:
 
 SCHEMA_FILE = CONFIG_DIR / "schema.pbtxt"
 
+# After the push: whether it works says nothing about the model.
+REVIEW_COMPONENT = "ReviewReport"
+
 EXIT_CODES = {Verdict.BLESSED: 0, Verdict.NOT_BLESSED: 3, Verdict.FAILED: 1}
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended; `problems` are the messages for the terminal, one each."""
+    """How a run ended; `problems` are the messages for the terminal, one each, `notes` what the page lacks."""
 
     exit_code: int
     verdict: Verdict
     records: RunRecords
     run_folder: Path
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -50,18 +56,19 @@ class _Progress:
     """How far a run has come, for the report of one that stops early.
 
     `shown_as` maps <workspace>/source, which is what the pipeline sees of the data, to what the user calls it. A
-    recommended config has already told how long it takes.
+    recommended config has already told how long it takes. `config` is the effective one as JSON.
     """
 
     stage: str = "config"
     model: str = ""
+    config: str = ""
     shown_as: dict[Path, str] = field(default_factory=dict)
     is_recommended: bool = False
     node_runs: list[NodeRun] = field(default_factory=list)
 
 
 def run_pipeline(request: RunRequest, workspace: Workspace, run_folder: Path) -> RunOutcome:
-    """Run the pipeline; never raises, and always leaves <run_folder>/summary.json if the disk allows it.
+    """Run the pipeline; never raises, and always leaves summary.json and index.html if the disk allows it.
 
     The name of the folder is the run's id.
     """
@@ -71,10 +78,14 @@ def run_pipeline(request: RunRequest, workspace: Workspace, run_folder: Path) ->
             _run_stages(request, workspace, run_folder, progress)
     except BaseException as error:
         stop = Stop.from_error(error, progress.stage, run_folder, progress.shown_as)
+    notes: tuple[str, ...] = ()
+    if stop is not None and stop.component == REVIEW_COMPONENT and not stop.is_by_signal:
+        notes, stop = tuple(f"{REVIEW_COMPONENT} failed: {problem}" for problem in stop.problems), None
     records, stop = _make_records(workspace, run_folder, progress, stop)
     verdict = decide_verdict(records)
-    problems = (*(stop.problems if stop else ()), *_write_report(records, workspace, run_folder))
-    return RunOutcome(stop.exit_code if stop else EXIT_CODES[verdict], verdict, records, run_folder, problems)
+    problems = (*(stop.problems if stop else ()), *write_summary(records, workspace, run_folder))
+    notes += write_page(records, progress.config, workspace, run_folder)
+    return RunOutcome(stop.exit_code if stop else EXIT_CODES[verdict], verdict, records, run_folder, problems, notes)
 
 
 def _run_stages(request: RunRequest, workspace: Workspace, run_folder: Path, progress: _Progress) -> None:
@@ -96,7 +107,13 @@ def _run_stages(request: RunRequest, workspace: Workspace, run_folder: Path, pro
                 progress.stage = "recommendation"
                 config = recommend_config(data_dir, request.minutes, overrides, workspace, run_folder)
             progress.stage = "pipeline"
+            _keep_config(config, run_folder, progress)
             _run_dag(config, workspace, run_folder.name, progress)
+
+
+def _keep_config(config: RunConfig, run_folder: Path, progress: _Progress) -> None:
+    progress.config = config.to_json()
+    write_whole(run_folder / CONFIG_FILE, format_yaml(config.model_dump(mode="json")))
 
 
 def _run_dag(config: RunConfig, workspace: Workspace, run_id: str, progress: _Progress) -> None:
@@ -143,52 +160,20 @@ def _make_records(
     """Return the run's records and why it stopped: unreadable artifacts stop a run that reached its end."""
     run_id, model = run_folder.name, progress.model
     seconds = {run.component: run.seconds for run in progress.node_runs}
+    end = stop.end if stop else None
     try:
-        outputs = read_outputs(workspace.metadata_db, progress.node_runs) if progress.node_runs else {}
-        return collect(run_id, model, seconds, outputs, stop), stop
+        run = read_run(workspace.metadata_db, run_id)
+        return collect(run_id, model, seconds, run.outputs if run else {}, end), stop
     except Exception as error:
         stop = stop or Stop.from_error(error, "report", run_folder, progress.shown_as)
-        return collect(run_id, model, seconds, {}, stop), stop
-
-
-def _write_report(records: RunRecords, workspace: Workspace, run_folder: Path) -> tuple[str, ...]:
-    """Write summary.json, completely or not at all; return a message if that fails."""
-    target = run_folder / "summary.json"
-    try:
-        write_whole(target, json.dumps(summarize(records), indent=2, ensure_ascii=False) + "\n")
-        point_latest_at(workspace, run_folder)
-    except OSError as error:
-        return (f"{target}: cannot write the report ({error.strerror})",)
-    return ()
+        return collect(run_id, model, seconds, {}, stop.end), stop
 
 
 def describe_outcome(outcome: RunOutcome, workspace: Workspace) -> list[str]:
-    """Return the last lines of a run: problems, verdict, failed rules, the bundle's path, the report's path."""
-    records = outcome.records
-    lines = [f"error: {problem}" for problem in outcome.problems]
-    if outcome.problems and records.failure and records.failure.component:
-        lines = [f"stopped at {records.failure.component}:", *lines]
-    lines.append(f"verdict: {outcome.verdict.value}")
-    if records.evaluation:
-        lines += [f"failed: {result.rule}: {result.reason}" for result in records.evaluation.gate if not result.passed]
-    lines.append(f"bundle: {records.pushed.path if records.pushed else 'none (nothing was pushed)'}")
-    if records.pushed:
-        lines += _describe_serving(workspace, records.model, records.pushed.version)
-    lines.append(f"report: {outcome.run_folder / 'summary.json'}")
-    return lines
-
-
-def _describe_serving(workspace: Workspace, model: str, version: int) -> list[str]:
-    """Return a note if another version than this run's is serving, as after a rollback."""
-    try:
-        current = read_current(workspace.serving, model)
-    except UserError as error:
-        return [f"note: {problem}" for problem in error.problems]
-    if current is None:
-        return ["note: no version is serving (CURRENT is missing)"]
-    if current == version:
-        return []
-    return [f"note: version {current} is serving, not version {version} of this run"]
+    """Return the last lines of a run: what it found and decided, the bundle's path, the report's path."""
+    summary = Summary.from_records(outcome.records)
+    lines = describe_run(summary, outcome.run_folder, workspace.serving, problems=outcome.problems)
+    return [*(f"note: {note}" for note in outcome.notes), *lines]
 
 
 @contextlib.contextmanager

@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING, Optional
 from reefline.edgetpu.record import EdgeTpuRecord, PreflightError
 from reefline.errors import DataError, UserError
 from reefline.findings import Finding
+from reefline.report.collect import EarlyEnd
 from reefline.report.summary import Failure
 from reefline.system.files import is_out_of_space
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+_CTRL_C, _SIGTERM = 130, 143
+_SIGNAL_EXIT_CODES = (_CTRL_C, _SIGTERM)
 
 
 class Terminated(KeyboardInterrupt):
@@ -52,9 +57,14 @@ class Stop:
         )
 
     @property
-    def failure(self) -> Failure:
-        """The stop as summary.json shows it."""
-        return Failure(self.component, "\n".join(self.problems))
+    def is_by_signal(self) -> bool:
+        """Whether Ctrl-C or SIGTERM stopped the run."""
+        return self.exit_code in _SIGNAL_EXIT_CODES
+
+    @property
+    def end(self) -> EarlyEnd:
+        """The stop as the run's records have it."""
+        return EarlyEnd(Failure(self.component, "\n".join(self.problems)), self.findings, self.edgetpu)
 
 
 def _explain(error: BaseException, run_folder: Path) -> tuple[int, tuple[str, ...]]:
@@ -66,7 +76,7 @@ def _explain(error: BaseException, run_folder: Path) -> tuple[int, tuple[str, ..
         return 2, (f"{workspace}: no space left on the device; free some, or pass another --workspace DIR",)
     if isinstance(error, KeyboardInterrupt):
         terminated = isinstance(error, Terminated)
-        return (143, ("stopped by SIGTERM",)) if terminated else (130, ("stopped by Ctrl-C",))
+        return (_SIGTERM, ("stopped by SIGTERM",)) if terminated else (_CTRL_C, ("stopped by Ctrl-C",))
     log_file = run_folder / "error.log"
     with contextlib.suppress(OSError):
         log_file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")

@@ -85,7 +85,7 @@ class Manifest(Record):
             "files": {file.name: {"sha256": file.sha256, "bytes": file.bytes} for file in self.files},
             "input_size": [facts.height_px, facts.width_px],
             "classes": list(facts.classes),
-            "metrics": facts.evaluation.scores.to_json(),
+            "metrics": _metrics_to_json(facts.evaluation.scores),
             "gate": {
                 "verdict": facts.evaluation.verdict.value,
                 "rules": [result.to_json() for result in facts.evaluation.gate],
@@ -94,6 +94,7 @@ class Manifest(Record):
             "data_fingerprint": facts.data_fingerprint,
             "checkpoint": facts.checkpoint,
             "quantization_aware_steps": facts.quantization_aware_steps,
+            "thresholds": dict(facts.evaluation.thresholds),
         }
 
     @classmethod
@@ -109,6 +110,7 @@ class Manifest(Record):
             evaluation=EvaluationReport(
                 scores=Scores.from_json(record["metrics"]),
                 gate=tuple(GateResult.from_json(result) for result in record["gate"]["rules"]),
+                thresholds=_read_thresholds(record.get("thresholds", {})),
             ),
             edgetpu=EdgeTpuRecord.from_json(record["edgetpu"]),
             data_fingerprint=record["data_fingerprint"],
@@ -117,6 +119,23 @@ class Manifest(Record):
         )
         files = tuple(FileRecord(name=name, **file) for name, file in record["files"].items())
         return cls(facts, record["version"], record["created"], record["replaces"], files)
+
+
+def _metrics_to_json(scores: Scores) -> dict[str, Any]:
+    """Return the metrics without the times of the machine that scored: a bundle runs on others."""
+    return {name: value for name, value in scores.to_json().items() if name != "milliseconds"}
+
+
+def _read_thresholds(record: Mapping[str, Any]) -> Mapping[str, Optional[float]]:
+    """Return the threshold of each class; bundles of older versions have none.
+
+    Raises:
+        ValueError: a threshold is not null and not a number from 0 to 1.
+    """
+    for label, threshold in record.items():
+        if threshold is not None and not (type(threshold) in (int, float) and 0 <= threshold <= 1):
+            raise ValueError(f"thresholds: {label!r}: {threshold!r} found, a number from 0 to 1 or null expected")
+    return dict(record)
 
 
 def find_shipped_file(files: Iterable[FileRecord]) -> FileRecord:

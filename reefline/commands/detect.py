@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -24,7 +24,14 @@ def detect(
     out: Annotated[Path, typer.Option(metavar="DIR", help="the folder for pictures and detections.json")] = Path(
         "detections"
     ),
-    min_score: Annotated[float, typer.Option(metavar="FRACTION", help="the lowest score to report, 0 to 1")] = 0.3,
+    min_score: Annotated[
+        Optional[float],
+        typer.Option(
+            metavar="FRACTION",
+            show_default=False,
+            help="the lowest score to report, 0 to 1; default: what the bundle suggests for each class, or 0.3",
+        ),
+    ] = None,
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|edgetpu", help="auto uses the Edge TPU if one is connected")
     ] = "auto",

@@ -12,6 +12,7 @@ import pydantic
 
 from reefline.bundle.store import MODEL_NAME_PATTERN
 from reefline.config.keys import any_within
+from reefline.config.kubeflow_settings import KubeflowSettings
 from reefline.config.messages import describe_problems, name_of
 from reefline.config.overrides import Override, apply_override
 from reefline.config.yaml_reader import read_yaml
@@ -25,6 +26,7 @@ from reefline.settings import (
     ExporterSettings,
     GateSettings,
     IngestionSettings,
+    ModelCardSettings,
     Section,
     TrainerSettings,
     ValidationSettings,
@@ -51,6 +53,8 @@ class RunConfig(Section):
     trainer: TrainerSettings
     exporter: ExporterSettings = ExporterSettings()
     gate: GateSettings
+    model_card: ModelCardSettings = ModelCardSettings()
+    kubeflow: KubeflowSettings = KubeflowSettings()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _TABLE = (
 )
 
 
-def fingerprint_data(data_dir: Path, settings: IngestionSettings, hash_memory: Path) -> str:
+def fingerprint_data(data_dir: Path, settings: IngestionSettings, hash_memory: Path | None) -> str:
     """Return one hash of all that is ingested: images, annotations, split lists and the given label map.
 
     Raises:
@@ -38,11 +38,11 @@ def fingerprint_data(data_dir: Path, settings: IngestionSettings, hash_memory: P
     return fingerprint_files(data_dir, files.all, hash_memory, extra=extra)
 
 
-def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path, *, extra: Sequence[bytes] = ()) -> str:
+def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path | None, *, extra: Sequence[bytes] = ()) -> str:
     """Return a sha256 over the relative names and contents of files, and over the contents of `extra`.
 
     The folder's location and the files' times are not part of it. A file of unchanged path, size and mtime_ns is not
-    read again: `memory`, a SQLite file that is created if missing, remembers its hash.
+    read again: `memory`, a SQLite file that is created if missing, remembers its hash; None remembers nothing.
 
     Raises:
         DataError: a file cannot be read.
@@ -79,8 +79,13 @@ def _hash_row(path: Path, remembered: Mapping[str, tuple[Any, ...]]) -> tuple[st
 
 
 @contextlib.contextmanager
-def _open_memory(path: Path) -> Iterator[sqlite3.Connection]:
+def _open_memory(path: Path | None) -> Iterator[sqlite3.Connection]:
     """Open the memory; a damaged one is deleted, as it only saves time."""
+    if path is None:
+        with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+            connection.execute(_TABLE)
+            yield connection
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         try:

@@ -40,6 +40,33 @@ class IngestionReport(Record):
 
 
 @dataclass(frozen=True)
+class PicturedBox(Record):
+    """The box of a finding as annotated: x_min, y_min, x_max, y_max; `object` is the finding's."""
+
+    object: int
+    label: str
+    box_xyxy_px: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class PicturedFile(Record):
+    """A file that findings name, the image whose thumbnail shows it, and the size in px that its boxes refer to."""
+
+    file: str
+    image: str
+    width_px: int
+    height_px: int
+    boxes: tuple[PicturedBox, ...] = ()
+
+
+@dataclass(frozen=True)
+class FindingPictures(Record):
+    """What ingestion kept for pictures of findings; most findings have none."""
+
+    files: tuple[PicturedFile, ...] = ()
+
+
+@dataclass(frozen=True)
 class IngestionFailure(Record):
     """Why the data could not be ingested: a DataError that crosses a process boundary as a file."""
 

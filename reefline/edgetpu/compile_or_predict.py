@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from reefline.edgetpu.analysis import ModelAnalysis, analyze_graph
@@ -30,10 +31,12 @@ def compile_or_predict(model: Path, target: Path, settings: CompilerSettings) ->
     record = _make_record(outcome, analysis.summary)
     predicted = report_prediction(analysis)
     if isinstance(outcome, Compiled):
-        return record, _report_compiled(graph, target, predicted)
-    if isinstance(outcome, Rejected):
-        return record, _report_rejected(outcome, predicted)
-    return record, predicted
+        report = _report_compiled(graph, target, predicted)
+    elif isinstance(outcome, Rejected):
+        report = _report_rejected(outcome, predicted)
+    else:
+        report = predicted
+    return record, replace(report, compiler_log=outcome.printed)
 
 
 def report_prediction(analysis: ModelAnalysis) -> PlacementReport:

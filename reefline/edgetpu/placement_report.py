@@ -62,6 +62,7 @@ class PlacementReport(Record):
 
     `source` tells whether the compiler placed the operators or they are predicted. `conforms` is False where the
     compiler rejects the model; then nothing runs on the Edge TPU. `problems` are what ends a compilation, or might.
+    `compiler_log` is what edgetpu_compiler printed, "" if it did not run to its end.
     """
 
     source: PlacementSource
@@ -69,6 +70,7 @@ class PlacementReport(Record):
     problems: tuple[str, ...]
     summary: PlacementSummary
     ops: tuple[PlacedOp, ...]
+    compiler_log: str = ""
 
     @classmethod
     def of(

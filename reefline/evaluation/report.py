@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 import pydantic
@@ -45,12 +46,14 @@ class GateResult(Record):
 class EvaluationReport(Record):
     """evaluation.json: the scores and one result per configured rule; the verdict follows from the results.
 
-    `quantization` is set where the int8 model's drop was too large.
+    `quantization` is set where the int8 model's drop was too large. `thresholds` maps each class to the confidence
+    threshold with the shipped model's best F1 at IoU 0.5; None where no detection of the class is correct.
     """
 
     scores: Scores
     gate: tuple[GateResult, ...]
     quantization: Optional[QuantizationReport] = None
+    thresholds: Mapping[str, Optional[pydantic.FiniteFloat]] = field(default_factory=dict)
 
     @property
     def verdict(self) -> GateVerdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Optional
 
 import pydantic
@@ -60,7 +60,8 @@ class Scores(Record):
 
     `float_model` is the SavedModel. The TFLite model of the candidate's bundle is `int8` or `float_tflite`, whichever
     `shipped_precision` names; the other is None. `baseline` is the TFLite model of the serving bundle, whose version
-    is `baseline_version`; 0 means that none serves.
+    is `baseline_version`; 0 means that none serves. `milliseconds` maps "float", "shipped" and "baseline" to the
+    median time per image on the CPU of the machine that scored, resizing included.
     """
 
     float_model: Annotated[Optional[CocoMetrics], pydantic.Field(alias="float")]
@@ -69,6 +70,7 @@ class Scores(Record):
     baseline: Optional[CocoMetrics]
     shipped_precision: Precision
     baseline_version: int
+    milliseconds: Mapping[str, pydantic.FiniteFloat] = field(default_factory=dict)
 
     @property
     def shipped(self) -> Optional[CocoMetrics]:

@@ -10,18 +10,17 @@ import hashlib
 import logging
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reefline.bundle.layout import EDGE_TPU_FILE, INT8_FILE
 from reefline.edgetpu.compile_or_predict import compile_or_predict
 from reefline.edgetpu.compiler.command import find_compiler
-from reefline.edgetpu.placement_report import PlacedOp, Placement
-from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
+from reefline.edgetpu.placement_report import Placement
+from reefline.edgetpu.preflight_report import Preflight
+from reefline.edgetpu.record import PlacementSource
 from reefline.errors import RecordError
 from reefline.settings import ExporterSettings
-from reefline.system.record import Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,19 +29,6 @@ if TYPE_CHECKING:
 _CALIBRATION_IMAGES = 2
 _CALIBRATION_SIDE_PX = 64
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Preflight(Record):
-    """preflight.json: the counts as in a bundle's record, and each operator that is off the Edge TPU or uncertain.
-
-    `problems` are what ends a compilation, or might; `conforms` is False if one certainly does.
-    """
-
-    edgetpu: EdgeTpuRecord
-    conforms: bool
-    problems: tuple[str, ...]
-    left_out: tuple[PlacedOp, ...]
 
 
 def preflight_model(config: Any, settings: ExporterSettings, memory: Path, code: str) -> Preflight:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 
 from reefline.edgetpu.placement_report import PlacedOp, describe_left_out
+from reefline.edgetpu.preflight_report import Preflight
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.evaluation.gate import judge_placement
-from reefline.export.preflight import Preflight
 from reefline.settings import GateSettings
 from reefline.tflite.graph import POSTPROCESS_OP
 

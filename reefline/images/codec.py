@@ -128,6 +128,26 @@ def decode_upright(image_bytes: bytes) -> Image.Image:
         return _to_rgb(image if _read_orientation(image) == _UPRIGHT else ImageOps.exif_transpose(image))
 
 
+def decode_small(
+    image_bytes: bytes, *, apply_exif: bool, max_image_pixels: int, side_px: int
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Return the first frame as RGB, upright if `apply_exif`, and its full width and height.
+
+    A JPEG is decoded at the smallest scale that keeps both sides at `side_px` or more; other formats in full.
+
+    Raises:
+        ImageProblemError: as `inspect_image`.
+    """
+    image = _open_image(image_bytes, max_image_pixels)
+    width_px, height_px = image.size
+    is_turned = apply_exif and _read_orientation(image) in _AXIS_SWAPPING_ORIENTATIONS
+    with _decoder_errors():
+        image.draft(image.mode, (side_px, side_px))
+        image.load()
+        rgb = _to_rgb(ImageOps.exif_transpose(image) if apply_exif else image)
+    return rgb, (height_px, width_px) if is_turned else (width_px, height_px)
+
+
 def shrunk_size_px(size_px: tuple[int, int], max_dimension: int | None) -> tuple[int, int]:
     """Return the size shrunk into a square of `max_dimension` px, with its aspect kept and sides of at least 1 px."""
     longest_px = max(size_px)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
+import urllib.parse
 import zipfile
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from PIL import Image
+
+from reefline.images.codec import shrunk_size_px
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -19,10 +23,11 @@ _QUALITY = 70
 
 def make_thumbnail(image: Image.Image) -> bytes:
     """Return an RGB JPEG of at most MAX_SIDE_PX per side; smaller images keep their size. The image is not changed."""
-    small = image.convert("RGB") if image.mode != "RGB" else image.copy()
-    small.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    # Averaging blocks of pixels first takes a third of the time.
+    small = rgb.resize(shrunk_size_px(rgb.size, MAX_SIDE_PX), Image.Resampling.BILINEAR, reducing_gap=1.0)
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
+    small.save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()
 
 
@@ -43,7 +48,7 @@ class ThumbnailWriter:
 
     def add(self, name: str, image: Image.Image) -> None:
         """Add the thumbnail of an image; a name must not be added twice."""
-        self._zip.writestr(zipfile.ZipInfo(name), make_thumbnail(image))
+        self._zip.writestr(zipfile.ZipInfo(_entry(name)), make_thumbnail(image))
 
 
 def read_thumbnails(path: Path, names: set[str]) -> dict[str, bytes]:
@@ -51,4 +56,10 @@ def read_thumbnails(path: Path, names: set[str]) -> dict[str, bytes]:
     if not path.is_file():
         return {}
     with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist() if name in names}
+        entries = set(archive.namelist())
+        return {name: archive.read(_entry(name)) for name in names if _entry(name) in entries}
+
+
+def _entry(name: str) -> str:
+    """Return a name for an entry: a zip has no names that are not UTF-8, and a file system may."""
+    return urllib.parse.quote(os.fsencode(name))

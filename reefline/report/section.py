@@ -27,14 +27,23 @@ class Section(Record):
 
 @dataclass(frozen=True)
 class ReviewSections(Record):
-    """sections.json: the parts of a page that follow from a run's artifacts, in their order."""
+    """sections.json: the parts of a page that follow from a run's artifacts, in their order.
+
+    `problems` has one message per section that could not be made.
+    """
 
     sections: tuple[Section, ...]
+    problems: tuple[str, ...] = ()
 
 
 def render(template: str, **facts: Any) -> str:
     """Return the HTML of a template in `templates/`; every value is escaped, and a missing one is an error."""
     return _environment().get_template(template).render(**facts)
+
+
+def list_page_templates() -> tuple[Path, ...]:
+    """Return the files that pages are made from: they count as code."""
+    return tuple(sorted(path for path in TEMPLATE_DIR.iterdir() if path.is_file()))
 
 
 def as_data_uri(jpeg: bytes) -> str:

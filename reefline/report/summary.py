@@ -5,16 +5,20 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from reefline.data.reports import Anomaly, SplitCounts, ValidationReport
+import pydantic
+
+from reefline.data.reports import Anomaly, SplitCounts
 from reefline.edgetpu.record import EdgeTpuRecord
-from reefline.evaluation.report import EvaluationReport
+from reefline.evaluation.report import EvaluationReport, GateResult
+from reefline.evaluation.scores import CocoMetrics
 from reefline.findings import Finding
 from reefline.system.record import Record
-from reefline.training.report import TrainingReport
+from reefline.training.report import StopReason, TrainingReport
 
-SCHEMA_VERSION = 1
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Verdict(str, enum.Enum):
@@ -71,38 +75,81 @@ def decide_verdict(records: RunRecords) -> Verdict:
     return Verdict.BLESSED if records.pushed is not None else Verdict.FAILED
 
 
+@dataclass(frozen=True)
+class DataSummary(Record):
+    """The ingested data: counts by split, findings and anomalies."""
+
+    splits: Mapping[str, SplitCounts]
+    findings: tuple[Finding, ...]
+    anomalies: tuple[Anomaly, ...]
+
+
+@dataclass(frozen=True)
+class TrainingSummary(Record):
+    """How the training ended; `seconds` is wall-clock time."""
+
+    steps: int
+    best_step: int
+    stop_reason: StopReason
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MetricsSummary(Record):
+    """The metrics of the candidate, float and int8, and of the model that served before; None if not measured."""
+
+    float_model: Annotated[CocoMetrics | None, pydantic.Field(alias="float")]
+    int8: CocoMetrics | None
+    baseline: CocoMetrics | None
+
+    @property
+    def shipped(self) -> CocoMetrics | None:
+        """The metrics of int8, or of float if there is no int8 model."""
+        return self.int8 or self.float_model
+
+
+@dataclass(frozen=True)
+class Summary(Record):
+    """summary.json, whose schema is docs/summary.schema.json; parts that a run did not reach are None or empty."""
+
+    schema_version: Literal[1]
+    run_id: str
+    model: str
+    verdict: Verdict
+    failure: Failure | None
+    data: DataSummary
+    training: TrainingSummary | None
+    metrics: MetricsSummary
+    gate: tuple[GateResult, ...]
+    edgetpu: EdgeTpuRecord | None
+    pushed: Pushed | None
+    seconds: Mapping[str, float]
+
+    @classmethod
+    def from_records(cls, records: RunRecords) -> Self:
+        """Return the summary of a run."""
+        training, evaluation = records.training, records.evaluation
+        scores = evaluation.scores if evaluation else None
+        return cls(
+            schema_version=1,
+            run_id=records.run_id,
+            model=records.model,
+            verdict=decide_verdict(records),
+            failure=records.failure,
+            data=DataSummary(records.splits, records.findings, records.anomalies),
+            training=TrainingSummary(training.steps, training.best_step, training.stop_reason, training.seconds)
+            if training
+            else None,
+            metrics=MetricsSummary(scores.float_model, scores.int8, scores.baseline)
+            if scores
+            else MetricsSummary(None, None, None),
+            gate=evaluation.gate if evaluation else (),
+            edgetpu=records.edgetpu,
+            pushed=records.pushed,
+            seconds={name: round(seconds, 3) for name, seconds in records.seconds.items()},
+        )
+
+
 def summarize(records: RunRecords) -> dict[str, Any]:
     """Return the contents of summary.json, schema_version 1; parts that a run did not reach are null or empty."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "run_id": records.run_id,
-        "model": records.model,
-        "verdict": decide_verdict(records).value,
-        "failure": records.failure.to_json() if records.failure else None,
-        "data": {
-            "splits": {name: counts.to_json() for name, counts in records.splits.items()},
-            **ValidationReport(records.findings, records.anomalies).to_json(),
-        },
-        "training": _training_to_json(records.training),
-        "metrics": _metrics_to_json(records.evaluation),
-        "gate": [result.to_json() for result in records.evaluation.gate] if records.evaluation else [],
-        "edgetpu": records.edgetpu.to_json() if records.edgetpu else None,
-        "pushed": records.pushed.to_json() if records.pushed else None,
-        "seconds": {name: round(seconds, 3) for name, seconds in records.seconds.items()},
-    }
-
-
-def _training_to_json(training: TrainingReport | None) -> dict[str, Any] | None:
-    if training is None:
-        return None
-    return {
-        "steps": training.steps,
-        "best_step": training.best_step,
-        "stop_reason": training.stop_reason.value,
-        "seconds": training.seconds,
-    }
-
-
-def _metrics_to_json(evaluation: EvaluationReport | None) -> dict[str, Any]:
-    scores = evaluation.scores.to_json() if evaluation else {}
-    return {name: scores.get(name) for name in ("float", "int8", "baseline")}
+    return Summary.from_records(records).to_json()

@@ -52,8 +52,13 @@ class IngestionFolder(ArtifactFolder):
 
     @property
     def thumbnails(self) -> Path:
-        """Thumbnails of the files that findings name, by file; see `reefline.images.thumbnails`."""
+        """Thumbnails of images that findings name, by image; see `reefline.images.thumbnails`."""
         return self.root / "thumbnails.zip"
+
+    @property
+    def pictures(self) -> Path:
+        """A FindingPictures: which thumbnail shows which file, and the boxes to draw there."""
+        return self.root / "pictures.json"
 
 
 class FindingsFolder(ArtifactFolder):
@@ -142,6 +147,11 @@ class ModelFolder(ArtifactFolder):
         return self.root / "placement.json"
 
     @property
+    def calibration(self) -> Path:
+        """The encoded images that set the int8 model's ranges, in one zip; missing for a float model."""
+        return self.root / "calibration.zip"
+
+    @property
     def fine_tuned(self) -> Path:
         """The checkpoint of quantization-aware fine-tuning, where there was any."""
         return self.root / "fine_tuned"
@@ -191,6 +201,11 @@ class ReviewFolder(ArtifactFolder):
     def page(self) -> Path:
         """The page, self-contained."""
         return self.root / "index.html"
+
+    @property
+    def statistics(self) -> Path:
+        """TFDV's statistics as a page; missing if it could not be made."""
+        return self.root / "statistics.html"
 
     @property
     def sections(self) -> Path:

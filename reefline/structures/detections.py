@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from reefline.structures.boxes import BoxXyxyPx
 
+# The lowest score to report where a class has no suggested threshold.
+DEFAULT_MIN_SCORE = 0.3
+
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,10 @@ from typing import TYPE_CHECKING
 
 from reefline.errors import RecordError
 from reefline.structures.detections import Detections, GroundTruth, ScoredImage
+
+# The names of the models in `SplitDetections.detections`: the SavedModel, the TFLite model that is judged, and the one
+# that serves.
+FLOAT, SHIPPED, BASELINE = "float", "shipped", "baseline"
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,16 +59,19 @@ class SplitDetections:
         models = {
             key: value for name, detections in self.detections.items() for key, value in _pack(name, detections).items()
         }
-        with path.open("wb") as file:
-            np.savez_compressed(
-                file,
-                class_names=np.array(self.class_names, dtype=np.str_),
-                image_names=np.array([image.name for image in self.images], dtype=np.str_),
-                image_sizes_px=np.array([(image.width_px, image.height_px) for image in self.images]).reshape(-1, 2),
-                models=np.array(list(self.detections), dtype=np.str_),
-                **truth,
-                **models,
-            )
+        arrays = {
+            "class_names": np.array(self.class_names, dtype=np.str_),
+            "image_names": np.array([image.name for image in self.images], dtype=np.str_),
+            "image_sizes_px": np.array([(image.width_px, image.height_px) for image in self.images]).reshape(-1, 2),
+            "models": np.array(list(self.detections), dtype=np.str_),
+            **truth,
+            **models,
+        }
+        # numpy's savez_compressed takes four times as long and saves another 7 %.
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, array, allow_pickle=False)
 
     def ground_truth_counts(self) -> list[int]:
         """Return the number of annotated objects of each image."""
@@ -76,8 +84,6 @@ class SplitDetections:
         Raises:
             RecordError: the file is missing or damaged.
         """
-        import zipfile
-
         import numpy as np
 
         try:

@@ -6,12 +6,13 @@ Nothing else in Reefline writes to standard output or standard error.
 from __future__ import annotations
 
 import contextlib
+import enum
 import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -20,9 +21,30 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-def say(line: str) -> None:
-    """Print one line to standard output."""
-    _write(sys.stdout, escape_control(line))
+class Colour(enum.Enum):
+    """The ANSI colours that a terminal shows words in."""
+
+    GREEN = "32"
+    YELLOW = "33"
+    RED = "31"
+
+
+def say(line: str, colours: Mapping[str, Colour] | None = None) -> None:
+    """Print one line to standard output.
+
+    If the line's last word is in `colours`, a terminal shows it in that colour, unless NO_COLOR is set
+    (https://no-color.org) or the terminal is a dumb one.
+    """
+    text = escape_control(line)
+    before, space, word = text.rpartition(" ")
+    colour = (colours or {}).get(word)
+    if colour is not None and _shows_colours(sys.stdout):
+        text = f"{before}{space}\x1b[{colour.value}m{word}\x1b[0m"
+    _write(sys.stdout, text)
+
+
+def _shows_colours(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def say_error(problem: str) -> None:

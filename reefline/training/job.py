@@ -20,3 +20,13 @@ class TrainingJob(Record):
     settings: TrainerSettings
     start: str
     cache_dir: Path
+
+
+def identify_training(
+    settings: str, edge_tpu: str, code: str, examples_uri: str, label_map_uri: str, start: str
+) -> tuple[str, ...]:
+    """Return what identifies a training: everything in Trainer's cache key, in one order.
+
+    A stopped training is resumed only where nothing has changed.
+    """
+    return settings, edge_tpu, code, examples_uri, label_map_uri, start

@@ -23,6 +23,7 @@ from reefline.settings import DistributionStrategy, TrainerSettings
 from reefline.structures.artifacts import ModelRunFolder
 from reefline.system.interruption import Interruption
 from reefline.training.checkpoints import CheckpointStore
+from reefline.training.history import TrainingHistory, TrainingPoint
 from reefline.training.job import TrainingJob
 from reefline.training.progress import TrainingProgress
 from reefline.training.report import EvaluationPoint, StopReason, TrainingReport, TrainingState
@@ -40,7 +41,7 @@ _POLL_S = 0.2
 
 
 def train_detector(od_config: TrainEvalPipelineConfig, job: TrainingJob, run: ModelRunFolder) -> TrainingReport:
-    """Train a detector; leave checkpoints/, best/, TensorBoard's logs/ and training.json in `run`.
+    """Train a detector; leave checkpoints/, best/, history.jsonl, TensorBoard's logs/ and training.json in `run`.
 
     A run of the same config and job that stopped in this folder is resumed. `best/` holds the checkpoint with the
     highest COCO mAP on the eval split. Ctrl-C or SIGTERM saves a checkpoint before it stops. Of several workers only
@@ -50,7 +51,7 @@ def train_detector(od_config: TrainEvalPipelineConfig, job: TrainingJob, run: Mo
         TrainingDivergedError: a loss that is NaN or infinite; the message names the batch's files.
         CheckpointError: the start is unavailable or does not fit, or the checkpoint to resume from is damaged.
         BundleError: the TFLite file to start from is damaged or not quantized.
-        RecordError: state.json is damaged.
+        RecordError: state.json or history.jsonl is damaged.
         OutOfMemoryError: a batch does not fit in the device's memory.
         ConfigError: the strategy is unavailable.
     """
@@ -68,9 +69,10 @@ def train_detector(od_config: TrainEvalPipelineConfig, job: TrainingJob, run: Mo
         if state.step:
             store.restore(state.step)
             progress.note(f"Resuming from step {state.step}.")
-        _begin_from(start, step, od_config, progress)
-        log = TrainingLog(run.logs, is_chief=step.is_chief)
-        loop = _Loop(settings, run, step, store, _choose_evaluation(od_config, settings, step), log, progress)
+        started_from = _begin_from(start, step, od_config, progress)
+        if not state.step:
+            state = replace(state, started_from=started_from)
+        loop = _Loop(settings, run, step, store, _choose_evaluation(od_config, settings, step), progress)
         with explained_out_of_memory(settings.batch_size, read_input_size(od_config).width_px):
             stop_reason = loop.run(state)
         progress.note(_describe_stop(stop_reason, loop.state))
@@ -91,17 +93,20 @@ def _report(state: TrainingState, stop_reason: StopReason) -> TrainingReport:
         stop_reason=stop_reason,
         seconds=round(state.seconds, 3),
         evaluations=state.evaluations,
+        started_from=state.started_from,
     )
 
 
 def _begin_from(
     start: StartingPoint, step: TrainStep, od_config: TrainEvalPipelineConfig, progress: TrainingProgress
-) -> None:
+) -> str:
+    """Set the weights to start from; print and return what was loaded, "" for new weights."""
     if start.note:
         progress.note(start.note)
     report = load_start(start, step, od_config)
     if report is not None:
         progress.note(report.describe())
+    return " ".join(filter(None, (start.note, report.describe() if report else "")))
 
 
 def _choose_evaluation(
@@ -138,23 +143,23 @@ class _Loop:
         step: TrainStep,
         store: CheckpointStore,
         evaluate: Callable[[str], EvaluationOutcome],
-        log: TrainingLog,
         progress: TrainingProgress,
     ) -> None:
         self._settings = settings
-        self._state_file = run.state
+        self._run = run
         self._step = step
         self._store = store
         self._evaluate_checkpoint = evaluate
-        self._log = log
         self._progress = progress
         self._is_chief = step.is_chief
+        self._log = TrainingLog(run.logs, is_chief=step.is_chief)
         self.state = TrainingState()
 
     def run(self, state: TrainingState) -> StopReason:
         """Train until all steps are done, or `early_stopping_patience` evaluations in a row were no better."""
         self.state = state
         self._started_s = time.monotonic() - state.seconds
+        self._history = TrainingHistory(self._run.history, resumed_step=state.step, is_chief=self._is_chief)
         self._store.keep([step for step in self._store.steps() if step <= state.step])
         while True:
             if self._is_evaluation_due():
@@ -194,6 +199,7 @@ class _Loop:
         self._progress.step(number, result.total_loss)
         if number % SUMMARY_EVERY_STEPS == 0 or number == 1:
             self._log.step(result.losses, learning_rate, number)
+            self._history.append(TrainingPoint(number, result.total_loss, learning_rate))
 
     def _evaluate(self) -> None:
         if not self._is_chief:
@@ -213,7 +219,7 @@ class _Loop:
     def _await_evaluation(self) -> TrainingState:
         """Return what the first worker found; only that one evaluates."""
         while True:
-            state = TrainingState.read(self._state_file)
+            state = TrainingState.read(self._run.state)
             if any(point.step == self.state.step for point in state.evaluations):
                 return state
             time.sleep(_POLL_S)
@@ -224,5 +230,5 @@ class _Loop:
     def _remember(self, state: TrainingState) -> None:
         """Set the state, which a later process resumes from."""
         if self._is_chief:
-            state.write(self._state_file)
+            state.write(self._run.state)
         self.state = state

@@ -34,12 +34,14 @@ class EvaluationPoint(Record):
 class TrainingState(Record):
     """How far a training run has come: what its newest complete checkpoint does not hold itself.
 
-    `step` is that checkpoint's, 0 without one; `seconds` is the time spent until then.
+    `step` is that checkpoint's, 0 without one; `seconds` is the time spent until then; `started_from` is as in
+    TrainingReport.
     """
 
     step: int = 0
     seconds: float = 0.0
     evaluations: tuple[EvaluationPoint, ...] = ()
+    started_from: str = ""
 
     @property
     def best(self) -> EvaluationPoint | None:
@@ -71,10 +73,14 @@ class TrainingState(Record):
 
 @dataclass(frozen=True)
 class TrainingReport(Record):
-    """What a training run did; `seconds` is wall-clock time from the first trace to the last evaluation."""
+    """What a training run did; `seconds` is wall-clock time from the first trace to the last evaluation.
+
+    `started_from` describes the weights it started from, "" for new weights.
+    """
 
     steps: int
     best_step: int
     stop_reason: StopReason
     seconds: float
     evaluations: tuple[EvaluationPoint, ...]
+    started_from: str = ""

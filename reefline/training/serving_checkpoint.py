@@ -8,6 +8,9 @@ from pathlib import Path
 from reefline.bundle.manifest import MANIFEST_FILE, read_manifest
 from reefline.bundle.store import locate_bundle, read_current
 from reefline.errors import CheckpointError
+from reefline.settings import TrainerSettings
+from reefline.structures.artifacts import ModelRunFolder
+from reefline.training.job import TrainingJob
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,18 @@ class ServingCheckpoint:
                 f"trainer.start: {self.manifest} names the checkpoint {self.prefix}, which no longer exists; "
                 f"restore it, or set start to {self.manifest.parent}: the bundle's int8 model holds the weights too"
             )
+
+    def find_start_of_equal_training(self, settings: TrainerSettings, data_fingerprint: str) -> str | None:
+        """Return what the training behind this checkpoint started from; None if its settings or its data differ.
+
+        Raises:
+            BundleError: the manifest is damaged.
+        """
+        job = ModelRunFolder(self.model_run).job
+        if read_manifest(self.manifest.parent).facts.data_fingerprint != data_fingerprint or not job.is_file():
+            return None
+        made = TrainingJob.read(job)
+        return made.start if made.settings == settings else None
 
 
 def find_serving_checkpoint(home: Path) -> ServingCheckpoint | None:

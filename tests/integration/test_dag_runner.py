@@ -1,4 +1,4 @@
-"""pipeline/local/dag_runner.py and collect.read_outputs on two small components, with TFX's own store and cache."""
+"""pipeline/local/dag_runner.py and reefline/lineage on two small components, with TFX's own store and cache."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 
-from pipeline.local.collect import read_outputs
 from pipeline.local.dag_runner import DagRunner, NodeRun, NodeState
 from reefline.errors import DataError
+from reefline.lineage.records import ExecutionState, Maker
+from reefline.lineage.store import read_run, read_runs
 from tests.factories_pipeline import First, Second
 
 
@@ -48,11 +49,37 @@ def test_a_second_run_executes_nothing_and_finds_the_same_outputs(tmp_path: Path
     again, reported = _run(tmp_path, run_id="two")
     assert _states(reported) == [("First", "cached"), ("Second", "cached")]
     assert all(run.seconds > 0 for run in (*first.node_runs, *again.node_runs))
-    outputs = [read_outputs(tmp_path / "metadata.db", runner.node_runs) for runner in (first, again)]
-    assert outputs[0] == outputs[1]
-    assert set(outputs[0]) == {"First.config", "Second.model"}
-    assert outputs[0]["First.config"].properties["fact"] == 7
-    assert (outputs[0]["Second.model"].folder / "copy.txt").is_file()
+    second, one = read_runs(tmp_path / "metadata.db")
+    assert (one.run_id, second.run_id) == ("one", "two")
+    assert second.outputs == one.outputs
+    assert set(one.outputs) == {"First.config", "Second.model"}
+    assert one.outputs["First.config"].properties["fact"] == 7
+    assert (one.outputs["Second.model"].folder / "copy.txt").is_file()
+    assert [run.execution_id for run in (*first.node_runs, *again.node_runs)] == [
+        execution.id for execution in (*one.executions, *second.executions)
+    ]
+
+
+def test_a_cached_artifact_names_the_run_that_made_it(tmp_path: Path) -> None:
+    for run_id in ("one", "two"):
+        _run(tmp_path, run_id=run_id)
+    # Read alone, so that the maker's run is another one.
+    run = read_run(tmp_path / "metadata.db", "two")
+    assert run is not None
+    assert run == read_runs(tmp_path / "metadata.db")[0]
+    execution = run.find("Second")
+    assert execution is not None
+    assert (execution.state, execution.properties["behaviour"]) == (ExecutionState.CACHED, "work")
+    assert execution.ended is not None and run.started <= execution.started <= execution.ended
+    assert execution.inputs == {"config": run.outputs["First.config"]}
+    steps = [(artifact.type, artifact.maker) for artifact in run.walk_back(run.outputs["Second.model"])]
+    assert steps == [("Model", Maker(2, "Second", "one")), ("Config", Maker(1, "First", "one"))]
+
+
+def test_a_run_that_never_was_is_none(tmp_path: Path) -> None:
+    assert read_runs(tmp_path / "metadata.db") == ()
+    _run(tmp_path, run_id="one")
+    assert read_run(tmp_path / "metadata.db", "two") is None
 
 
 def test_a_change_redoes_only_what_depends_on_it(tmp_path: Path) -> None:
@@ -78,7 +105,9 @@ def test_a_failure_comes_through_as_it_is_and_leaves_nothing(
     assert runner.broken_off_component == "Second"
     assert [run.state for run in runner.node_runs] == [NodeState.DONE, state]
     assert all(name.startswith("artifacts/First/") for name in _files(tmp_path))
-    assert set(read_outputs(tmp_path / "metadata.db", runner.node_runs)) == {"First.config"}
+    (run,) = read_runs(tmp_path / "metadata.db")
+    assert [execution.state for execution in run.executions] == [ExecutionState.DONE, ExecutionState.FAILED]
+    assert set(run.outputs) == {"First.config"}
     # The next run takes up where this one stopped.
     _, reported = _run(tmp_path, run_id="two")
     assert _states(reported) == [("First", "cached"), ("Second", "started"), ("Second", "done")]

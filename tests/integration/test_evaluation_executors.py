@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, ModelRun, PushedModel
+from tfx.types.standard_artifacts import ExampleAnomalies, Model, ModelBlessing, ModelEvaluation, ModelRun, PushedModel
 
 from components.evaluator.component import Evaluator
 from components.pusher.executor import PusherExecutor
@@ -58,7 +58,7 @@ def push(tmp_path: Path, model, *, blessed: int, passed: bool, current_model: st
         "model": [model],
         "blessing": [blessing],
         "evaluation": [evaluation],
-        "examples": [make_artifact(Examples, tmp_path / "examples")],
+        "report": [make_artifact(ExampleAnomalies, tmp_path / "report")],
     }
     outputs = {"pushed_model": [make_artifact(PushedModel, tmp_path / "pushed")]}
     properties = {"destination": str(tmp_path / "serving"), "model_name": "detector", "code": "1"}
@@ -133,7 +133,6 @@ def evaluate(tmp_path: Path, model, scores_text: str | None = None, **metrics) -
         "scores": [scores],
         "model": [model],
         "model_run": [make_artifact(ModelRun, tmp_path / "model_run")],
-        "examples": [make_artifact(Examples, tmp_path / "examples")],
     }
     outputs = {
         "evaluation": [make_artifact(ModelEvaluation, tmp_path / "evaluation")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tfx.dsl.compiler.compiler import Compiler
 from pipeline.pipeline import Places, create_pipeline
 from reefline.config.overrides import parse_override
 from reefline.config.run_config import load_config
+from reefline.report import section
 
 REPO_DIR = Path(__file__).resolve().parents[2]
 
@@ -26,6 +28,16 @@ def _compile(*overrides: str, **places: str) -> Any:
         "metadata_db": "/ws/metadata.db",
     }
     return Compiler().compile(create_pipeline(config, Places(**{**defaults, **places})))
+
+
+@pytest.fixture(scope="module")
+def plain() -> dict[str, str]:
+    """The parameters of demo.yaml as it is; compiling takes seconds, because it reads all sources."""
+    return _parameters(_compile())
+
+
+def _find_differences(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {node for node in before if before[node] != after[node]}
 
 
 def _parameters(compiled: Any) -> dict[str, str]:
@@ -45,31 +57,65 @@ def _parameters(compiled: Any) -> dict[str, str]:
         pytest.param("trainer.input_size=96", {"EdgeTpuPreflight", "Trainer"}, id="input-size"),
         pytest.param("gate.min_map=0.7", {"Evaluator"}, id="gate"),
         pytest.param("model_name=other", {"ServingBundle", "Pusher"}, id="name"),
-        pytest.param("demo.seed=7", set(), id="demo-counts-by-its-images"),
     ],
 )
-def test_a_setting_reaches_its_own_component_only(override: str, reached: set[str]) -> None:
-    before, after = _parameters(_compile()), _parameters(_compile(override))
-    assert {node for node in before if before[node] != after[node]} == reached
+def test_a_setting_reaches_its_own_component_and_the_page_that_shows_it(
+    plain: dict[str, str], override: str, reached: set[str]
+) -> None:
+    assert _find_differences(plain, _parameters(_compile(override))) == {*reached, "ReviewReport"}
 
 
-def test_a_start_from_serving_asks_for_what_serves_under_its_own_name() -> None:
+@pytest.mark.parametrize(
+    "override",
+    [
+        pytest.param("demo.seed=7", id="demo-counts-by-its-images"),
+        pytest.param("model_card.owner=me", id="card-is-on-the-runs-own-page"),
+    ],
+)
+def test_a_setting_that_no_component_reads_redoes_nothing(plain: dict[str, str], override: str) -> None:
+    assert _parameters(_compile(override)) == plain
+
+
+def test_a_changed_template_redoes_the_page_alone(
+    plain: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(section.TEMPLATE_DIR, tmp_path / "templates")
+    monkeypatch.setattr(section, "TEMPLATE_DIR", tmp_path / "templates")
+    with (tmp_path / "templates" / "page.css").open("a") as file:
+        file.write("p { color: red; }")
+    assert _find_differences(plain, _parameters(_compile())) == {"ReviewReport"}
+
+
+def test_a_model_that_is_never_compiled_is_reviewed_without_a_preflight() -> None:
+    never = ("edgetpu=never", "gate.min_edgetpu_ops=null", "gate.max_quantization_drop=null")
+    inputs = [
+        set(node.pipeline_node.inputs.inputs)
+        for compiled in (_compile(), _compile(*never))
+        for node in compiled.nodes
+        if node.pipeline_node.node_info.id == "ReviewReport"
+    ]
+    assert inputs[0] - inputs[1] == {"preflight"}
+    assert "examples" not in inputs[0]
+
+
+def test_a_start_from_serving_asks_for_what_serves_under_its_own_name(plain: dict[str, str]) -> None:
     (trainer,) = (text for node, text in _parameters(_compile("trainer.start=serving")).items() if node == "Trainer")
     assert '"/ws/serving/demo"' in trainer
-    assert "/ws/serving" not in _parameters(_compile())["Trainer"]
+    assert "/ws/serving" not in plain["Trainer"]
 
 
-def test_another_compiler_reaches_what_it_has_a_say_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = _parameters(_compile())
+def test_another_compiler_reaches_what_it_has_a_say_in(
+    plain: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "edgetpu_compiler").write_text("#!/bin/sh\n")
     (tmp_path / "edgetpu_compiler").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     after = _parameters(_compile())
-    assert {node for node in before if before[node] != after[node]} == {"EdgeTpuPreflight", "EdgeTpuExporter"}
+    assert _find_differences(plain, after) == {"EdgeTpuPreflight", "EdgeTpuExporter"}
 
 
-def test_equal_configs_give_equal_pipelines() -> None:
-    assert _parameters(_compile()) == _parameters(_compile())
+def test_equal_configs_give_equal_pipelines(plain: dict[str, str]) -> None:
+    assert _parameters(_compile()) == plain
 
 
 def test_training_waits_for_the_verdict_on_the_data_and_takes_nothing_from_it() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reefline.edgetpu.preflight_report import Preflight
 from reefline.edgetpu.record import PlacementSource
-from reefline.export.preflight import Preflight, examine_untrained, preflight_model
+from reefline.export.preflight import examine_untrained, preflight_model
 from reefline.od_api import compat, model_config
 from reefline.settings import CompilerSettings, ExporterSettings
 from tests.factories_compiler import COMPILED_FILE, make_compiler

@@ -14,6 +14,7 @@ import pytest
 
 from reefline.errors import CheckpointError, ReeflineError
 from reefline.od_api import compat
+from reefline.training.history import read_history
 from reefline.training.report import TrainingReport, TrainingState
 from tests.factories_training import build_config, make_tiny_settings, write_splits
 from tests.training_process import start_training
@@ -62,6 +63,7 @@ def test_a_killed_run_is_resumed(killed: Path, at_the_kill: TrainingState, resum
     assert report.evaluations[:known] == at_the_kill.evaluations
     assert report.seconds > at_the_kill.seconds
     assert resumed.count("mAP_50") == 4 - known
+    assert [point.step for point in read_history(killed / "history.jsonl")] == [1]
     assert re.search(r"All 8 steps done\. Best mAP \d\.\d{3} at step \d\.", resumed)
 
 

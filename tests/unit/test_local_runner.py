@@ -16,12 +16,13 @@ import local_runner
 from pipeline.local import recommended, run
 from pipeline.local.stop import Terminated
 from pipeline.local.workspace import Workspace, hold_lock, open_workspace
-from reefline.config.overrides import Override
+from reefline.config.overrides import Override, parse_override
 from reefline.config.run_config import CONFIG_DIR, load_config
 from reefline.errors import DataError, RecordError
 from reefline.findings import Action, Finding
 from reefline.od_api import compat
 from reefline.recommendation.records import Recommendation
+from reefline.report.collect import EarlyEnd
 from reefline.report.summary import Pushed, RunRecords, Verdict
 from tests.factories import add_image, make_data_set
 from tests.factories_recommendation import make_recommendation
@@ -83,7 +84,7 @@ def test_bad_usage_has_one_message_a_report_and_exit_code_2(
     assert summary["failure"]["component"] == component
     assert re.search(message, summary["failure"]["message"])
     assert out.splitlines()[-3:-1] == ["verdict: FAILED", "bundle: none (nothing was pushed)"]
-    assert out.splitlines()[-1] == f"report: {tmp_path / 'ws' / 'reports' / summary['run_id'] / 'summary.json'}"
+    assert out.splitlines()[-1] == f"report: {tmp_path / 'ws' / 'reports' / summary['run_id'] / 'index.html'}"
 
 
 def test_a_config_without_demo_data_needs_data(tmp_path: Path, capsys, config_file: Path) -> None:
@@ -192,17 +193,53 @@ def test_demo_data_is_generated_once(tmp_path: Path, capsys, monkeypatch) -> Non
 def test_outputs_that_cannot_be_read_are_reported(
     tmp_path: Path, capsys, monkeypatch, config_file: Path, error: Exception, exit_code: int, message: str
 ) -> None:
-    def read_outputs(*_arguments: object) -> None:
+    def read_run(*_arguments: object) -> None:
         raise error
 
     def run_one_node(_config: object, _workspace: object, _run_id: object, progress: run._Progress) -> None:
         progress.node_runs.append(SimpleNamespace(component="Trainer", seconds=1.5))
 
     monkeypatch.setattr(run, "_run_dag", run_one_node)
-    monkeypatch.setattr(run, "read_outputs", read_outputs)
+    monkeypatch.setattr(run, "read_run", read_run)
     assert _main(tmp_path, "--config", config_file, "--data", tmp_path) == exit_code
     assert f"stopped at report:\n{message}" in capsys.readouterr().out
     assert _summary(tmp_path)["seconds"] == {"Trainer": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "last"),
+    [
+        pytest.param(ValueError("odd"), 0, "verdict: BLESSED", id="its-own-error"),
+        pytest.param(KeyboardInterrupt(), 130, "verdict: FAILED", id="ctrl-c"),
+    ],
+)
+def test_a_review_that_fails_changes_neither_verdict_nor_exit_code(
+    tmp_path: Path, capsys, monkeypatch, config_file: Path, error: BaseException, exit_code: int, last: str
+) -> None:
+    def fail_after_the_push(_config: object, _workspace: object, _run_id: object, progress: run._Progress) -> None:
+        progress.stage = "ReviewReport"
+        raise error
+
+    def collect(run_id: str, model: str, seconds: object, outputs: object, end: EarlyEnd | None) -> RunRecords:
+        return RunRecords(run_id, model, end.failure if end else None, blessed=True, pushed=Pushed(2, "ws/2"))
+
+    monkeypatch.setattr(run, "_run_dag", fail_after_the_push)
+    monkeypatch.setattr(run, "collect", collect)
+    assert _main(tmp_path, "--config", config_file, "--data", tmp_path) == exit_code
+    lines = capsys.readouterr().out.splitlines()
+    assert last in lines
+    note = "note: ReviewReport failed: unexpected ValueError: odd"
+    assert any(line.startswith(note) for line in lines) == (exit_code == 0)
+    assert lines[-1].endswith("index.html")
+
+
+def test_the_effective_config_is_kept(tmp_path: Path, monkeypatch, config_file: Path) -> None:
+    monkeypatch.setattr(run, "_run_dag", lambda *_arguments: None)
+    _main(tmp_path, "--config", config_file, "--data", tmp_path, "--set", "trainer.num_steps=7")
+    kept = load_config(tmp_path / "ws" / "reports" / "latest" / "config.yaml")
+    assert kept == load_config(config_file, [parse_override("trainer.num_steps=7")])
+    page = (tmp_path / "ws" / "reports" / "latest" / "index.html").read_text(encoding="utf-8")
+    assert "num_steps: 7" in page
 
 
 def test_no_line_of_a_run_moves_the_cursor(tmp_path: Path, capsys, monkeypatch) -> None:

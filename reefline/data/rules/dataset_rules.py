@@ -111,6 +111,11 @@ def check_near_duplicate_across_splits(context: DatasetContext) -> Iterator[Obse
             yield from _near_pairs(by_split[first], by_split[second], context.settings.near_duplicate_bits)
 
 
+def name_look_alike(other: ImageRecord) -> str:
+    """Return the words of a near_duplicate_across_splits finding that name the other image of the pair."""
+    return f"looks like {other.image} ({other.split}),"
+
+
 def _near_pairs(first: list[ImageRecord], second: list[ImageRecord], max_bits: int) -> Iterator[Observation]:
     # Imports NumPy and Pillow, while the config imports the rules only for their names.
     from reefline.images.perceptual_hash import find_near_pairs
@@ -120,7 +125,7 @@ def _near_pairs(first: list[ImageRecord], second: list[ImageRecord], max_bits: i
         one, other = first[index], second[other_index]
         if one.sha256 != other.sha256:
             message = (
-                f"this image ({one.split}) looks like {other.image} ({other.split}), their perceptual hashes differ in "
+                f"this image ({one.split}) {name_look_alike(other)} their perceptual hashes differ in "
                 f"{bits} of 64 bits: keep such pairs in one split"
             )
             yield Observation(one.image, None, message)

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from reefline.edgetpu.compiled import COMPILED_SUFFIX
@@ -45,7 +46,7 @@ def compile_for_edge_tpu(model: Path, target: Path, *, ops_total: int, settings:
         if isinstance(run, NotCompiled):
             return run
         output = output_dir / f"{model.stem}{COMPILED_SUFFIX}.tflite"
-        outcome = judge_run(run, output, ops_total)
+        outcome = replace(judge_run(run, output, ops_total), printed=run.text)
         if isinstance(outcome, Compiled):
             write_whole(target, output.read_bytes())
     return outcome

@@ -27,13 +27,17 @@ _REJECTIONS = (
 
 @dataclass(frozen=True)
 class Compiled:
-    """The compiler wrote a model; the counts are its own, `ops_total` the model's if it gave none."""
+    """The compiler wrote a model; the counts are its own, `ops_total` the model's if it gave none.
+
+    `printed` is everything that the compiler wrote to its output, here and in the other outcomes.
+    """
 
     compiler_version: str | None
     ops_total: int
     ops_on_tpu: int
     ops_on_cpu: int
     reason: str
+    printed: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Rejected:
     compiler_version: str | None
     ops_total: int
     reason: str
+    printed: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class NotCompiled:
 
     reason: str
     compiler_version: str | None = None
+    printed: str = ""
 
 
 Outcome = Compiled | Rejected | NotCompiled

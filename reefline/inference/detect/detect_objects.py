@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from reefline.bundle.manifest import verify_bundle
+from reefline.bundle.manifest import Manifest, verify_bundle
 from reefline.errors import DataError, UsageError
 from reefline.images.codec import ImageProblemError, decode_upright
 from reefline.inference.detect.drawing import draw_detections
@@ -17,7 +18,7 @@ from reefline.inference.detect.records import DetectionReport, DetectRequest, Im
 from reefline.inference.detect.runtime import LoadedModel, load_model
 from reefline.inference.detect.sources import Source, check_out, find_sources
 from reefline.structures.boxes import BoxXyxyPx
-from reefline.structures.detections import Detections
+from reefline.structures.detections import DEFAULT_MIN_SCORE, Detections
 from reefline.system.files import write_whole
 
 RESULT_FILE = "detections.json"
@@ -48,21 +49,22 @@ def detect_objects(request: DetectRequest, listener: Listener | None = None) -> 
             cannot be used.
     """
     listener = listener or Listener()
-    if not 0.0 <= request.min_score <= 1.0:
+    if request.min_score is not None and not 0.0 <= request.min_score <= 1.0:
         raise UsageError(f"--min-score {request.min_score}: expected a number from 0 to 1")
     manifest = verify_bundle(request.bundle)
     found = find_sources(request.images)
     check_out(request.out, found.sources)
     model = load_model(request.bundle, manifest, request.device)
+    min_scores = _choose_min_scores(request.min_score, manifest, model.labels)
     listener.started(model.runtime)
     for problem in found.problems:
         listener.failed(problem)
-    results, problems = _detect_all(found.sources, model, request, listener)
+    results, problems = _detect_all(found.sources, _Job(model, min_scores, request.out), listener)
     report = DetectionReport(
         model=manifest.facts.model,
         version=manifest.version,
         runtime=model.runtime,
-        min_score=request.min_score,
+        min_scores=min_scores,
         images=tuple(results),
         problems=(*found.problems, *problems),
     )
@@ -70,16 +72,31 @@ def detect_objects(request: DetectRequest, listener: Listener | None = None) -> 
     return report
 
 
-def _detect_all(
-    sources: Sequence[Source], model: LoadedModel, request: DetectRequest, listener: Listener
-) -> tuple[list[ImageResult], list[str]]:
+@dataclass(frozen=True)
+class _Job:
+    """What every image needs: the model, the lowest score to report of each class by name, and the output folder."""
+
+    model: LoadedModel
+    min_scores: Mapping[str, float]
+    out: Path
+
+
+def _choose_min_scores(requested: float | None, manifest: Manifest, labels: Sequence[str]) -> Mapping[str, float]:
+    """Return the requested score for all classes, or what the bundle suggests for each."""
+    if requested is not None:
+        return dict.fromkeys(labels, requested)
+    suggested = {label: manifest.facts.evaluation.thresholds.get(label) for label in labels}
+    return {label: DEFAULT_MIN_SCORE if score is None else score for label, score in suggested.items()}
+
+
+def _detect_all(sources: Sequence[Source], job: _Job, listener: Listener) -> tuple[list[ImageResult], list[str]]:
     results: list[ImageResult] = []
     problems: list[str] = []
     if sources:
-        model.detector.warm_up()
+        job.model.detector.warm_up()
     for source in sources:
         try:
-            result = _detect_in_file(source, model, request)
+            result = _detect_in_file(source, job)
         except DataError as error:
             problems.extend(error.problems)
             for problem in error.problems:
@@ -90,7 +107,7 @@ def _detect_all(
     return results, problems
 
 
-def _detect_in_file(source: Source, model: LoadedModel, request: DetectRequest) -> ImageResult:
+def _detect_in_file(source: Source, job: _Job) -> ImageResult:
     """Detect in one image and write its picture.
 
     Raises:
@@ -102,18 +119,20 @@ def _detect_in_file(source: Source, model: LoadedModel, request: DetectRequest) 
         image = decode_upright(source.path.read_bytes())
     except (OSError, ImageProblemError) as error:
         raise DataError(f"{source.path}: {error}") from error
-    timed = model.detector.detect_timed(np.asarray(image))
-    objects = _name_objects(timed.detections, model.labels, request.min_score)
-    _write_picture(draw_detections(image, objects, model.labels), request.out / source.picture)
+    timed = job.model.detector.detect_timed(np.asarray(image))
+    objects = _name_objects(timed.detections, job.model.labels, job.min_scores)
+    _write_picture(draw_detections(image, objects, job.model.labels), job.out / source.picture)
     return ImageResult(str(source.path), image.width, image.height, objects, timed.latency_ms, source.picture)
 
 
-def _name_objects(detections: Detections, labels: Sequence[str], min_score: float) -> tuple[SeenObject, ...]:
+def _name_objects(
+    detections: Detections, labels: Sequence[str], min_scores: Mapping[str, float]
+) -> tuple[SeenObject, ...]:
     rows = zip(detections.scores, detections.class_indices, detections.boxes_xyxy_px, strict=True)
     objects = (
         SeenObject(labels[int(index)], float(score), BoxXyxyPx(*(float(side) for side in box)))
         for score, index, box in rows
-        if score >= min_score
+        if score >= min_scores[labels[int(index)]]
     )
     return tuple(sorted(objects, key=lambda seen: -seen.score))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -25,13 +26,14 @@ class Device(str, enum.Enum):
 class DetectRequest:
     """Which bundle runs on which images; a folder means the images directly in it.
 
-    `min_score` is 0..1; pictures and detections.json go to `out`, which is created if missing.
+    `min_score` is 0..1; None means the thresholds that the bundle suggests. Pictures and detections.json go to `out`,
+    which is created if missing.
     """
 
     bundle: Path
     images: tuple[Path, ...]
     out: Path
-    min_score: float = 0.3
+    min_score: Optional[float] = None
     device: Device = Device.AUTO
 
 
@@ -89,12 +91,15 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class DetectionReport:
-    """detections.json: what ran, what it detected in each image, and one problem for each unusable image."""
+    """detections.json: what ran, what it detected in each image, and one problem for each unusable image.
+
+    `min_scores` has the lowest score to report of each class.
+    """
 
     model: str
     version: int
     runtime: Runtime
-    min_score: float
+    min_scores: Mapping[str, float]
     images: tuple[ImageResult, ...]
     problems: tuple[str, ...]
 
@@ -104,8 +109,10 @@ class DetectionReport:
         return statistics.median(result.latency_ms for result in self.images) if self.images else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as detections.json shows it."""
+        """Return the report as detections.json shows it; `min_scores` is left out where all classes share one score."""
         median_ms = self.median_latency_ms
+        lowest = min(self.min_scores.values())
+        differ = set(self.min_scores.values()) != {lowest}
         return {
             "schema_version": SCHEMA_VERSION,
             "model": self.model,
@@ -113,7 +120,8 @@ class DetectionReport:
             "device": self.runtime.device.value,
             "model_file": self.runtime.model_file,
             "reason": self.runtime.reason,
-            "min_score": self.min_score,
+            "min_score": lowest,
+            **({"min_scores": dict(self.min_scores)} if differ else {}),
             "median_latency_ms": None if median_ms is None else round(median_ms, 3),
             "images": [result.to_json() for result in self.images],
             "problems": list(self.problems),

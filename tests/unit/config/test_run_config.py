@@ -56,6 +56,18 @@ def test_sections_left_out_take_their_defaults(write) -> None:
     assert config.demo is None
 
 
+def test_a_model_card_is_plain_text_and_optional(write) -> None:
+    card = _load(write(MINIMAL + "model_card: {intended_use: 'Counts cells.', license: CC0}\n")).model_card
+    assert (card.intended_use, card.license, card.limitations) == ("Counts cells.", "CC0", "")
+    assert _load(write(MINIMAL)).model_card.intended_use == ""
+    with pytest.raises(
+        ConfigError, match=r"model_card\.intended: unknown key; did you mean model_card\.intended_use\? "
+    ):
+        _load(write(MINIMAL + "model_card: {intended: x}\n"))
+    with pytest.raises(ConfigError, match=r"model_card\.owner: found 3; expected a valid string"):
+        _load(write(MINIMAL + "model_card: {owner: 3}\n"))
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

@@ -74,7 +74,7 @@ def test_without_a_compiler_both_are_predicted(bin_dir: Path, tmp_path: Path) ->
     assert record.reason.endswith("; predicted to run on the Edge TPU: 2 of 5 operators")
     assert placements(report) == ["edgetpu", "edgetpu", "cpu", "cpu", "cpu"]
     assert (report.summary.total, report.summary.edgetpu, report.summary.cpu, report.summary.uncertain) == (5, 2, 3, 0)
-    assert (report.conforms, report.problems) == (True, ())
+    assert (report.conforms, report.problems, report.compiler_log) == (True, (), "")
     assert [op.blocked_by for op in report.ops] == [None, None, None, 2, 2]
     assert "depends on op 2 (HARD_SWISH)" in report.ops[4].reason
     report.write(tmp_path / "placement.json")
@@ -86,6 +86,7 @@ def test_a_compiler_that_gave_no_answer_leaves_the_prediction(bin_dir: Path, tmp
     record, report = run(tmp_path)
     assert (record.source, record.compiler_version) == (PlacementSource.PREDICTION, "16.0.384591198")
     assert (count(record), report.source) == ((5, 2, 3, 0), PlacementSource.PREDICTION)
+    assert report.compiler_log == CRASH
 
 
 def test_a_compiled_file_decides_where_each_operator_runs(bin_dir: Path, tmp_path: Path) -> None:
@@ -96,6 +97,7 @@ def test_a_compiled_file_decides_where_each_operator_runs(bin_dir: Path, tmp_pat
     assert (record.compiled, record.source, count(record)) == (True, PlacementSource.COMPILER, (5, 2, 3, 0))
     assert record.reason == "2 of 5 operators run on the Edge TPU, according to edgetpu_compiler"
     assert (report.source, report.conforms, report.problems) == (PlacementSource.COMPILER, True, ())
+    assert report.compiler_log == SUCCESS
     assert placements(report) == ["edgetpu", "cpu", "cpu", "cpu", "cpu"]
     assert [op.op for op in report.ops] == ["CONV_2D", "RELU", "HARD_SWISH", "RELU", "LOGISTIC"]
     assert report.ops[0].reason == "mapped by the compiler"
@@ -141,6 +143,7 @@ def test_of_a_rejected_model_nothing_runs_on_the_edge_tpu(
     assert (record.compiled, record.source, count(record)) == (False, PlacementSource.COMPILER, (5, 0, 5, 0))
     assert reason in record.reason
     assert (report.source, report.conforms, report.problems) == (PlacementSource.COMPILER, False, (record.reason,))
+    assert report.compiler_log == log
     assert set(placements(report)) == {"cpu"}
     assert report.ops[0].reason == f"would map, but {record.reason}"
     assert report.ops[2].reason == "the Edge TPU does not support this operator"

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from reefline.edgetpu.placement_report import PlacedOp, Placement
+from reefline.edgetpu.preflight_report import Preflight
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
-from reefline.export.preflight import Preflight
 from reefline.export.preflight_verdict import describe_placement, find_preflight_problems
 from reefline.settings import GateSettings
 

@@ -6,11 +6,13 @@ import io
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from reefline.system.terminal import (
+    Colour,
     ProgressBar,
     escape_control,
     format_bytes,
@@ -130,3 +132,33 @@ def test_bytes_have_a_suitable_unit(count: int, text: str) -> None:
 
 def test_durations_are_hours_minutes_and_seconds() -> None:
     assert format_duration(3723.4) == "1:02:03"
+
+
+@pytest.mark.parametrize(
+    ("line", "environment", "shown"),
+    [
+        pytest.param("verdict: BLESSED", {}, "verdict: \x1b[32mBLESSED\x1b[0m\n", id="terminal"),
+        pytest.param("BLESSED", {}, "\x1b[32mBLESSED\x1b[0m\n", id="the-word-alone"),
+        pytest.param("BLESSED: no verdict", {}, "BLESSED: no verdict\n", id="another-last-word"),
+        pytest.param("NOT BLESSEDLY", {}, "NOT BLESSEDLY\n", id="part-of-a-word"),
+        pytest.param("\x1b[2J BLESSED", {}, "\\x1b[2J \x1b[32mBLESSED\x1b[0m\n", id="control-characters"),
+        pytest.param("verdict: BLESSED", {"NO_COLOR": "1"}, "verdict: BLESSED\n", id="no-color"),
+        pytest.param("verdict: BLESSED", {"NO_COLOR": ""}, "verdict: \x1b[32mBLESSED\x1b[0m\n", id="empty-no-color"),
+        pytest.param("verdict: BLESSED", {"TERM": "dumb"}, "verdict: BLESSED\n", id="dumb-terminal"),
+    ],
+)
+def test_a_terminal_colours_the_last_word(
+    monkeypatch: pytest.MonkeyPatch, line: str, environment: dict[str, str], shown: str
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stdout", FakeTerminal())
+    say(line, {"BLESSED": Colour.GREEN})
+    assert sys.stdout.getvalue() == shown
+
+
+def test_a_pipe_shows_no_colour(capsys) -> None:
+    say("verdict: BLESSED", {"BLESSED": Colour.GREEN})
+    assert capsys.readouterr().out == "verdict: BLESSED\n"

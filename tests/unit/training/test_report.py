@@ -55,7 +55,7 @@ def test_a_state_of_an_earlier_version_still_loads(tmp_path: Path) -> None:
 
 def test_a_report_is_read_back(tmp_path: Path) -> None:
     points = (EvaluationPoint(step=10, map=0.5, map_50=None, loss=None),)
-    report = TrainingReport(10, 10, StopReason.EARLY_STOPPING, 1.5, points)
+    report = TrainingReport(10, 10, StopReason.EARLY_STOPPING, 1.5, points, "Starting from ckpt-0.")
     report.write(tmp_path / "training.json")
     assert TrainingReport.read(tmp_path / "training.json") == report
     assert json.loads((tmp_path / "training.json").read_text())["stop_reason"] == "early_stopping"

@@ -28,7 +28,7 @@ SOURCE = Path("/ws/source")
 def test_messages_name_paths_as_the_user_knows_them(message: str, shown: str) -> None:
     stop = Stop.from_error(DataError(message, "another"), "VocExampleGen", Path("/ws/reports/1"), {SOURCE: "pictures"})
     assert stop.problems == (shown, "another")
-    assert (stop.failure.component, stop.failure.message) == ("VocExampleGen", f"{shown}\nanother")
+    assert (stop.end.failure.component, stop.end.failure.message) == ("VocExampleGen", f"{shown}\nanother")
 
 
 def test_a_backslash_in_the_users_path_stays() -> None:

@@ -1,4 +1,4 @@
-"""pipeline/local/collect.py: artifacts and a stop as the records of a summary."""
+"""reefline/report/collect.py: artifacts and a stop as the records of a summary."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.local.collect import OutputFacts, collect
-from pipeline.local.stop import Stop
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
 from reefline.data.reports import Anomaly, ValidationReport
 from reefline.findings import Action, Finding
+from reefline.lineage.records import ArtifactRecord
+from reefline.report.collect import EarlyEnd, collect
 from reefline.report.summary import Failure, Pushed
 from reefline.structures.artifacts import FindingsFolder, ModelFolder
 from tests.factories_evaluation import make_edgetpu_record
+from tests.factories_lineage import make_artifact
 
 FIRST, SECOND = (Finding(name, 0, "box_degenerate", "xmin 5, xmax 5", Action.DROPPED_BOX) for name in ("a", "b"))
 ANOMALY = Anomaly("eval", "image/width", "out of range")
 
 
 @pytest.fixture
-def outputs(tmp_path: Path) -> dict[str, OutputFacts]:
+def outputs(tmp_path: Path) -> dict[str, ArtifactRecord]:
     """What a run left whose gate blessed and whose bundle was pushed."""
     findings, model = FindingsFolder(tmp_path / "findings"), ModelFolder(tmp_path / "model")
     findings.root.mkdir()
@@ -30,14 +31,14 @@ def outputs(tmp_path: Path) -> dict[str, OutputFacts]:
     findings.validation.write_text(json.dumps(ValidationReport((FIRST,), (ANOMALY,)).to_json()))
     ExportRecord(8, 16, ("cat",), make_edgetpu_record(), 0).write(model.bundle / EXPORT_FILE)
     return {
-        "AnnotationValidator.findings": OutputFacts(findings.root, {}),
-        "EdgeTpuExporter.model": OutputFacts(model.root, {}),
-        "Evaluator.blessing": OutputFacts(tmp_path, {"blessed": 1}),
-        "Pusher.pushed_model": OutputFacts(tmp_path, {"pushed": 1, "version": 3, "path": "serving/m/3"}),
+        "AnnotationValidator.findings": make_artifact(findings.root, {}),
+        "EdgeTpuExporter.model": make_artifact(model.root, {}),
+        "Evaluator.blessing": make_artifact(tmp_path, {"blessed": 1}),
+        "Pusher.pushed_model": make_artifact(tmp_path, {"pushed": 1, "version": 3, "path": "serving/m/3"}),
     }
 
 
-def test_the_outputs_of_a_complete_run(outputs: dict[str, OutputFacts]) -> None:
+def test_the_outputs_of_a_complete_run(outputs: dict[str, ArtifactRecord]) -> None:
     records = collect("1", "cells", {"Trainer": 2.0}, outputs, None)
     assert (records.run_id, records.model, records.failure, records.seconds) == ("1", "cells", None, {"Trainer": 2.0})
     assert (records.findings, records.anomalies) == ((FIRST,), (ANOMALY,))
@@ -46,18 +47,18 @@ def test_the_outputs_of_a_complete_run(outputs: dict[str, OutputFacts]) -> None:
     assert (records.training, records.evaluation, records.splits) == (None, None, {})
 
 
-def test_a_run_that_pushed_nothing(outputs: dict[str, OutputFacts]) -> None:
+def test_a_run_that_pushed_nothing(outputs: dict[str, ArtifactRecord]) -> None:
     refused = {
-        "Evaluator.blessing": OutputFacts(Path(), {"blessed": 0}),
-        "Pusher.pushed_model": OutputFacts(Path(), {"pushed": 0}),
+        "Evaluator.blessing": make_artifact(Path(), {"blessed": 0}),
+        "Pusher.pushed_model": make_artifact(Path(), {"pushed": 0}),
     }
     records = collect("1", "cells", {}, {**outputs, **refused}, None)
     assert (records.blessed, records.pushed) == (False, None)
 
 
-def test_what_an_error_carried_is_added_once(outputs: dict[str, OutputFacts]) -> None:
+def test_what_an_error_carried_is_added_once(outputs: dict[str, ArtifactRecord]) -> None:
     seen_earlier = dataclasses.replace(make_edgetpu_record(), reason="from the preflight")
-    stop = Stop("Trainer", 2, ("a", "b"), findings=(FIRST, SECOND), edgetpu=seen_earlier)
+    stop = EarlyEnd(Failure("Trainer", "a\nb"), findings=(FIRST, SECOND), edgetpu=seen_earlier)
     records = collect("1", "cells", {}, outputs, stop)
     assert records.failure == Failure("Trainer", "a\nb")
     assert records.findings == (FIRST, SECOND)

@@ -1,20 +1,20 @@
-"""Reads what a run left in ML Metadata and its artifacts into the records of its summary."""
+"""Reads the artifacts of a run into the records of its summary."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional, TypeVar
+from typing import Any, Optional, TypeVar
 
-from pipeline.local.stop import Stop
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
 from reefline.data.reports import IngestionReport, ValidationReport
+from reefline.edgetpu.preflight_report import Preflight
 from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.evaluation.report import EvaluationReport
-from reefline.export.preflight import Preflight
 from reefline.findings import Finding
-from reefline.report.summary import Pushed, RunRecords
+from reefline.lineage.records import ArtifactRecord
+from reefline.report.summary import Failure, Pushed, RunRecords
 from reefline.structures.artifacts import (
     EvaluationFolder,
     FindingsFolder,
@@ -25,46 +25,26 @@ from reefline.structures.artifacts import (
 )
 from reefline.training.report import TrainingReport
 
-if TYPE_CHECKING:
-    from pipeline.local.dag_runner import NodeRun
-
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class OutputFacts:
-    """An output artifact: its folder and its custom properties."""
+class EarlyEnd:
+    """Why a run stopped early; `findings` and `edgetpu` are what only the error carried."""
 
-    folder: Path
-    properties: Mapping[str, Any]
-
-
-def read_outputs(metadata_db: Path, node_runs: Sequence[NodeRun]) -> dict[str, OutputFacts]:
-    """Return the outputs of a run's nodes by "Component.key", cached ones included."""
-    import ml_metadata
-    from ml_metadata.proto import metadata_store_pb2
-
-    config = metadata_store_pb2.ConnectionConfig()
-    config.sqlite.filename_uri = str(metadata_db)
-    config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
-    store = ml_metadata.MetadataStore(config)
-    component_of = {run.execution_id: run.component for run in node_runs if run.execution_id is not None}
-    events = [
-        event
-        for event in store.get_events_by_execution_ids(list(component_of))
-        if event.type == metadata_store_pb2.Event.OUTPUT
-    ]
-    artifacts = {artifact.id: artifact for artifact in store.get_artifacts_by_id([e.artifact_id for e in events])}
-    return {
-        f"{component_of[event.execution_id]}.{event.path.steps[0].key}": _facts(artifacts[event.artifact_id])
-        for event in events
-    }
+    failure: Failure
+    findings: tuple[Finding, ...] = ()
+    edgetpu: Optional[EdgeTpuRecord] = None
 
 
 def collect(
-    run_id: str, model: str, seconds: Mapping[str, float], outputs: Mapping[str, OutputFacts], stop: Stop | None
+    run_id: str, model: str, seconds: Mapping[str, float], outputs: Mapping[str, ArtifactRecord], stop: EarlyEnd | None
 ) -> RunRecords:
-    """Return the records of a run: what its outputs contain and why it stopped; what is missing is None or empty."""
+    """Return the records of a run: what its outputs contain and why it stopped; what is missing is None or empty.
+
+    Raises:
+        RecordError: an artifact is damaged.
+    """
 
     def read(output: str, reader: Callable[[Path], _T]) -> _T | None:
         return reader(outputs[output].folder) if output in outputs else None
@@ -90,14 +70,14 @@ def collect(
     )
 
 
-def _join_findings(report: IngestionReport | ValidationReport | None, stop: Stop | None) -> tuple[Finding, ...]:
+def _join_findings(report: IngestionReport | ValidationReport | None, stop: EarlyEnd | None) -> tuple[Finding, ...]:
     """Return the findings of a report, then those that only the error carried."""
     reported = report.findings if report else ()
     known = set(reported)
     return (*reported, *(finding for finding in (stop.findings if stop else ()) if finding not in known))
 
 
-def _choose_edgetpu(*sources: ExportRecord | Preflight | Stop | None) -> Optional[EdgeTpuRecord]:
+def _choose_edgetpu(*sources: ExportRecord | Preflight | EarlyEnd | None) -> Optional[EdgeTpuRecord]:
     """Return the record of the first source that has one."""
     return next((source.edgetpu for source in sources if source and source.edgetpu), None)
 
@@ -106,8 +86,3 @@ def _pushed(properties: Mapping[str, Any]) -> Optional[Pushed]:
     if properties.get("pushed") != 1:
         return None
     return Pushed(version=int(properties["version"]), path=str(properties["path"]))
-
-
-def _facts(artifact: Any) -> OutputFacts:
-    properties = {name: getattr(value, value.WhichOneof("value")) for name, value in artifact.custom_properties.items()}
-    return OutputFacts(Path(artifact.uri), properties)

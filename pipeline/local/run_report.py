@@ -1,0 +1,48 @@
+"""Writes what a run leaves in reports/<run_id>: summary.json, then the page."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from pipeline.local.workspace import Workspace, point_latest_at
+from reefline.report.index_page import write_index
+from reefline.report.run_files import write_run_page
+from reefline.report.run_page import PAGE_FILE, SUMMARY_FILE
+from reefline.report.summary import RunRecords, summarize
+from reefline.system.files import write_whole
+from reefline.system.terminal import send_noise_to
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def write_summary(records: RunRecords, workspace: Workspace, run_folder: Path) -> tuple[str, ...]:
+    """Write summary.json, completely or not at all; return a message if that fails."""
+    target = run_folder / SUMMARY_FILE
+    try:
+        write_whole(target, json.dumps(summarize(records), indent=2, ensure_ascii=False) + "\n")
+        point_latest_at(workspace, run_folder)
+    except OSError as error:
+        return (f"{target}: cannot write the report ({error.strerror})",)
+    return ()
+
+
+def write_page(records: RunRecords, config: str, workspace: Workspace, run_folder: Path) -> tuple[str, ...]:
+    """Write the run's page and the index of all runs; return a message for each part that is missing.
+
+    `config` is the effective RunConfig as JSON, "" without one. A page that fails, or Ctrl-C meanwhile, never changes
+    how a run ends.
+    """
+    try:
+        with send_noise_to(run_folder / "run.log"):
+            try:
+                problems = write_run_page(records, config, workspace.root)
+                write_index(workspace.reports, workspace.serving)
+            except Exception:
+                _LOGGER.exception("the review page failed")
+                raise
+        return problems
+    except (Exception, KeyboardInterrupt) as error:
+        first_line = next(iter(str(error).splitlines()), "")
+        return (f"{run_folder / PAGE_FILE}: cannot write the pages ({type(error).__name__}: {first_line})",)

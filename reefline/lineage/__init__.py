@@ -1,0 +1,1 @@
+"""What ran, with which inputs, and what came out: ML Metadata, read only."""

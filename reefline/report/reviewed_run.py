@@ -1,0 +1,36 @@
+"""Everything that the page of one run is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reefline.lineage.records import RunRecord
+from reefline.report.environment import Environment
+from reefline.report.summary import RunRecords
+from reefline.structures.artifacts import IngestionFolder
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """The last run of the same model that ingested its data."""
+
+    run_id: str
+    ingestion: IngestionFolder
+
+
+@dataclass(frozen=True)
+class ReviewedRun:
+    """A run that ended, however it ended.
+
+    `run` is None if it stopped before its first component. `config` is the effective RunConfig as JSON, "" without one.
+    `date` is when it began, as text; `earlier` is None for the first run of a model.
+    """
+
+    records: RunRecords
+    workspace: Path
+    environment: Environment
+    config: str = ""
+    date: str = ""
+    run: RunRecord | None = None
+    earlier: EarlierRun | None = None

@@ -1,0 +1,122 @@
+"""The page of one run: ReviewReport's sections, and around them those that differ between any two runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from reefline.errors import RecordError
+from reefline.lineage.records import RunRecord
+from reefline.lineage.store import read_run
+from reefline.report.page import PageHeader, assemble_page
+from reefline.report.reviewed_run import EarlierRun, ReviewedRun
+from reefline.report.run_artifacts import find_review, find_sources
+from reefline.report.safely import SectionMaker, make_all
+from reefline.report.section import ReviewSections, Section
+from reefline.report.sections.changes import make_changes_section
+from reefline.report.sections.provenance import make_provenance_section
+from reefline.report.sections.verdict import make_verdict_section
+from reefline.report.summary import RunRecords, decide_verdict
+from reefline.structures.artifacts import ReviewFolder
+
+PAGE_FILE = "index.html"
+SUMMARY_FILE = "summary.json"
+# The effective config of a run, as YAML.
+CONFIG_FILE = "config.yaml"
+# The page over all runs, seen from a run's folder.
+_HOME = "../index.html"
+
+
+def make_run_page(reviewed: ReviewedRun, folder: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the page as HTML, and one message per part that could not be made.
+
+    `folder` is the run's; the page of statistics is put there.
+    """
+    first = make_all(
+        (
+            SectionMaker("verdict", "Verdict", lambda: make_verdict_section(reviewed.records)),
+            SectionMaker("changes", "Changes", lambda: _make_changes(reviewed)),
+        )
+    )
+    middle = read_or_make_sections(reviewed.run, reviewed.config, reviewed.records, folder)
+    statistics = ReviewFolder(folder).statistics
+    link = statistics.name if statistics.is_file() else ""
+    last = make_all((SectionMaker("provenance", "Provenance", lambda: make_provenance_section(reviewed, link)),))
+    records = reviewed.records
+    page = assemble_page(
+        f"{records.model or 'Run'} {records.run_id}",
+        (*first.sections, *middle.sections, *last.sections),
+        header=PageHeader(records.model, records.run_id, reviewed.date, decide_verdict(records), _HOME),
+    )
+    return page, (*first.problems, *middle.problems, *last.problems)
+
+
+def read_or_make_sections(run: RunRecord | None, config: str, records: RunRecords, folder: Path) -> ReviewSections:
+    """Return what ReviewReport made, if the run reached it, else the same from the artifacts that exist.
+
+    The page of statistics is put into `folder`. What failed is made again: what it failed for, such as full memory,
+    may be over.
+    """
+    review = find_review(run)
+    if review is not None:
+        kept = _read_review(review)
+        if kept is not None and not kept.problems:
+            shutil.copyfile(review.statistics, folder / review.statistics.name)
+            return kept
+    if run is None and not records.findings:
+        return ReviewSections(())
+    # Imported here: a run whose components are all cached reads its sections and imports nothing to make them.
+    from reefline.report.review import make_sections, write_statistics
+
+    sources = find_sources(run, config)
+    made = make_sections(sources, findings=records.findings, anomalies=records.anomalies)
+    problems = write_statistics(sources, ReviewFolder(folder).statistics)
+    return replace(made, problems=(*made.problems, *problems))
+
+
+def _read_review(review: ReviewFolder) -> ReviewSections | None:
+    """Return the kept sections, None if they or the page of statistics are missing or damaged."""
+    try:
+        return ReviewSections.read(review.sections) if review.statistics.is_file() else None
+    except RecordError:
+        return None
+
+
+def find_earlier_run(reports: Path, metadata_db: Path, run_id: str, model: str) -> EarlierRun | None:
+    """Return the last run of the same model before this one that ingested its data; None for the first.
+
+    Raises:
+        RecordError: metadata.db is damaged.
+    """
+    folders = [path.parent for path in reports.glob(f"*/{SUMMARY_FILE}") if not path.parent.is_symlink()]
+    earlier = sorted((path for path in folders if _order(path.name) < _order(run_id)), key=lambda f: _order(f.name))
+    for folder in reversed(earlier):
+        run = read_run(metadata_db, folder.name) if _read_model(folder) == model else None
+        ingestion = find_sources(run, "").ingestion
+        if ingestion is not None:
+            return EarlierRun(folder.name, ingestion)
+    return None
+
+
+def _order(run_id: str) -> tuple[str, int]:
+    """Return a sort key that puts 20260102T120000-10 after 20260102T120000-9."""
+    stamp, _, attempt = run_id.partition("-")
+    return stamp, int(attempt) if attempt.isdecimal() else 1
+
+
+def _read_model(folder: Path) -> str | None:
+    """Return the model of a run, None if its summary is damaged."""
+    try:
+        summary = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return summary.get("model") if isinstance(summary, dict) else None
+
+
+def _make_changes(reviewed: ReviewedRun) -> Section | None:
+    current, earlier = find_sources(reviewed.run, reviewed.config).ingestion, reviewed.earlier
+    if current is None or earlier is None:
+        return None
+    return make_changes_section(current, earlier.ingestion, earlier.run_id)

@@ -1,0 +1,108 @@
+"""reefline/report/run_page.py and run_files.py: pages of runs, made without a pipeline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reefline.report import run_files, run_page
+from reefline.report.environment import Environment
+from reefline.report.reviewed_run import ReviewedRun
+from reefline.report.run_page import find_earlier_run, make_run_page, read_or_make_sections
+from reefline.report.section import ReviewSections, Section
+from reefline.report.summary import RunRecords, Summary, Verdict
+from reefline.structures.artifacts import IngestionFolder, ReviewFolder
+from tests.factories_lineage import make_artifact, make_execution, make_run
+from tests.factories_report import make_records
+
+KEPT = ReviewSections((Section("data", "Data", "<p>kept</p>"),))
+
+
+@pytest.fixture
+def review(tmp_path: Path) -> ReviewFolder:
+    folder = ReviewFolder(tmp_path / "review")
+    folder.root.mkdir()
+    KEPT.write(folder.sections)
+    folder.statistics.write_text("statistics")
+    return folder
+
+
+def test_a_page_has_the_kept_sections_between_those_of_the_run(tmp_path: Path, review: ReviewFolder) -> None:
+    run = make_run(make_execution("ReviewReport", outputs={"review": make_artifact(review.root)}))
+    page, problems = make_run_page(ReviewedRun(make_records(), tmp_path, Environment(), run=run), tmp_path)
+    places = [page.index(f'<section id="{id_}"') for id_ in ("verdict", "data", "provenance")]
+    assert places == sorted(places)
+    assert "<p>kept</p>" in page and 'id="changes"' not in page
+    assert problems == ()
+    assert 'href="statistics.html"' in page and (tmp_path / "statistics.html").read_text() == "statistics"
+
+
+@pytest.mark.parametrize("damage", ["missing", "torn", "failed", "no-statistics"])
+def test_sections_that_are_unusable_are_made_again(tmp_path: Path, review: ReviewFolder, damage: str) -> None:
+    run = make_run(make_execution("ReviewReport", outputs={"review": make_artifact(review.root)}))
+    records = make_records()
+    assert read_or_make_sections(run, "", records, tmp_path) == KEPT
+    if damage == "missing":
+        review.sections.unlink()
+    elif damage == "no-statistics":
+        review.statistics.unlink()
+    elif damage == "torn":
+        review.sections.write_text('{"sections": [')
+    else:
+        ReviewSections(KEPT.sections, problems=("review page: section Data is missing",)).write(review.sections)
+    made = read_or_make_sections(run, "", records, tmp_path)
+    assert made.problems == ()
+    assert [section.id for section in made.sections] == ["data"]
+    assert "kept" not in made.sections[0].html
+
+
+def test_a_run_that_stopped_before_the_pipeline_has_no_sections_but_its_findings(tmp_path: Path) -> None:
+    assert read_or_make_sections(None, "", RunRecords("1", "m"), tmp_path) == ReviewSections(())
+    (data,) = read_or_make_sections(None, "", make_records(Verdict.FAILED), tmp_path).sections
+    assert data.id == "data" and "cat.xml" in data.html
+
+
+def test_the_earlier_run_is_the_last_of_the_same_model_that_ingested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add(run_id: str, model: str, *, ingested: bool = True) -> None:
+        (tmp_path / run_id).mkdir()
+        (tmp_path / run_id / "summary.json").write_text(json.dumps({"model": model}))
+        outputs = {"report": make_artifact(f"/{run_id}")} if ingested else {}
+        runs[run_id] = make_run(make_execution("VocExampleGen", outputs=outputs), run_id=run_id)
+
+    runs: dict[str, object] = {}
+    add("20260101T000000-9", "cells")
+    add("20260101T000000-10", "cells")
+    add("20260102T000000", "other")
+    add("20260103T000000", "cells", ingested=False)
+    add("20260105T000000", "cells")
+    (tmp_path / "20260104T000000").mkdir()
+    (tmp_path / "20260104T000000" / "summary.json").write_text("[")
+    (tmp_path / "latest").symlink_to("20260105T000000")
+    monkeypatch.setattr(run_page, "read_run", lambda _db, run_id: runs[run_id])
+    found = find_earlier_run(tmp_path, tmp_path / "metadata.db", "20260104T120000", "cells")
+    assert found is not None
+    assert (found.run_id, found.ingestion) == ("20260101T000000-10", IngestionFolder(Path("/20260101T000000-10")))
+    assert find_earlier_run(tmp_path, tmp_path / "metadata.db", "20260101T000000-9", "cells") is None
+
+
+def test_a_page_is_written_and_rewritten_from_what_lies_next_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = make_records(Verdict.FAILED)
+    folder = tmp_path / "reports" / records.run_id
+    folder.mkdir(parents=True)
+    assert run_files.write_run_page(records, "", tmp_path) == ()
+    first = (folder / "index.html").read_text(encoding="utf-8")
+    Summary.from_records(records).write(folder / "summary.json")
+    # Another machine rewrites the page: it still tells what the run ran on.
+    monkeypatch.setattr(run_files, "read_environment", lambda: Environment(system="elsewhere"))
+    (folder / "index.html").unlink()
+    assert run_files.rewrite_run_page(tmp_path, records.run_id) == ()
+    again = (folder / "index.html").read_text(encoding="utf-8")
+    assert "elsewhere" not in again
+    for shown in ("lower trainer.learning_rate", "cat.xml"):
+        assert shown in first and shown in again
