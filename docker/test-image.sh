@@ -13,7 +13,8 @@ work=$(mktemp -d)
 chmod 755 "$work"
 mkdir "$work/data"
 mkdir -m 1777 "$work/workspace"
-volumes=(--volume "$work/workspace:/app/workspace" --volume "$work/data:/data:ro")
+volumes=(--volume "$work/workspace:/app/workspace" --volume "$work/data:/data:ro"
+  --volume "$PWD/docker/run_package_tasks.py:/tests/run_package_tasks.py:ro")
 container=""
 
 clean_up() {
@@ -74,5 +75,12 @@ test -s "$work"/workspace/reports/*/summary.json
 
 step "a data set in a volume: an empty one stops the run with exit code 2"
 expect 2 local_runner.py --data /data
+
+step "Kubeflow: compile, lint, and the first two tasks of the package"
+digest=$(printf '0%.0s' {1..64})
+expect 0 kubeflow_runner.py compile --config configs/demo.yaml --image "registry.example/reefline@sha256:$digest" \
+  --data demo: --serving s3://bucket/serving --output /app/workspace/pipeline.yaml
+expect 0 kubeflow_runner.py lint /app/workspace/pipeline.yaml
+expect 0 python /tests/run_package_tasks.py /app/workspace/pipeline.yaml
 
 step "done"
