@@ -165,7 +165,7 @@ def _conclude(state: str, run_id: str, pipeline: Mapping[str, Any], say: Callabl
     reports = _find_reports(pipeline)
     try:
         text = read_published(reports, run_id, SUMMARY_FILE)
-    except (OSError, UserError) as error:
+    except UserError as error:
         say(f"note: {reports}/{run_id}/{SUMMARY_FILE} cannot be read: {error}")
         text = None
     summary = json.loads(text) if text is not None else {}

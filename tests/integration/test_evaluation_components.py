@@ -24,7 +24,10 @@ from components.serving_bundle.component import ServingBundle
 from reefline.bundle.manifest import read_manifest, verify_bundle
 from reefline.bundle.store import read_current, rollback
 from reefline.errors import BundleError
+from reefline.images.thumbnails import read_thumbnails
 from reefline.settings import ExporterSettings, GateSettings
+from reefline.structures.artifacts import ScoresFolder
+from reefline.structures.split_detections import SplitDetections
 from tests.factories_evaluation import write_eval_split, write_model
 
 NODES = ("ServingBundle", "ModelScorer", "Evaluator", "Pusher")
@@ -161,6 +164,10 @@ def test_first_run_blesses_and_pushes(workspace):
     scores = run.json("ModelScorer.scores", "scores.json")
     assert scores["int8"]["mAP"] == pytest.approx(1.0)
     assert scores["baseline"] is None
+    folder = ScoresFolder(Path(run.outputs["ModelScorer.scores"].uri))
+    detections = SplitDetections.read(folder.detections)
+    assert list(detections.detections) == ["float", "shipped"]
+    assert set(read_thumbnails(folder.thumbnails, {"0.jpg", "1.jpg"})) == {image.name for image in detections.images}
     evaluation = run.json("Evaluator.evaluation", "evaluation.json")
     assert [(result["rule"], result["passed"]) for result in evaluation["gate"]] == [
         ("min_map", True),
@@ -176,6 +183,8 @@ def test_first_run_blesses_and_pushes(workspace):
     assert manifest.facts.checkpoint == "a/ckpt-1"
     assert manifest.facts.run_id != ""
     assert manifest.facts.evaluation.verdict.value == "BLESSED"
+    assert set(manifest.facts.evaluation.thresholds) == {"cat", "dog"}
+    assert all(0.9 < threshold <= 1 for threshold in manifest.facts.evaluation.thresholds.values())
     assert read_current(workspace.serving, "detector") == 1
 
 
@@ -210,6 +219,8 @@ def test_next_model_is_compared_with_what_serves(workspace):
     assert third.fact("ServingBundle.baseline", "version") == 1
     assert third.fact("Pusher.pushed_model", "version") == 3
     assert third.json("ModelScorer.scores", "scores.json")["int8"] is None
+    scored = SplitDetections.read(ScoresFolder(Path(third.outputs["ModelScorer.scores"].uri)).detections)
+    assert list(scored.detections) == ["float", "shipped", "baseline"]
 
 
 def test_lost_serving_folder_is_pushed_again(workspace):
