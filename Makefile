@@ -69,7 +69,9 @@ image-test: setup
 # A package for Kubeflow from the image's code. DIGEST is the image with its digest: name@sha256:…
 CONFIG ?= configs/default.yaml
 PACKAGE ?= pipeline.yaml
+DATA ?= demo:
 package:
+	@test -n "$(DIGEST)" || { echo "DIGEST is missing; pass DIGEST=name@sha256:…" >&2; exit 2; }
 	@# As this user, so that the package can be written to the current folder.
 	$(ENGINE) run --rm --user "$$(id -u)" --volume "$(CURDIR):/work" $(DIGEST) kubeflow_runner.py compile \
 	  --config $(if $(filter configs/%,$(CONFIG)),$(CONFIG),/work/$(CONFIG)) --image $(DIGEST) \
@@ -79,6 +81,7 @@ package:
 # SUBMIT_OPTIONS: --wait, or --cron with an expression.
 EXPERIMENT ?= reefline
 submit:
+	@test -n "$(DIGEST)" && test -n "$(HOST)" || { echo "pass DIGEST=name@sha256:… and HOST=URL" >&2; exit 2; }
 	$(ENGINE) run --rm --network host --volume "$(CURDIR):/work:ro" $(SUBMIT_ENV) $(DIGEST) kubeflow_runner.py submit \
 	  /work/$(PACKAGE) --host $(HOST) --experiment $(EXPERIMENT) $(SUBMIT_OPTIONS)
 
