@@ -19,8 +19,8 @@ _MOUNTS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 class Pod:
     """A folder that stands for the pod's root; nothing of it outlives the task.
 
-    Without a file system of its own (`has_own_root`), a container finds its artifacts by `customPath`, which KFP has for
-    artifacts that are not where their URI says.
+    Without a file system of its own (`has_own_root`), a container finds its artifacts by `customPath`, which KFP has
+    for artifacts that are not where their URI says.
     """
 
     root: Path
