@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.kubeflow.contract import RUN_ID_FACT, RUN_ID_PARAMETER, SECONDS_FACT, STARTED_FACT
+from pipeline.kubeflow.data_source import provide
 from pipeline.kubeflow.environment import prepare_environment
 from pipeline.kubeflow.executor_input import (
     ExecutorInput,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _OWN_COMPONENTS = "components."
 _MARKER = ".empty"
+_DATA_DIR = "data_dir"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ def run_executor(invocation: Invocation) -> None:
     properties = {key: value for key, value in task.parameters.items() if key != RUN_ID_PARAMETER}
     if invocation.component:
         check_code(invocation.component, properties)
+    if _DATA_DIR in properties:
+        properties[_DATA_DIR] = provide(properties[_DATA_DIR])
     started, started_s = datetime.datetime.now(datetime.timezone.utc), time.monotonic()
     inputs = {key: one for key, one in task.inputs.items() if not one.is_system}
     outputs = {key: one for key, one in task.outputs.items() if not one.is_system}

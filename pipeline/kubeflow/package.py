@@ -59,12 +59,16 @@ _STORAGE_TASKS = frozenset(
 
 @dataclass(frozen=True)
 class PackageRequest:
-    """What a package is compiled from: a config, an image with digest, and the places of data and bundles."""
+    """What a package is compiled from: a config, an image with digest, and the places of data and bundles.
+
+    Vertex AI keeps TFX's own command: its containers get the types that KFP's leave out.
+    """
 
     config: RunConfig
     image: str
     data: str
     serving: str
+    for_vertex: bool = False
 
     @property
     def reports(self) -> str:
@@ -75,10 +79,14 @@ class PackageRequest:
 
 @dataclass(frozen=True)
 class Package:
-    """The two documents of a package; `platform` is empty where no task needs more than a container."""
+    """The two documents of a package; `platform` is empty where no task needs more than a container.
+
+    `job` is what Vertex AI wants around the pipeline.
+    """
 
     pipeline: Mapping[str, Any]
     platform: Mapping[str, Any]
+    job: Mapping[str, Any]
 
     def format(self) -> str:
         """Return the package as one YAML file."""
@@ -88,6 +96,10 @@ class Package:
         head = f"# PIPELINE DEFINITION\n# Name: {self.pipeline['pipelineInfo']['name']}\n"
         return head + str(yaml.safe_dump_all([copy.deepcopy(one) for one in documents], sort_keys=True))
 
+    def format_job(self) -> str:
+        """Return the package as Vertex AI's PipelineJob in JSON."""
+        return json.dumps({**self.job, "pipelineSpec": self.pipeline}, sort_keys=True, indent=2) + "\n"
+
 
 def make_package(request: PackageRequest) -> Package:
     """Compile a package.
@@ -95,8 +107,9 @@ def make_package(request: PackageRequest) -> Package:
     Raises:
         ConfigError: the config asks for what a cluster of pods cannot do, or names an unknown task.
     """
-    check_config(request.config)
-    spec = compile_with_tfx(request, ["python", "-m", ENTRYPOINT_MODULE])
+    _check_config(request.config)
+    job = _compile_with_tfx(request)
+    spec: dict[str, Any] = job["pipelineSpec"]
     tasks = spec["root"]["dag"]["tasks"]
     for plain in _make_plain_tasks(request, spec):
         spec["components"][plain.name] = plain.component
@@ -111,10 +124,10 @@ def make_package(request: PackageRequest) -> Package:
         _equip(request, spec, name)
     if request.config.kubeflow.pipeline_root:
         spec["defaultPipelineRoot"] = request.config.kubeflow.pipeline_root
-    return Package(spec, _make_platform(request.config, tasks))
+    return Package(spec, _make_platform(request.config, tasks), job)
 
 
-def check_config(config: RunConfig) -> None:
+def _check_config(config: RunConfig) -> None:
     """Refuse what no package can do.
 
     Raises:
@@ -128,11 +141,12 @@ def check_config(config: RunConfig) -> None:
         )
 
 
-def compile_with_tfx(request: PackageRequest, command: list[str] | None) -> dict[str, Any]:
-    """Return the PipelineSpec that TFX compiles; `command` is the containers' command, None for TFX's own."""
-    from pipeline.kubeflow.environment import prepare_environment
+def _compile_with_tfx(request: PackageRequest) -> dict[str, Any]:
+    """Return the PipelineJob that TFX compiles."""
+    from pipeline.kubeflow.environment import prepare_environment, stand_in_for_stock_components
 
     prepare_environment()
+    stand_in_for_stock_components()
     from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
     from pipeline.pipeline import Places, create_pipeline
@@ -140,7 +154,7 @@ def compile_with_tfx(request: PackageRequest, command: list[str] | None) -> dict
     config = request.config
     work_dir = config.kubeflow.work_dir
     places = Places(
-        data_dir=f"{ENVIRONMENT_PREFIX}{DATA_VARIABLE}" if command else request.data,
+        data_dir=f"{ENVIRONMENT_PREFIX}{DATA_VARIABLE}" if not request.for_vertex else request.data,
         hash_memory="",
         schema_file=SCHEMA_FILE,
         serving=request.serving.rstrip("/"),
@@ -149,12 +163,13 @@ def compile_with_tfx(request: PackageRequest, command: list[str] | None) -> dict
     )
     runner = KubeflowV2DagRunner(
         KubeflowV2DagRunnerConfig(
-            default_image=request.image, default_commands=command, use_pipeline_spec_2_1=command is not None
+            default_image=request.image,
+            default_commands=None if request.for_vertex else ["python", "-m", ENTRYPOINT_MODULE],
+            use_pipeline_spec_2_1=True,
         )
     )
-    job = runner.run(create_pipeline(config, places), write_out=False)
-    spec: dict[str, Any] = job["pipelineSpec"] if command else job
-    return spec
+    job: dict[str, Any] = runner.run(create_pipeline(config, places), write_out=False)
+    return job
 
 
 def _make_plain_tasks(request: PackageRequest, spec: Mapping[str, Any]) -> Iterator[PlainTask]:

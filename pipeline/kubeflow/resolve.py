@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Optional
 
 from pipeline.kubeflow.contract import EXECUTOR_INPUT_OPTION, Resolver
+from pipeline.kubeflow.data_source import provide
 from pipeline.kubeflow.executor_input import ExecutorInput, parse_executor_input, write_output_parameters
 from pipeline.kubeflow.stop import run_task
 
@@ -30,7 +31,7 @@ def resolve_data(task: ExecutorInput) -> Mapping[str, str | int]:
     from reefline.settings import IngestionSettings
 
     settings = IngestionSettings.from_json(task.parameters["settings"])
-    return {"input_fingerprint": fingerprint_data(Path(task.parameters["data_dir"]), settings, None)}
+    return {"input_fingerprint": fingerprint_data(Path(provide(task.parameters["data_dir"])), settings, None)}
 
 
 def resolve_start(task: ExecutorInput) -> Mapping[str, str | int]:

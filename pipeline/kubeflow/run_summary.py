@@ -1,7 +1,7 @@
 """Ends a run on KFP: `python -m pipeline.kubeflow.run_summary` writes its summary, its page and its metrics.
 
-The page is the output `page` (system.HTML), the metrics are those of `metrics` (system.Metrics), which KFP's UI compares
-between runs. Page and summary are also written to where reports are kept.
+The page is the output `page` (system.HTML), the metrics are those of `metrics` (system.Metrics), which KFP's UI
+compares between runs. Page and summary are also written to where reports are kept.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -25,8 +25,8 @@ from reefline.report.collect import collect
 from reefline.report.environment import read_environment
 from reefline.report.reviewed_run import ReviewedRun
 from reefline.report.run_page import PAGE_FILE, make_run_page
-from reefline.report.summary import RunRecords, Summary, decide_verdict, summarize
-from reefline.report.text import describe_summary
+from reefline.report.summary import RunRecords, Summary, Verdict, decide_verdict, summarize
+from reefline.report.text import describe_results
 from reefline.system.terminal import say
 
 _METRICS = ("mAP", "mAP_50", "mAP_75")
@@ -43,14 +43,16 @@ def write_run_summary(task: ExecutorInput) -> None:
     seconds = read_seconds(task.inputs, task.run_id)
     records = collect(task.run_id, model, seconds, name_outputs(task.inputs), None)
     summary = json.dumps(summarize(records), indent=2, ensure_ascii=False) + "\n"
-    page, problems = _make_page(task, records)
-    for name, content in (("summary", summary), ("page", page)):
+    pages, problems = _make_pages(task, records)
+    for name, content in (("summary", summary), ("page", pages[PAGE_FILE])):
         path = task.outputs[name].path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
-    folder = publish(task.run_id, {SUMMARY_FILE: summary, PAGE_FILE: page})
-    for line in (*(f"note: {problem}" for problem in problems), *describe_summary(Summary.from_records(records))):
+    folder = publish(task.run_id, {SUMMARY_FILE: summary, **pages})
+    for line in (*describe_results(Summary.from_records(records)), *(f"note: {problem}" for problem in problems)):
         say(line)
+    say(f"verdict: {decide_verdict(records).value}")
+    say(f"bundle: {records.pushed.path if records.pushed else 'none (nothing was pushed)'}")
     if folder:
         say(f"report: {folder}/{PAGE_FILE}")
     write_executor_output(task, {"summary": {}, "page": {}, "metrics": list_metrics(records)})
@@ -68,10 +70,11 @@ def list_metrics(records: RunRecords) -> dict[str, Any]:
     training = {"training_seconds": records.training.seconds} if records.training else {}
     numbers = {**found, **training, "version": records.pushed.version if records.pushed else None}
     known = {name: value for name, value in numbers.items() if value is not None and math.isfinite(value)}
-    return {"verdict": decide_verdict(records).value, **known}
+    return {"blessed": int(decide_verdict(records) is Verdict.BLESSED), **known}
 
 
-def _make_page(task: ExecutorInput, records: RunRecords) -> tuple[str, tuple[str, ...]]:
+def _make_pages(task: ExecutorInput, records: RunRecords) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the page and the pages that it links to, by name, and what is missing in them."""
     run = describe_run(task.inputs, task.run_id)
     with tempfile.TemporaryDirectory() as scratch:
         reviewed = ReviewedRun(
@@ -82,7 +85,9 @@ def _make_page(task: ExecutorInput, records: RunRecords) -> tuple[str, tuple[str
             date=run.started.strftime("%Y-%m-%d %H:%M UTC"),
             run=run,
         )
-        return make_run_page(reviewed, Path(scratch))
+        page, problems = make_run_page(reviewed, Path(scratch))
+        linked = {path.name: path.read_text(encoding="utf-8") for path in Path(scratch).glob("*.html")}
+    return {**linked, PAGE_FILE: page}, problems
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -42,17 +42,22 @@ def describe_run(
     `problems` are the messages of a run that stopped early, by default those of its summary. `notes` come before the
     verdict. `serving` is the push destination: one more note follows if another version than this run's is serving.
     """
-    lines = [
+    lines = describe_results(summary)
+    if problems is None:
+        problems = summary.failure.message.splitlines() if summary.failure else ()
+    lines += [*_describe_problems(summary, problems), *(f"note: {note}" for note in notes)]
+    return [*lines, *_describe_end(summary, run_folder, serving)]
+
+
+def describe_results(summary: Summary) -> list[str]:
+    """Return what a run found and measured."""
+    return [
         *_describe_data(summary),
         *_describe_training(summary),
         *_describe_metrics(summary.metrics),
         *_describe_edge_tpu(summary),
         *_describe_gate(summary),
     ]
-    if problems is None:
-        problems = summary.failure.message.splitlines() if summary.failure else ()
-    lines += [*_describe_problems(summary, problems), *(f"note: {note}" for note in notes)]
-    return [*lines, *_describe_end(summary, run_folder, serving)]
 
 
 def _describe_problems(summary: Summary, problems: Sequence[str]) -> Iterator[str]:
