@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _OWN_COMPONENTS = "components."
 _MARKER = ".empty"
 _DATA_DIR = "data_dir"
+_FACT_KINDS = ("int_value", "double_value", "string_value")
 
 
 @dataclass(frozen=True)
@@ -180,11 +181,12 @@ def _find_type(title: str, uri: str) -> type[Artifact]:
 
 
 def _to_metadata(artifact: Artifact, uris: UriMap) -> dict[str, Any]:
+    """Return an artifact's facts; TFX's own components add structures that nothing reads, and KFP would change."""
     mlmd = artifact.mlmd_artifact
     values = {
-        key: getattr(value, value.WhichOneof("value"))
+        key: getattr(value, kind)
         for key, value in (*mlmd.properties.items(), *mlmd.custom_properties.items())
-        if value.WhichOneof("value") is not None
+        if (kind := value.WhichOneof("value")) in _FACT_KINDS
     }
     return {key: uris.to_uri(value) if isinstance(value, str) else value for key, value in values.items()}
 
