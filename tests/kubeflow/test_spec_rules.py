@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories_kubeflow import Step, make_spec
+from tests.factories_kfp_steps import Step, make_spec
 from tests.kubeflow.emulation.errors import SpecError
 from tests.kubeflow.emulation.package import make_package, read_package
 
