@@ -46,8 +46,9 @@ def ReviewReport(
 ) -> None:
     """Write the parts of the review page that follow from the artifacts.
 
-    `config` is the effective RunConfig as JSON; `code` only keys the cache. `preflight` is missing for a model that is never compiled. The output is a ReviewFolder. What differs between a run
-    and one that finds everything in the cache, such as durations, is added by what runs the pipeline.
+    `config` is the effective RunConfig as JSON; `code` only keys the cache. `preflight` is missing for a model that is
+    never compiled. The output is a ReviewFolder. What differs between a run and one that finds everything in the cache,
+    such as durations, is added by what runs the pipeline.
     """
     sources = RunSources(
         config=config,

@@ -52,8 +52,12 @@ class Backend:
         parameters: Mapping[str, Any] | None = None,
         enable_caching: bool | None = None,
         kill: Kill | None = None,
+        until: str = "",
     ) -> RunRecord:
-        """Run a package; `enable_caching=True` overrides every task, as the client's argument of that name."""
+        """Run a package; `enable_caching=True` overrides every task, as the client's argument of that name.
+
+        `until` is the last task that is started, "" for all.
+        """
         if enable_caching:
             package = package.force_caching()
         outputs: dict[str, Outputs] = {}
@@ -69,10 +73,13 @@ class Backend:
             when = kill.when if kill is not None and kill.task == task.name else None
             runs[task.name] = self._run_task(task, facts, when)
             outputs[task.name] = runs[task.name].outputs
+            if task.name == until:
+                break
         return RunRecord(run_id, runs)
 
     def _run_task(self, task: Task, facts: RunFacts, kill_when: Callable[[], bool] | None) -> TaskRun:
-        pod = Pod(self.root / "pods" / f"{task.name.lower()}-{uuid.uuid4().hex[:8]}", self.processes.has_own_root)
+        # A container finds an artifact at the same path in every pod, so a task's pod is always the same folder.
+        pod = Pod(self.root / "pods" / task.name.lower(), self.processes.has_own_root)
         pod.create()
         try:
             executor_input = make_executor_input(task, facts, pod, self.variant)

@@ -51,7 +51,8 @@ class Pod:
         return {} if self.has_own_root else {"customPath": str(self.local_path(uri))}
 
     def create(self) -> None:
-        """Make the pod's folders."""
+        """Make the pod's folders; what an earlier pod left is gone."""
+        self.delete()
         for name in ("tmp", "cache", "work"):
             (self.root / name).mkdir(parents=True)
 
