@@ -244,12 +244,13 @@ def _equip(request: PackageRequest, spec: dict[str, Any], task: str) -> None:
     resources = make_container_resources(own)
     if resources:
         container["resources"] = resources
-    environment = {REPORTS_VARIABLE: request.reports, MODEL_VARIABLE: request.config.model_name}
+    environment = {}
     if task == _EXAMPLE_GEN:
         environment[DATA_VARIABLE] = request.data
     if task in _STORAGE_TASKS:
-        environment |= settings.env
-    container["env"] = [{"name": name, "value": value} for name, value in sorted(environment.items())]
+        environment |= {REPORTS_VARIABLE: request.reports, MODEL_VARIABLE: request.config.model_name, **settings.env}
+    if environment:
+        container["env"] = [{"name": name, "value": value} for name, value in sorted(environment.items())]
     retry_policy = make_retry_policy(own)
     if retry_policy:
         spec["root"]["dag"]["tasks"][task]["retryPolicy"] = retry_policy
