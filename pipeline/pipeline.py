@@ -27,6 +27,7 @@ from reefline.config.kubeflow_settings import KubeflowSettings
 from reefline.config.run_config import RunConfig
 from reefline.edgetpu.compiler.identity import identify_compiler
 from reefline.settings import EdgeTpuTarget, GateSettings, ModelCardSettings, StartKeyword
+from reefline.storage.location import Location
 
 # One name for all configs: it is part of every cache key, and the models in a workspace share their data.
 PIPELINE_NAME = "reefline"
@@ -78,7 +79,7 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
         settings=config.trainer.to_json(),
         edge_tpu=config.edgetpu.value,
         code=component_code("trainer", model=config.trainer.model),
-        serving_home=f"{places.serving.rstrip('/')}/{config.model_name}" if starts_from_serving else "",
+        serving_home=str(Location.parse(places.serving) / config.model_name) if starts_from_serving else "",
         start_memory=places.start_memory,
         work_dir=places.work_dir,
     )

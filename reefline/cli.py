@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from reefline.commands.analyze import analyze
+from reefline.commands.coco_results import coco_results
 from reefline.commands.compile import compile_model
 from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
@@ -47,6 +48,7 @@ app.command("doctor")(doctor)
 app.command("verify")(verify)
 app.command("recommend")(recommend)
 app.command("detect")(detect)
+app.command("coco-results")(coco_results)
 app.command("parse-log")(parse_log)
 app.command("compile")(compile_model)
 app.command("analyze")(analyze)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from reefline.bundle.store import push_bundle
@@ -20,6 +22,7 @@ def push_small_bundle(
     quantized: bool = True,
     compiled: bytes | None = None,
     old_order: bool = False,
+    thresholds: Mapping[str, float | None] | None = None,
 ) -> Path:
     """Push the two-anchor model of factories_evaluation and return its bundle; `compiled` is what the compiler made."""
     name = "model_int8.tflite" if quantized else "model_float.tflite"
@@ -27,7 +30,8 @@ def push_small_bundle(
     candidate = write_candidate(directory / "candidate", content, labels, name)
     if compiled is not None:
         (candidate / "model_int8_edgetpu.tflite").write_bytes(compiled)
-    return push_bundle(candidate, make_facts(classes=labels), directory / "serving").path
+    evaluation = dataclasses.replace(make_facts().evaluation, thresholds=thresholds or {})
+    return push_bundle(candidate, make_facts(classes=labels, evaluation=evaluation), directory / "serving").path
 
 
 def export_untrained(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from reefline.evaluation.scores import ClassMetrics, CocoMetrics, Precision, Sco
 from reefline.formats.tf_example import IngestedExample, IngestedObject
 from reefline.structures.boxes import BoxXyxyPx
 from reefline.structures.detections import Detections, GroundTruth, ScoredImage
+from reefline.structures.split_detections import SplitDetections, SplitImage
 from reefline.tflite.output_order import order_outputs
 
 
@@ -71,6 +73,42 @@ def make_ground_truth(*rows: tuple[float, float, float, float, int]) -> GroundTr
 def make_scored_image(ground_truth=(), detections=()) -> ScoredImage:
     """Return one image from rows of ground truth and of detections."""
     return ScoredImage(make_ground_truth(*ground_truth), make_detections(*detections))
+
+
+def make_random_images(seed: int, count: int = 20, class_count: int = 3) -> list[ScoredImage]:
+    """Return images with objects, near misses, duplicates and strays, some with nothing; scores have two decimals.
+
+    Boxes lie on whole pixels, so that float32 and float64 agree on them, and at least 20 px a side.
+    """
+    random = np.random.default_rng(seed)
+
+    def boxes(rows: int) -> np.ndarray:
+        corner = random.integers(0, 400, (rows, 2))
+        return np.hstack([corner, corner + random.integers(40, 120, (rows, 2))]).astype(np.float64)
+
+    images = []
+    for _ in range(count):
+        truth = boxes(int(random.integers(0, 8)))
+        classes = random.integers(0, class_count, len(truth))
+        near = random.integers(0, len(truth), 2 * len(truth)) if len(truth) else np.zeros(0, dtype=np.int64)
+        seen = np.vstack([truth[near] + random.integers(-10, 11, (len(near), 4)), boxes(int(random.integers(0, 6)))])
+        guesses = random.integers(0, class_count, len(seen))
+        guesses[: len(near)] = np.where(random.random(len(near)) < 0.7, classes[near], guesses[: len(near)])
+        scores = random.integers(1, 100, len(seen)) / 100
+        images.append(ScoredImage(GroundTruth(truth, classes), Detections(seen, guesses, scores)))
+    return images
+
+
+def make_split_detections(
+    images: Sequence[ScoredImage], class_names: Sequence[str] = ("cat", "dog"), models: Sequence[str] = ("shipped",)
+) -> SplitDetections:
+    """Return a split whose models all detected the same; its images are 0.jpg, 1.jpg and so on, of 640 x 480."""
+    return SplitDetections(
+        class_names=tuple(class_names),
+        images=tuple(SplitImage(f"{index}.jpg", 640, 480) for index in range(len(images))),
+        ground_truth=tuple(image.ground_truth for image in images),
+        detections={model: tuple(image.detections for image in images) for model in models},
+    )
 
 
 # The models below know two anchors: the left half of the image and the right half. Class 0 lights up where a half's

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
+from reefline.bundle.layout import INT8_FILE
+from reefline.edgetpu.placement_report import PlacedOp, PlacementReport
+from reefline.edgetpu.record import PlacementSource
 from reefline.evaluation.coco_metrics import compute_metrics
 from reefline.evaluation.scores import Precision, Scores
 from reefline.images.thumbnails import ThumbnailWriter
 from reefline.report.page import assemble_page
 from reefline.report.sections.quality import make_quality_section
 from reefline.report.sources import RunSources
-from reefline.structures.artifacts import ScoresFolder
+from reefline.structures.artifacts import ModelFolder, ScoresFolder
 from reefline.structures.detections import Detections, GroundTruth
 from reefline.structures.split_detections import SplitDetections, SplitImage
+from tests.factories_evaluation import make_edgetpu_record
 
 _COLOURS = ("#b9402f", "#3b6fb6", "#d2a12b", "#4d8f4a", "#7d4fa0", "#c96b9a")
 _SIZE_PX = (640, 480)
@@ -71,6 +76,19 @@ def write_scores(folder: Path, split: SplitDetections, *, thumbnails: bool = Tru
             for image, truth in zip(split.images, split.ground_truth, strict=True):
                 writer.add(image.name, draw_image(image, truth))
     return RunSources(scores=scores)
+
+
+def write_exported_model(
+    folder: Path, ops: tuple[PlacedOp, ...], *, log: str = "", problems: tuple[str, ...] = ()
+) -> ModelFolder:
+    """Write what EdgeTpuExporter leaves of a model, as far as the Edge TPU section reads it."""
+    model = ModelFolder(folder)
+    model.bundle.mkdir(parents=True)
+    (model.bundle / INT8_FILE).write_bytes(b"x" * 2048)
+    ExportRecord(320, 640, ("cat",), make_edgetpu_record(), 0).write(model.bundle / EXPORT_FILE)
+    report = PlacementReport.of(ops, source=PlacementSource.PREDICTION, conforms=not problems, problems=problems)
+    replace(report, compiler_log=log).write(model.placement)
+    return model
 
 
 def make_split_scores(split: SplitDetections) -> Scores:

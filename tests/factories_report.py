@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from reefline.data.reports import SplitCounts
+from reefline.edgetpu.placement_report import PlacedOp, Placement
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.evaluation.report import EvaluationReport, GateResult
 from reefline.evaluation.scores import ClassMetrics
 from reefline.findings import Action, Finding
 from reefline.report.page import PageHeader, assemble_page
 from reefline.report.section import Section
+from reefline.report.sections.edge_tpu import make_edge_tpu_section
+from reefline.report.sections.quality import make_quality_section
 from reefline.report.sections.training import make_training_section
 from reefline.report.sections.verdict import make_verdict_section
 from reefline.report.sources import RunSources
@@ -20,6 +24,7 @@ from reefline.structures.artifacts import ModelRunFolder
 from reefline.training.history import TrainingHistory, TrainingPoint
 from reefline.training.report import EvaluationPoint, StopReason, TrainingReport, TrainingState
 from tests.factories_evaluation import make_metrics, make_scores
+from tests.factories_quality import make_split, write_exported_model, write_scores
 
 # Names of classes, models and files, as a data set could have them.
 HOSTILE_NAMES = (
@@ -119,8 +124,21 @@ def make_sections(folder: Path, records: RunRecords) -> tuple[Section, ...]:
     A new section adds what it reads to the sources, and its maker to the list.
     """
     finished = decide_verdict(records) is not Verdict.FAILED
-    sources = RunSources(model_run=write_training_run(folder / "model_run", finished=finished, text=records.model))
-    made = (make_verdict_section(records), make_training_section(sources))
+    model_run = write_training_run(folder / "model_run", finished=finished, text=records.model)
+    sources = RunSources(model_run=model_run)
+    if finished:
+        names = tuple(records.splits["eval"].per_class)
+        files = tuple(f"{name}.jpg" for name in names)
+        scored = write_scores(folder / "scores", make_split(8, names, names=files))
+        op = PlacedOp(0, names[0], 1, Placement.CPU, "the Edge TPU does not support this operator")
+        model = write_exported_model(folder / "model", (op,), log=names[0])
+        sources = replace(scored, model_run=model_run, model=model)
+    made = (
+        make_verdict_section(records),
+        make_training_section(sources),
+        make_quality_section(sources),
+        make_edge_tpu_section(sources),
+    )
     return tuple(section for section in made if section is not None)
 
 

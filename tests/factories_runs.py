@@ -29,12 +29,13 @@ QUICK = {
 
 @dataclass(frozen=True)
 class PipelineRun:
-    """What one run left: exit code, what it printed, its summary and its workspace."""
+    """What one run left: exit code, what it printed, its summary, its page and its workspace."""
 
     exit_code: int
     out: str
     summary: dict[str, Any]
     workspace: Path
+    page: str
 
     @property
     def lines(self) -> list[str]:
@@ -52,6 +53,9 @@ def run_pipeline(workspace: Path, *arguments: str | Path, settings: Mapping[str,
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exit_code = local_runner.main([*map(str, arguments), "--workspace", str(workspace), *options])
-    summary = json.loads((workspace / "reports" / "latest" / "summary.json").read_text(encoding="utf-8"))
+    report = workspace / "reports" / "latest"
+    summary = json.loads((report / "summary.json").read_text(encoding="utf-8"))
     assert find_schema_errors(summary) == []
-    return PipelineRun(exit_code, out.getvalue(), summary, workspace)
+    return PipelineRun(
+        exit_code, out.getvalue(), summary, workspace, (report / "index.html").read_text(encoding="utf-8")
+    )

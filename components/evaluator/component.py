@@ -36,8 +36,9 @@ def Evaluator(
 ) -> None:
     """Ask the gate whether the candidate may be pushed, and suggest a confidence threshold per class.
 
-    `settings` is a GateSettings as JSON; `code` only keys the cache. Training run and `exporter_settings`, an ExporterSettings
-    as JSON, are what the model was made from: they are used only where its quantization costs too much. `evaluation` is an EvaluationFolder. `blessing` is what TFX's own Evaluator makes: `blessed` (0 or 1),
+    `settings` is a GateSettings as JSON; `code` only keys the cache. Training run and `exporter_settings`, an
+    ExporterSettings as JSON, are what the model was made from: they are used only where its quantization costs too
+    much. `evaluation` is an EvaluationFolder. `blessing` is what TFX's own Evaluator makes: `blessed` (0 or 1),
     `current_model`, `current_model_id`, and an empty file BLESSED or NOT_BLESSED.
     """
     measured = Scores.read(ScoresFolder(Path(scores.uri)).scores)

@@ -35,8 +35,9 @@ class Pusher(BaseComponent):
     """Push a blessed candidate as <destination>/<model_name>/<version>/, or push nothing.
 
     `code` only keys the cache. `baseline` is what the gate compared with: where another version serves by now, nothing
-    is pushed. `report` is VocExampleGen's: its fact `input_fingerprint` names the data. The output holds no files; its facts are `pushed` (0 or 1), `version` (0: none), and `path` and `sha256`
-    of the bundle and its TFLite file ("" for none).
+    is pushed. `report` is VocExampleGen's: its fact `input_fingerprint` names the data. The output holds no files; its
+    facts are `pushed` (0 or 1), `version` (0: none), and `path` and `sha256` of the bundle and its TFLite file ("" for
+    none).
     """
 
     SPEC_CLASS = PusherSpec

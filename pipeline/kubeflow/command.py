@@ -14,8 +14,8 @@ from reefline.errors import UserError
 from reefline.system.terminal import say, say_error
 
 _EXIT_CODES = (
-    "Exit codes: 0 done (submit --wait: blessed and pushed); 3 refused by the gate, nothing pushed; 2 bad usage, config "
-    "or data; 1 unexpected error."
+    "Exit codes: 0 done (submit --wait: blessed and pushed); 3 refused by the gate, nothing pushed; 2 bad usage, "
+    "config, data or package; 1 unexpected error."
 )
 
 

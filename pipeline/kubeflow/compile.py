@@ -45,7 +45,7 @@ def compile_to_file(request: PackageRequest, output: Path) -> tuple[str, ...]:
     package = _make_quietly(request)
     text = package.format()
     findings = lint_documents([package.pipeline, package.platform], size=len(text.encode()))
-    errors = [str(finding) for finding in findings if finding.is_error]
+    errors = [finding.describe() for finding in findings if finding.is_error]
     if errors:
         raise ConfigError(*errors)
     _write(output, text)

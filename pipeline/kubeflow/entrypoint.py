@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 _OWN_COMPONENTS = "components."
 _MARKER = ".empty"
 _DATA_DIR = "data_dir"
-_FACT_KINDS = ("int_value", "double_value", "string_value")
 
 
 @dataclass(frozen=True)
@@ -165,6 +164,8 @@ def _to_artifact(given: RuntimeArtifact, uris: UriMap) -> Artifact:
             artifact.set_int_custom_property(key, value)
         elif isinstance(value, float):
             artifact.set_float_custom_property(key, value)
+        else:
+            artifact.set_json_value_custom_property(key, value)
     return artifact
 
 
@@ -181,13 +182,13 @@ def _find_type(title: str, uri: str) -> type[Artifact]:
 
 
 def _to_metadata(artifact: Artifact, uris: UriMap) -> dict[str, Any]:
-    """Return an artifact's facts; TFX's own components add structures that nothing reads, and KFP would change."""
     mlmd = artifact.mlmd_artifact
-    values = {
-        key: getattr(value, kind)
-        for key, value in (*mlmd.properties.items(), *mlmd.custom_properties.items())
-        if (kind := value.WhichOneof("value")) in _FACT_KINDS
-    }
+    values = {key: getattr(value, value.WhichOneof("value")) for key, value in mlmd.properties.items()}
+    for key, value in mlmd.custom_properties.items():
+        kind = value.WhichOneof("value")
+        is_json = kind == "struct_value"
+        values[key] = artifact.get_json_value_custom_property(key) if is_json else getattr(value, kind)
+    values = {key: value for key, value in values.items() if value is not None}
     return {key: uris.to_uri(value) if isinstance(value, str) else value for key, value in values.items()}
 
 
@@ -212,4 +213,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[1:]))

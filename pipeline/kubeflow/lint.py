@@ -125,7 +125,7 @@ def _check_types(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
                 if not title.startswith(_TYPE_PREFIXES):
                     yield LintFinding(
                         f"{name}.{key}",
-                        f"custom artifact type {title or '(none)'}; use a type of tfx.types.standard_artifacts, or File",
+                        f"custom artifact type {title or '(none)'}; use one of tfx.types.standard_artifacts, or File",
                     )
 
 
@@ -145,7 +145,7 @@ def _check_executors(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
 
 
 def _check_wiring(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
-    """Find what KFP reports only when the task is due: a source that does not exist, or one that it does not wait for."""
+    """Find what KFP reports only when the task is due: an unknown source, or one that it does not wait for."""
     tasks, components = spec.get("root", {}).get("dag", {}).get("tasks", {}), spec.get("components", {})
     for name, task in tasks.items():
         for key, source in _list_sources(task):

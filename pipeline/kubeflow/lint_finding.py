@@ -15,4 +15,8 @@ class LintFinding:
 
     def __str__(self) -> str:
         """Return it as one line."""
-        return f"{'error' if self.is_error else 'warning'}: {self.where}: {self.message}"
+        return f"{'error' if self.is_error else 'warning'}: {self.describe()}"
+
+    def describe(self) -> str:
+        """Return place and message."""
+        return f"{self.where}: {self.message}"

@@ -19,14 +19,15 @@ from pipeline.kubeflow.lint_finding import LintFinding
 _PLACES = ("data_dir", "destination", "serving_home", "schema_file", "hash_memory", "start_memory", "work_dir")
 _SETTINGS = "settings"
 _PLACES_IN_SETTINGS = (("label_map",), ("start", "source"), ("start", "otherwise"))
-_SCHEMES = ("s3", "gs")
+_SCHEMES = ("s3", "minio", "gs")
 _START_SCHEMES = (*_SCHEMES, "http", "https")
 # They outlive a pod only on a volume or behind a URI.
 _KEPT = ("destination", "serving_home", "work_dir", REPORTS_VARIABLE)
 
 
 def find_path_problems(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> Iterator[LintFinding]:
-    """Yield one error per path that the pod of its task does not have."""
+    """Yield one error per path that the pods of its tasks do not have."""
+    tasks_of: dict[tuple[str, str], list[str]] = {}
     executors = spec.get("deploymentSpec", {}).get("executors", {})
     for name, task in spec.get("root", {}).get("dag", {}).get("tasks", {}).items():
         label = spec.get("components", {}).get(name, {}).get("executorLabel", f"{name}_executor")
@@ -35,7 +36,9 @@ def find_path_problems(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> 
         for key, place in (*_list_parameters(task), *_list_environment(container)):
             problem = _describe_problem(key, place, volumes)
             if problem:
-                yield LintFinding(f"{name}.{key}", problem)
+                tasks_of.setdefault((key, problem), []).append(name)
+    for (key, problem), tasks in tasks_of.items():
+        yield LintFinding(f"{', '.join(sorted(tasks))}: {key}", problem)
 
 
 def _list_volumes(platform: Mapping[str, Any], label: str) -> tuple[str, ...]:
@@ -88,8 +91,8 @@ def _describe_problem(key: str, place: str, volumes: tuple[str, ...]) -> str:
     if _lies_in(place, IMAGE_HOME):
         return ""
     return (
-        f"{place} is neither in the image ({IMAGE_HOME}) nor in a volume of the task; use a URI, put it into the image, "
-        "or mount a volume with kubeflow.volumes"
+        f"{place} is neither in the image ({IMAGE_HOME}) nor in a volume of the task; use a URI, put it into the "
+        "image, or mount a volume with kubeflow.volumes"
     )
 
 

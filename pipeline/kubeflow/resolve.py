@@ -11,7 +11,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Optional
 
 from pipeline.kubeflow.contract import EXECUTOR_INPUT_OPTION, Resolver
@@ -26,12 +25,13 @@ def resolve_data(task: ExecutorInput) -> Mapping[str, str | int]:
     Raises:
         DataError: the data folder is missing or holds no images or annotations.
         ConfigError: the given label map cannot be read.
+        StorageError: the data's store cannot be read.
     """
     from reefline.data.fingerprint import fingerprint_data
     from reefline.settings import IngestionSettings
 
     settings = IngestionSettings.from_json(task.parameters["settings"])
-    return {"input_fingerprint": fingerprint_data(Path(provide(task.parameters["data_dir"])), settings, None)}
+    return {"input_fingerprint": fingerprint_data(provide(task.parameters["data_dir"]), settings, None)}
 
 
 def resolve_start(task: ExecutorInput) -> Mapping[str, str | int]:
@@ -53,7 +53,7 @@ def resolve_start(task: ExecutorInput) -> Mapping[str, str | int]:
 
     settings = TrainerSettings.from_json(task.parameters["settings"])
     home = task.parameters["serving_home"]
-    serving = find_serving_checkpoint(Path(home)) if home else None
+    serving = find_serving_checkpoint(home) if home else None
     if serving is not None:
         equal = serving.find_start_of_equal_training(settings, task.parameters["input_fingerprint"])
         if equal is not None:
@@ -69,12 +69,13 @@ def resolve_serving(task: ExecutorInput) -> Mapping[str, str | int]:
 
     Raises:
         BundleError: the serving bundle is damaged.
+        StorageError: the destination cannot be read.
     """
     from reefline.bundle.store import resolve_baseline
     from reefline.structures.artifacts import ModelFolder
 
     baseline = resolve_baseline(
-        destination=Path(task.parameters["destination"]),
+        destination=task.parameters["destination"],
         model_name=task.parameters["model_name"],
         candidate=ModelFolder(task.inputs["model"].path).bundle,
     )
@@ -106,4 +107,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[1:]))

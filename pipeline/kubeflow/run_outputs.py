@@ -52,8 +52,9 @@ def read_seconds(inputs: Mapping[str, RuntimeArtifact], run_id: str) -> dict[str
 def describe_run(inputs: Mapping[str, RuntimeArtifact], run_id: str) -> RunRecord:
     """Return the run as far as its artifacts tell: KFP's own metadata is not read."""
     executions: dict[str, ExecutionRecord] = {}
-    for key, record in zip((key for key in PRODUCERS if key in inputs), name_outputs(inputs).values()):
-        component, facts = PRODUCERS[key], inputs[key].metadata
+    for name, record in name_outputs(inputs).items():
+        component, _, key = name.partition(".")
+        facts = inputs[key].metadata
         before = executions.get(component)
         started = _read_time(facts.get(STARTED_FACT))
         executions[component] = ExecutionRecord(

@@ -22,7 +22,7 @@ from reefline.data.source import provide_data
 from reefline.lineage.store import read_run
 from reefline.recommendation.wishes import read_wishes
 from reefline.report.collect import collect
-from reefline.report.run_page import CONFIG_FILE
+from reefline.report.run_facts import CONFIG_FILE
 from reefline.report.summary import RunRecords, Summary, Verdict, decide_verdict
 from reefline.report.text import describe_run
 from reefline.system.files import write_whole
@@ -172,8 +172,7 @@ def _make_records(
 def describe_outcome(outcome: RunOutcome, workspace: Workspace) -> list[str]:
     """Return the last lines of a run: what it found and decided, the bundle's path, the report's path."""
     summary = Summary.from_records(outcome.records)
-    lines = describe_run(summary, outcome.run_folder, workspace.serving, problems=outcome.problems)
-    return [*(f"note: {note}" for note in outcome.notes), *lines]
+    return describe_run(summary, outcome.run_folder, workspace.serving, problems=outcome.problems, notes=outcome.notes)
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pipeline.local.workspace import Workspace, point_latest_at
 from reefline.report.index_page import write_index
+from reefline.report.run_facts import PAGE_FILE, SUMMARY_FILE
 from reefline.report.run_files import write_run_page
-from reefline.report.run_page import PAGE_FILE, SUMMARY_FILE
 from reefline.report.summary import RunRecords, summarize
 from reefline.system.files import write_whole
 from reefline.system.terminal import send_noise_to

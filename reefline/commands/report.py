@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from reefline.commands.options import DEFAULT_WORKSPACE, WorkspaceOption
-from reefline.errors import UsageError
-from reefline.system.terminal import say, say_error
+from reefline.errors import UsageError, UserError
+from reefline.system.terminal import say, send_noise_to
 
 DEFAULT_PORT = 8000
 _LISTED_RUNS = 5
 
-RunArgument = Annotated[Optional[str], typer.Argument(metavar="[RUN_ID]", help="one run; default: all")]
+RunArgument = Annotated[Optional[str], typer.Argument(metavar="RUN_ID", help="one run; default: all")]
 TextOption = Annotated[
     bool, typer.Option("--text", help="print a run's verdict, rules, data and metrics; default: the newest run")
 ]
@@ -75,20 +76,22 @@ def _print(workspace: Path, run_id: str | None) -> None:
 def _rebuild(workspace: Path, run_id: str | None) -> None:
     from reefline.report.index_page import write_index
     from reefline.report.rebuild import rebuild_runs
+    from reefline.report.run_facts import list_run_folders
 
     reports = workspace / "reports"
-    run_ids = None if run_id is None else [_find_run(reports, run_id).name]
-    problems = []
-    for outcome in rebuild_runs(workspace, run_ids):
-        if outcome.problem:
-            problems.append(f"{outcome.run_id}: {outcome.problem}")
-            say_error(problems[-1])
-        else:
-            say(f"{outcome.run_id}: {outcome.page}")
-    write_index(reports, workspace / "serving")
+    folders = list_run_folders(reports) if run_id is None else [_find_run(reports, run_id)]
+    failed = False
+    with tempfile.TemporaryDirectory(prefix="reefline-report-") as scratch, send_noise_to(Path(scratch) / "noise.log"):
+        for rebuilt in rebuild_runs(workspace, [folder.name for folder in folders]):
+            for problem in rebuilt.problems:
+                say(f"{rebuilt.run_id}: {problem}")
+            if not rebuilt.problems:
+                say(f"{rebuilt.run_id}: {rebuilt.page}")
+            failed = failed or bool(rebuilt.problems)
+        write_index(reports, workspace / "serving")
     say(f"index: {reports / 'index.html'}")
-    if problems:
-        raise typer.Exit(2)
+    if failed:
+        raise typer.Exit(UserError.exit_code)
 
 
 def _find_run(reports: Path, run_id: str | None) -> Path:

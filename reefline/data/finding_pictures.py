@@ -142,9 +142,10 @@ def _read_boxes(data_dir: Path, xml: str, objects: Iterable[int]) -> tuple[Pictu
     annotation = read_annotation(data_dir, xml)
     if isinstance(annotation, Finding):
         return ()
-    found = annotation.objects
-    return tuple(
-        PicturedBox(index, found[index].label, tuple(found[index].box_xyxy_px))
-        for index in objects
-        if index < len(found) and found[index].box_xyxy_px.is_finite
-    )
+    boxes = []
+    for index in objects:
+        item = annotation.objects[index] if index < len(annotation.objects) else None
+        if item is not None and item.box_xyxy_px.is_finite:
+            x_min, y_min, x_max, y_max = item.box_xyxy_px
+            boxes.append(PicturedBox(index, item.label, (x_min, y_min, x_max, y_max)))
+    return tuple(boxes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -67,10 +67,21 @@ def list_data_files(data_dir: Path, *, image_dir: str | None = None, annotation_
     for name, value in (("image_dir", image_dir), ("annotation_dir", annotation_dir)):
         if value is not None and not (data_dir / value).is_dir():
             raise DataError(f"{data_dir / value}: no such folder: data.{name} is relative to the data folder")
-    files = sorted(_walk(data_dir))
+    where = str(data_dir.resolve())
+    return select_data_files(_walk(data_dir), where, image_dir=image_dir, annotation_dir=annotation_dir)
+
+
+def select_data_files(
+    names: Iterable[str], where: str, *, image_dir: str | None = None, annotation_dir: str | None = None
+) -> DataFiles:
+    """Return the images, annotations and split lists among names relative to a data folder; `where` is its name.
+
+    Raises:
+        DataError: there are no images or no annotations.
+    """
+    files = sorted(names)
     images = [path for path in files if _is_image(path) and _is_under(path, image_dir)]
     annotations = [path for path in files if path.lower().endswith(".xml") and _is_under(path, annotation_dir)]
-    where = data_dir.resolve()
     if not images and not annotations:
         raise DataError(f"{where}: holds neither images nor VOC annotations (.xml): is this the right folder?")
     if not annotations:
@@ -129,6 +140,13 @@ def _walk(data_dir: Path) -> Iterator[str]:
         relative = Path(folder).relative_to(data_dir).as_posix()
         prefix = "" if relative == "." else f"{relative}/"
         yield from (prefix + name for name in files if not name.startswith("."))
+
+
+def is_data_path(path: str) -> bool:
+    """Return whether a file counts, by its path relative to the data folder: hidden ones and masks do not."""
+    *folders, name = path.split("/")
+    hidden = any(part.startswith(".") for part in (*folders, name))
+    return not hidden and not _MASK_FOLDERS & set(folders)
 
 
 def _is_image(path: str) -> bool:

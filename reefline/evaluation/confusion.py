@@ -63,7 +63,7 @@ def _count(
                 columns[object_index] = seen[detection_index]
                 is_counted[detection_index] = False
             np.add.at(matrix, (rows, columns), 1)
-            np.add.at(matrix, (class_count, seen[is_counted]), 1)
+            matrix[class_count] += np.bincount(seen[is_counted], minlength=class_count + 1)
     return counts
 
 

@@ -83,9 +83,9 @@ class LiveReader:
 
     def read(self) -> LiveState:
         """Return the state of the run under way; never fails, as what is being written may be incomplete."""
-        if not is_locked(self._workspace / ".lock"):
+        run_id = find_run_under_way(self._workspace)
+        if run_id is None:
             return LiveState(is_running=False)
-        run_id = self._find_run()
         try:
             run = read_run(self._workspace / "metadata.db", run_id) if run_id else None
         except RecordError as error:
@@ -102,13 +102,6 @@ class LiveReader:
             training=training,
             problem=problem,
         )
-
-    def _find_run(self) -> str:
-        """Return the newest run without a summary, which is written last."""
-        reports = self._workspace / "reports"
-        folders = list_run_folders(reports) if reports.is_dir() else []
-        unfinished = [folder.name for folder in folders if not (folder / SUMMARY_FILE).exists()]
-        return max(unfinished, key=run_order, default="")
 
     def _read_training(self, run: RunRecord | None, running: ExecutionRecord | None) -> tuple[LiveTraining | None, str]:
         folder = find_unfinished_training(run) if running and running.component == _TRAINER else None
@@ -156,6 +149,17 @@ class LiveReader:
             self._samples.append((seen_s, step))
         (first_s, first), (last_s, last) = self._samples[0], self._samples[-1]
         return (last - first) / (last_s - first_s) if last_s > first_s and last > first else None
+
+
+def find_run_under_way(workspace: Path) -> str | None:
+    """Return the run under way, "" while its id is unknown; None if no run holds the workspace."""
+    if not is_locked(workspace / ".lock"):
+        return None
+    reports = workspace / "reports"
+    folders = list_run_folders(reports) if reports.is_dir() else []
+    # The summary is written last.
+    unfinished = [folder.name for folder in folders if not (folder / SUMMARY_FILE).exists()]
+    return max(unfinished, key=run_order, default="")
 
 
 def is_locked(lock_file: Path) -> bool:

@@ -11,14 +11,14 @@ from reefline.data.reports import Anomaly
 from reefline.findings import Finding
 from reefline.report.page import PageHeader, assemble_page
 from reefline.report.safely import SectionMaker, make_all
-from reefline.report.section import ReviewSections
+from reefline.report.section import ReviewSections, Section
 from reefline.report.sections.data import make_data_section
 from reefline.report.sections.edge_tpu import make_edge_tpu_section
 from reefline.report.sections.quality import make_quality_section
 from reefline.report.sections.training import make_training_section
 from reefline.report.sources import RunSources
 from reefline.report.statistics_page import make_statistics_page
-from reefline.structures.artifacts import ReviewFolder
+from reefline.structures.artifacts import STATISTICS_PAGE, ReviewFolder
 from reefline.system.files import write_whole
 
 _LOGGER = logging.getLogger(__name__)
@@ -51,9 +51,14 @@ def make_sections(
 
     `findings` and `anomalies` are those of a run that its data stopped, which only the error carries.
     """
+
+    def make_data() -> Section | None:
+        page = STATISTICS_PAGE if sources.statistics is not None else ""
+        return make_data_section(sources, findings=findings, anomalies=anomalies, statistics_page=page)
+
     return make_all(
         (
-            SectionMaker("data", "Data", lambda: make_data_section(sources, findings=findings, anomalies=anomalies)),
+            SectionMaker("data", "Data", make_data),
             SectionMaker("training", "Training", lambda: make_training_section(sources)),
             SectionMaker("quality", "Quality", lambda: make_quality_section(sources)),
             SectionMaker("edge-tpu", "Edge TPU", lambda: make_edge_tpu_section(sources)),

@@ -13,7 +13,8 @@ from reefline.report.environment import ENVIRONMENT_FILE, Environment, read_envi
 from reefline.report.image_list import keep_image_list
 from reefline.report.reviewed_run import ReviewedRun
 from reefline.report.run_artifacts import find_sources
-from reefline.report.run_page import CONFIG_FILE, PAGE_FILE, SUMMARY_FILE, find_earlier_run, make_run_page
+from reefline.report.run_facts import CONFIG_FILE, PAGE_FILE, SUMMARY_FILE
+from reefline.report.run_page import find_earlier_run, make_run_page
 from reefline.report.summary import RunRecords, Summary
 from reefline.system.files import write_whole
 
@@ -21,10 +22,11 @@ _METADATA_DB = "metadata.db"
 _REPORTS = "reports"
 
 
-def write_run_page(records: RunRecords, config: str, workspace: Path) -> tuple[str, ...]:
+def write_run_page(records: RunRecords, config: str, workspace: Path, *, remake: bool = False) -> tuple[str, ...]:
     """Write <workspace>/reports/<run_id>/index.html; return one message per part that could not be made.
 
-    `config` is the effective RunConfig as JSON, "" without one. What the run ran on is read once, then kept.
+    `config` is the effective RunConfig as JSON, "" without one. What the run ran on is read once, then kept. `remake`
+    is as in `read_or_make_sections`.
 
     Raises:
         RecordError: metadata.db is damaged.
@@ -42,7 +44,7 @@ def write_run_page(records: RunRecords, config: str, workspace: Path) -> tuple[s
         run=run,
         earlier=find_earlier_run(reports, metadata_db, records.run_id, records.model),
     )
-    page, problems = make_run_page(reviewed, folder)
+    page, problems = make_run_page(reviewed, folder, remake=remake)
     write_whole(folder / PAGE_FILE, page)
     ingestion = find_sources(run, config).ingestion
     if ingestion is not None:
@@ -62,7 +64,7 @@ def rewrite_run_page(workspace: Path, run_id: str) -> tuple[str, ...]:
     run = read_run(workspace / _METADATA_DB, run_id)
     end = EarlyEnd(summary.failure, summary.data.findings, summary.edgetpu) if summary.failure else None
     records = collect(run_id, summary.model, summary.seconds, run.outputs if run else {}, end)
-    return write_run_page(records, _read_config(folder / CONFIG_FILE), workspace)
+    return write_run_page(records, _read_config(folder / CONFIG_FILE), workspace, remake=True)
 
 
 def _keep_environment(path: Path) -> Environment:

@@ -13,6 +13,7 @@ from reefline.lineage.store import read_run
 from reefline.report.page import PageHeader, assemble_page
 from reefline.report.reviewed_run import EarlierRun, ReviewedRun
 from reefline.report.run_artifacts import find_review, find_sources
+from reefline.report.run_facts import SUMMARY_FILE
 from reefline.report.safely import SectionMaker, make_all
 from reefline.report.section import ReviewSections, Section
 from reefline.report.sections.changes import make_changes_section
@@ -21,18 +22,14 @@ from reefline.report.sections.verdict import make_verdict_section
 from reefline.report.summary import RunRecords, decide_verdict
 from reefline.structures.artifacts import ReviewFolder
 
-PAGE_FILE = "index.html"
-SUMMARY_FILE = "summary.json"
-# The effective config of a run, as YAML.
-CONFIG_FILE = "config.yaml"
 # The page over all runs, seen from a run's folder.
 _HOME = "../index.html"
 
 
-def make_run_page(reviewed: ReviewedRun, folder: Path) -> tuple[str, tuple[str, ...]]:
+def make_run_page(reviewed: ReviewedRun, folder: Path, *, remake: bool = False) -> tuple[str, tuple[str, ...]]:
     """Return the page as HTML, and one message per part that could not be made.
 
-    `folder` is the run's; the page of statistics is put there.
+    `folder` is the run's; the page of statistics is put there. `remake` is as in `read_or_make_sections`.
     """
     first = make_all(
         (
@@ -40,10 +37,8 @@ def make_run_page(reviewed: ReviewedRun, folder: Path) -> tuple[str, tuple[str, 
             SectionMaker("changes", "Changes", lambda: _make_changes(reviewed)),
         )
     )
-    middle = read_or_make_sections(reviewed.run, reviewed.config, reviewed.records, folder)
-    statistics = ReviewFolder(folder).statistics
-    link = statistics.name if statistics.is_file() else ""
-    last = make_all((SectionMaker("provenance", "Provenance", lambda: make_provenance_section(reviewed, link)),))
+    middle = read_or_make_sections(reviewed.run, reviewed.config, reviewed.records, folder, remake=remake)
+    last = make_all((SectionMaker("provenance", "Provenance", lambda: make_provenance_section(reviewed)),))
     records = reviewed.records
     page = assemble_page(
         f"{records.model or 'Run'} {records.run_id}",
@@ -53,18 +48,17 @@ def make_run_page(reviewed: ReviewedRun, folder: Path) -> tuple[str, tuple[str, 
     return page, (*first.problems, *middle.problems, *last.problems)
 
 
-def read_or_make_sections(run: RunRecord | None, config: str, records: RunRecords, folder: Path) -> ReviewSections:
+def read_or_make_sections(
+    run: RunRecord | None, config: str, records: RunRecords, folder: Path, *, remake: bool = False
+) -> ReviewSections:
     """Return what ReviewReport made, if the run reached it, else the same from the artifacts that exist.
 
     The page of statistics is put into `folder`. What failed is made again: what it failed for, such as full memory,
-    may be over.
+    may be over. With `remake` everything is; what ReviewReport made stays if that fails, for example because artifacts
+    have been deleted.
     """
-    review = find_review(run)
-    if review is not None:
-        kept = _read_review(review)
-        if kept is not None and not kept.problems:
-            shutil.copyfile(review.statistics, folder / review.statistics.name)
-            return kept
+    if not remake and (kept := _take_kept(run, folder)) is not None:
+        return kept
     if run is None and not records.findings:
         return ReviewSections(())
     # Imported here: a run whose components are all cached reads its sections and imports nothing to make them.
@@ -73,7 +67,19 @@ def read_or_make_sections(run: RunRecord | None, config: str, records: RunRecord
     sources = find_sources(run, config)
     made = make_sections(sources, findings=records.findings, anomalies=records.anomalies)
     problems = write_statistics(sources, ReviewFolder(folder).statistics)
+    if remake and (made.problems or problems) and (kept := _take_kept(run, folder)) is not None:
+        return kept
     return replace(made, problems=(*made.problems, *problems))
+
+
+def _take_kept(run: RunRecord | None, folder: Path) -> ReviewSections | None:
+    """Return ReviewReport's sections and put its page of statistics into `folder`; None if a part is unusable."""
+    review = find_review(run)
+    kept = _read_review(review) if review is not None else None
+    if review is None or kept is None or kept.problems:
+        return None
+    shutil.copyfile(review.statistics, folder / review.statistics.name)
+    return kept
 
 
 def _read_review(review: ReviewFolder) -> ReviewSections | None:

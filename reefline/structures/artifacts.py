@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+# Next to a review page, which links to it by this name.
+STATISTICS_PAGE = "statistics.html"
+
 
 @dataclass(frozen=True)
 class ArtifactFolder:
@@ -205,7 +208,7 @@ class ReviewFolder(ArtifactFolder):
     @property
     def statistics(self) -> Path:
         """TFDV's statistics as a page; missing if it could not be made."""
-        return self.root / "statistics.html"
+        return self.root / STATISTICS_PAGE
 
     @property
     def sections(self) -> Path:

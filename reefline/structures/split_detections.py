@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,7 @@ from typing import TYPE_CHECKING
 from reefline.errors import RecordError
 from reefline.structures.detections import Detections, GroundTruth, ScoredImage
 
-# The names of the models in `SplitDetections.detections`: the SavedModel, the TFLite model of the bundle that is judged,
-# and the one that serves.
+# The models in `SplitDetections.detections`: the SavedModel, the judged bundle's TFLite model, and the serving one.
 FLOAT, SHIPPED, BASELINE = "float", "shipped", "baseline"
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class SplitDetections:
             )
         except OSError as error:
             raise RecordError(f"{path}: cannot read it ({error.strerror or error})") from error
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise RecordError(f"{path}: damaged ({type(error).__name__}: {error}); run the pipeline again") from error
 
 

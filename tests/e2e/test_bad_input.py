@@ -120,6 +120,7 @@ def _assert_refused(run: PipelineRun, message: str) -> None:
     assert run.summary["verdict"] == "FAILED"
     assert re.search(message, run.summary["failure"]["message"])
     assert run.summary["pushed"] is None
+    assert '<section id="verdict"' in run.page and not [line for line in run.lines if line.startswith("note: ")]
     assert not (run.workspace / "serving").exists()
     failed = run.workspace / "artifacts" / run.summary["failure"]["component"]
     assert not [path for path in failed.rglob("*") if path.is_file()]

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from reefline.cli import app
+from reefline.config.run_config import load_config
+from reefline.report.run_files import rewrite_run_page
 from tests.factories_runs import QUICK, PipelineRun, run_pipeline
 
 pytestmark = pytest.mark.e2e
@@ -30,6 +33,7 @@ COMPONENTS = [
     "ModelScorer",
     "Evaluator",
     "Pusher",
+    "ReviewReport",
 ]
 CLASSES = ["disc", "square", "triangle"]
 METRICS = {"mAP", "mAP_50", "mAP_75", "mAP_small", "mAP_medium", "mAP_large"}
@@ -51,8 +55,21 @@ def test_the_first_run_executes_everything_and_pushes(first: PipelineRun) -> Non
     assert first.components("started") == COMPONENTS
     assert first.components("done") == COMPONENTS
     bundle = first.workspace / "serving" / "demo" / "1"
-    report = first.workspace / "reports" / first.summary["run_id"] / "summary.json"
+    report = first.workspace / "reports" / first.summary["run_id"] / "index.html"
     assert first.lines[-3:] == ["verdict: BLESSED", f"bundle: {bundle}", f"report: {report}"]
+
+
+def test_the_page_of_a_run(first: PipelineRun) -> None:
+    assert re.findall(r'<section id="([a-z-]+)"', first.page) == [
+        "verdict", "data", "training", "quality", "edge-tpu", "provenance"
+    ]  # fmt: skip
+    assert not [line for line in first.lines if line.startswith("note: ")]
+    assert len(first.page.encode("utf-8")) < 600_000
+    assert "matplotlib" not in first.page and "style=" not in first.page
+    folder = first.workspace / "reports" / first.summary["run_id"]
+    assert 'href="statistics.html"' in first.page and (folder / "statistics.html").is_file()
+    assert load_config(folder / "config.yaml").trainer.num_steps == QUICK["trainer.num_steps"]
+    assert first.summary["run_id"] in (first.workspace / "reports" / "index.html").read_text(encoding="utf-8")
 
 
 def _assert_metrics(metrics: dict[str, Any]) -> None:
@@ -146,6 +163,24 @@ def test_a_second_run_executes_no_component(first: PipelineRun, again: PipelineR
     assert again.summary["run_id"] != first.summary["run_id"]
 
 
+def test_the_page_of_a_cached_run_is_its_own(first: PipelineRun, again: PipelineRun) -> None:
+    """The sections on the artifacts are the first run's; times, lineage and changes are this run's."""
+    run_id = again.summary["run_id"]
+    assert run_id in again.page and run_id not in first.page
+    assert again.page.count('<span class="badge">cached</span>') > len(COMPONENTS)
+    assert '<span class="badge">cached</span>' not in first.page
+    assert f"<td>{first.summary['run_id']} " in again.page
+    assert '<section id="changes"' in again.page
+    data, data_again = (re.search(r'<section id="data".*?</section>', run.page, re.S) for run in (first, again))
+    assert data and data_again and data[0] == data_again[0]
+
+
+def test_an_earlier_page_is_rewritten_from_what_the_workspace_holds(first: PipelineRun, again: PipelineRun) -> None:
+    assert rewrite_run_page(first.workspace, first.summary["run_id"]) == ()
+    page = first.workspace / "reports" / first.summary["run_id"] / "index.html"
+    assert page.read_text(encoding="utf-8") == first.page
+
+
 def test_the_same_images_elsewhere_are_the_same_data(first: PipelineRun, again: PipelineRun, tmp_path: Path) -> None:
     """The data's name, place and times do not count; the workspace keeps them under one name."""
     import shutil
@@ -159,14 +194,15 @@ def test_the_same_images_elsewhere_are_the_same_data(first: PipelineRun, again: 
 
 def test_a_changed_warning_retrains_nothing(first: PipelineRun, again: PipelineRun) -> None:
     run = run_pipeline(first.workspace, settings={**QUICK, "validation.min_box_px": 1.5})
-    assert run.components("started") == ["AnnotationValidator"]
+    assert run.components("started") == ["AnnotationValidator", "ReviewReport"]
     assert run.exit_code == 0
 
 
 def test_a_gate_that_refuses_pushes_nothing(first: PipelineRun, again: PipelineRun) -> None:
     run = run_pipeline(first.workspace, settings={**QUICK, "gate.min_map": 0.99})
     assert run.exit_code == 3, run.out
-    assert run.components("started") == ["Evaluator", "Pusher"]
+    assert run.components("started") == ["Evaluator", "Pusher", "ReviewReport"]
+    assert "NOT BLESSED" in run.page and "mAP 0.0" in run.page
     assert run.summary["verdict"] == "NOT_BLESSED"
     assert run.summary["pushed"] is None
     assert [result["passed"] for result in run.summary["gate"]] == [False, True, True, True]

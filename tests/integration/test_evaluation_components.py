@@ -14,7 +14,8 @@ from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
-from tfx.types.standard_artifacts import Config, Examples, Model, ModelRun
+from tfx.types.experimental.simple_artifacts import File
+from tfx.types.standard_artifacts import ExampleAnomalies, Examples, Model, ModelRun
 
 from components.evaluator.component import Evaluator
 from components.model_scorer.component import ModelScorer
@@ -23,7 +24,10 @@ from components.serving_bundle.component import ServingBundle
 from reefline.bundle.manifest import read_manifest, verify_bundle
 from reefline.bundle.store import read_current, rollback
 from reefline.errors import BundleError
+from reefline.images.thumbnails import read_thumbnails
 from reefline.settings import ExporterSettings, GateSettings
+from reefline.structures.artifacts import ScoresFolder
+from reefline.structures.split_detections import SplitDetections
 from tests.factories_evaluation import write_eval_split, write_model
 
 NODES = ("ServingBundle", "ModelScorer", "Evaluator", "Pusher")
@@ -59,12 +63,13 @@ class Workspace:
         return self._read_run(before)
 
     def _pipeline(self, model: str, settings: GateSettings) -> Pipeline:
-        examples = Importer(
+        examples = Importer(source_uri=str(self.root / "examples"), artifact_type=Examples).with_id("examples")
+        report = Importer(
             source_uri=str(self.root / "examples"),
-            artifact_type=Examples,
+            artifact_type=ExampleAnomalies,
             custom_properties={"input_fingerprint": "d" * 64},
-        ).with_id("examples")
-        label_map = Importer(source_uri=str(self.root / "examples"), artifact_type=Config).with_id("label_map")
+        ).with_id("report")
+        label_map = Importer(source_uri=str(self.root / "examples"), artifact_type=File).with_id("label_map")
         candidate = Importer(
             source_uri=str(self.root / "models" / model),
             artifact_type=Model,
@@ -85,7 +90,6 @@ class Workspace:
             scores=scorer.outputs["scores"],
             model=candidate.outputs["result"],
             model_run=model_run.outputs["result"],
-            examples=examples.outputs["result"],
             settings=settings.to_json(),
             exporter_settings=ExporterSettings().to_json(),
             code="1",
@@ -95,7 +99,7 @@ class Workspace:
             blessing=evaluator.outputs["blessing"],
             baseline=bundle.outputs["baseline"],
             evaluation=evaluator.outputs["evaluation"],
-            examples=examples.outputs["result"],
+            report=report.outputs["result"],
             destination=str(self.serving),
             model_name="detector",
             code="1",
@@ -103,7 +107,7 @@ class Workspace:
         return Pipeline(
             pipeline_name="evaluation",
             pipeline_root=str(self.root / "artifacts"),
-            components=[examples, label_map, candidate, model_run, bundle, scorer, evaluator, pusher],
+            components=[examples, report, label_map, candidate, model_run, bundle, scorer, evaluator, pusher],
             enable_cache=True,
             metadata_connection_config=sqlite_metadata_connection_config(str(self.root / "metadata.db")),
         )
@@ -160,6 +164,10 @@ def test_first_run_blesses_and_pushes(workspace):
     scores = run.json("ModelScorer.scores", "scores.json")
     assert scores["int8"]["mAP"] == pytest.approx(1.0)
     assert scores["baseline"] is None
+    folder = ScoresFolder(Path(run.outputs["ModelScorer.scores"].uri))
+    detections = SplitDetections.read(folder.detections)
+    assert list(detections.detections) == ["float", "shipped"]
+    assert set(read_thumbnails(folder.thumbnails, {"0.jpg", "1.jpg"})) == {image.name for image in detections.images}
     evaluation = run.json("Evaluator.evaluation", "evaluation.json")
     assert [(result["rule"], result["passed"]) for result in evaluation["gate"]] == [
         ("min_map", True),
@@ -175,6 +183,8 @@ def test_first_run_blesses_and_pushes(workspace):
     assert manifest.facts.checkpoint == "a/ckpt-1"
     assert manifest.facts.run_id != ""
     assert manifest.facts.evaluation.verdict.value == "BLESSED"
+    assert set(manifest.facts.evaluation.thresholds) == {"cat", "dog"}
+    assert all(0.9 < threshold <= 1 for threshold in manifest.facts.evaluation.thresholds.values())
     assert read_current(workspace.serving, "detector") == 1
 
 
@@ -209,6 +219,8 @@ def test_next_model_is_compared_with_what_serves(workspace):
     assert third.fact("ServingBundle.baseline", "version") == 1
     assert third.fact("Pusher.pushed_model", "version") == 3
     assert third.json("ModelScorer.scores", "scores.json")["int8"] is None
+    scored = SplitDetections.read(ScoresFolder(Path(third.outputs["ModelScorer.scores"].uri)).detections)
+    assert list(scored.detections) == ["float", "shipped", "baseline"]
 
 
 def test_lost_serving_folder_is_pushed_again(workspace):

@@ -18,6 +18,7 @@ from reefline.od_api import compat, model_config
 from reefline.settings import ExporterSettings, TrainerSettings
 from reefline.structures.artifacts import ModelRunFolder
 from reefline.training.job import TrainingJob
+from reefline.training.report import TrainingReport
 from reefline.training.start_identity import StartIdentity
 from reefline.training.start_loading import load_start
 from reefline.training.starting_point import StartingPoint
@@ -102,6 +103,8 @@ def test_training_starts_from_a_tflite_file_once(
     train(data, STILL.model_copy(update={"num_steps": 2}), tmp_path, str(int8_file))
     out = capsys.readouterr().out
     assert "Resuming from step 1." in out and "Starting from" not in out
+    # The page of a resumed run still tells where it started.
+    assert TrainingReport.read(tmp_path / "training.json").started_from.startswith(f"Starting from {int8_file}: ")
 
 
 def test_training_starts_from_a_bundle(data: Path, teacher: Path, int8_file: Path, tmp_path: Path) -> None:

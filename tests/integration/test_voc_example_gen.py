@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -9,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from reefline.data.image_record import read_records
-from reefline.data.reports import IngestionReport
+from reefline.data.reports import FindingPictures, IngestionReport
 from reefline.errors import ConfigError, DataError
 from reefline.formats.tf_example import IngestedExample, IngestedObject, read_examples
+from reefline.images.thumbnails import ThumbnailWriter, read_thumbnails
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
+from reefline.storage.opening import open_storage
+from reefline.storage.transfer import upload_tree
 from reefline.structures.artifacts import ExamplesFolder, IngestionFolder
 from reefline.structures.label_map import LabelMap
 from tests.factories import add_image, make_data_set, make_jpeg, make_object
@@ -44,7 +48,27 @@ def test_examples_match_the_annotations(tmp_path: Path) -> None:
     assert first.encoded_jpeg == (data / "image_000.jpg").read_bytes()
     assert first.objects == (IngestedObject(make_object().box_xyxy_px, 1, "cat"),)
     assert examples["negative.jpg"].objects == ()
-    assert read_label_map(run.folder("Config", "VocExampleGen") / "label_map.pbtxt") == LabelMap(("cat", "dog"))
+    assert read_label_map(run.folder("File", "VocExampleGen") / "label_map.pbtxt") == LabelMap(("cat", "dog"))
+
+
+def test_data_in_an_object_store_gives_the_same_files_byte_for_byte(tmp_path: Path, s3_folder: str) -> None:
+    data = make_data_set(tmp_path / "data", images=14)
+    (data / "image_003.jpg").write_text("not an image")
+    upload_tree(data, open_storage(f"{s3_folder}/data"))
+    settings = IngestionSettings(images_per_shard=5, workers=2, max_rejected_fraction=0.2)
+    local = ingest(data, tmp_path / "local", settings=settings)
+    remote = ingest(f"{s3_folder}/data", tmp_path / "remote", settings=settings)
+    for kind in ("Examples", "Config", "ExampleAnomalies"):
+        assert _files(remote.folder(kind, "VocExampleGen")) == _files(local.folder(kind, "VocExampleGen"))
+    again = ingest(f"{s3_folder}/data", tmp_path / "remote", settings=settings)
+    assert again.states("VocExampleGen") == ["COMPLETE", "CACHED"]
+    open_storage(f"{s3_folder}/data").write("image_004.jpg", make_jpeg(seed=77))
+    again = ingest(f"{s3_folder}/data", tmp_path / "remote", settings=settings)
+    assert again.states("VocExampleGen") == ["COMPLETE", "CACHED", "COMPLETE"]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_artifact_has_the_facts_others_need(tmp_path: Path) -> None:
@@ -55,7 +79,10 @@ def test_the_artifact_has_the_facts_others_need(tmp_path: Path) -> None:
     artifact = run.artifact("Examples", "VocExampleGen")
     assert json.loads(artifact.properties["split_names"].string_value) == ["train", "eval"]
     assert artifact.custom_properties["max_boxes_per_image"].int_value == 7
-    assert len(artifact.custom_properties["input_fingerprint"].string_value) == 64
+    fingerprint = artifact.custom_properties["input_fingerprint"].string_value
+    assert len(fingerprint) == 64
+    report = run.artifact("ExampleAnomalies", "VocExampleGen")
+    assert report.custom_properties["input_fingerprint"].string_value == fingerprint
     names = sorted(p.name for p in (Path(artifact.uri) / "Split-train").iterdir())
     assert names == [f"data_tfrecord-{i:05d}-of-{len(names):05d}.gz" for i in range(len(names))]
     assert len(names) > 1
@@ -113,6 +140,42 @@ def test_a_bad_label_map_is_reported_before_any_image_is_read(tmp_path: Path) ->
     data = make_data_set(tmp_path / "data")
     with pytest.raises(ConfigError, match=r"labels\.pbtxt: an item has id 0"):
         ingest(data, tmp_path / "ws", settings=IngestionSettings(label_map=str(path)))
+
+
+def test_pictures_of_findings_are_kept_and_change_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_data_set(tmp_path / "data")
+    add_image(data, "turned", seed=90, image_bytes=make_jpeg(90, orientation=6))
+    add_image(data, "tiny", seed=91, objects=[make_object(box=(3, 3, 4, 20)), make_object(box=(20, 9, 5, 30))])
+    (data / "image_003.jpg").write_text("not an image")
+    settings = IngestionSettings(max_rejected_fraction=0.2)
+    folder = IngestionFolder(
+        ingest(data, tmp_path / "ws", settings=settings).folder("ExampleAnomalies", "VocExampleGen")
+    )
+    pictured = {each.file: each for each in FindingPictures.read(folder.pictures).files}
+    assert set(pictured) == {"turned.jpg", "tiny.xml"}
+    assert [box.object for box in pictured["tiny.xml"].boxes] == [0, 1]
+    assert set(read_thumbnails(folder.thumbnails, {"turned.jpg", "tiny.jpg", "image_003.jpg"})) == {
+        "turned.jpg",
+        "tiny.jpg",
+    }
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ThumbnailWriter, "add", fail)
+    run = ingest(data, tmp_path / "full", settings=settings)
+    without = IngestionFolder(run.folder("ExampleAnomalies", "VocExampleGen"))
+    assert not without.thumbnails.exists() and not without.pictures.exists()
+    for workspace in ("ws", "full"):
+        assert not list((tmp_path / workspace / "artifacts").rglob(".work"))
+    names = ("report.json", "records.jsonl")
+    assert [(folder.root / name).read_bytes() for name in names] == [
+        (without.root / name).read_bytes() for name in names
+    ]
+    contents = [
+        {path.name: path.read_bytes() for path in (tmp_path / workspace).rglob("*.gz")} for workspace in ("ws", "full")
+    ]
+    assert contents[0] and contents[0] == contents[1]
 
 
 def test_workers_change_nothing(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from reefline.cli import app
+from reefline.findings import Action, Finding
 from reefline.verification import installation
 from reefline.verification.installation import Check, Health
 from tests.factories import encode_image
 from tests.factories_detect import push_small_bundle
 from tests.factories_evaluation import make_image
+from tests.factories_summary import make_blessed, write_run
 from tests.factories_tflite import OpSpec, TensorSpec, build_model
 
 CLEAR_SCREEN = "\x1b[2J"
@@ -58,6 +60,11 @@ def _rollback(folder: Path) -> tuple[object, ...]:
     return "rollback", "--workspace", folder
 
 
+def _report(folder: Path) -> tuple[object, ...]:
+    write_run(folder / "reports", make_blessed(findings=(Finding(CLEAR_SCREEN, 0, "r", CLEAR_SCREEN, Action.KEPT),)))
+    return "report", "--text", "--workspace", folder
+
+
 @pytest.mark.parametrize(
     "prepare",
     [
@@ -66,6 +73,7 @@ def _rollback(folder: Path) -> tuple[object, ...]:
         pytest.param(_analyze, id="analyze"),
         pytest.param(_parse_log, id="parse-log"),
         pytest.param(_rollback, id="rollback"),
+        pytest.param(_report, id="report"),
         pytest.param(lambda folder: ("compile", folder / CLEAR_SCREEN), id="compile"),
         pytest.param(lambda _: ("verify", "--config", f"{CLEAR_SCREEN}.yaml"), id="verify"),
         pytest.param(lambda _: ("recommend", "--data", CLEAR_SCREEN), id="recommend"),

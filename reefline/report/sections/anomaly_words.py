@@ -35,7 +35,7 @@ _DESCRIPTIONS = (
     ),
     (
         r"The feature was present in fewer examples than expected: minimum fraction = (\S+), actual = ([\d.]+)",
-        "present in {1:.1%} of the images; {0:.0%} was expected",
+        "present in too few images: a fraction of {1}, and {0} was expected",
     ),
     (r"Examples contain values missing from the schema: (.+?)\.(?=\s*$)", "unexpected values: {0}"),
     (
@@ -84,17 +84,10 @@ def _explain(description: str) -> str:
     for pattern, words in _DESCRIPTIONS:
         match = re.search(pattern, rest)
         if match is not None:
-            parts.append((match.start(), words.format(*map(_as_number, match.groups()))))
+            parts.append((match.start(), words.format(*match.groups())))
             # Blanks keep the places of what follows.
             rest = rest[: match.start()] + " " * len(match.group()) + rest[match.end() :]
     if rest.strip():
-        parts.append((len(rest) - len(rest.lstrip()), rest.strip().rstrip(".")))
+        parts.append((len(rest) - len(rest.lstrip()), " ".join(rest.split()).rstrip(".")))
     text = "; ".join(words for _, words in sorted(parts))
     return f"{text[:1].upper()}{text[1:]}."
-
-
-def _as_number(text: str) -> float | str:
-    try:
-        return float(text) if "." in text and text.replace(".", "").isdigit() else text
-    except ValueError:
-        return text

@@ -6,12 +6,13 @@ import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reefline.data.image_record import TRAIN, ImageRecord, read_records
 from reefline.data.reports import Anomaly, IngestionReport, ValidationReport
 from reefline.data.rules.severity import resolve_severities
-from reefline.errors import ConfigError
+from reefline.errors import ConfigError, RecordError
 from reefline.findings import Finding, Severity
 from reefline.report.section import Section, render
 from reefline.report.sections.anomaly_words import explain_anomalies
@@ -58,12 +59,17 @@ class _Chart:
 
 
 def make_data_section(
-    sources: RunSources, *, findings: Sequence[Finding] | None = None, anomalies: Sequence[Anomaly] | None = None
+    sources: RunSources,
+    *,
+    findings: Sequence[Finding] | None = None,
+    anomalies: Sequence[Anomaly] | None = None,
+    statistics_page: str = "",
 ) -> Section | None:
     """Return the section on the data; None where nothing was ingested and nothing was found.
 
     `findings` and `anomalies` replace those of the run's artifacts: a run that the data stopped has no validation
-    report, and only its error carries what was found last.
+    report, and only its error carries what was found last. `statistics_page` is the relative address of TFDV's
+    statistics, "" where there is no such page.
 
     Raises:
         RecordError: a record of the run is damaged.
@@ -75,7 +81,7 @@ def make_data_section(
     odd = tuple(anomalies if anomalies is not None else validation.anomalies if validation else ())
     if report is None and not found and not odd:
         return None
-    records = tuple(read_records(sources.ingestion.records)) if sources.ingestion else ()
+    records = _read_records(sources.ingestion.records) if sources.ingestion else ()
     album = open_album(sources.ingestion) if sources.ingestion else Album({}, {})
     groups = group_findings(found, _read_severities(sources.config))
     samples = sample_splits(records, report.splits if report else ())
@@ -90,8 +96,18 @@ def make_data_section(
         charts=_draw(samples, anchors),
         anchors=anchors,
         damaged=album.damaged,
+        statistics_page=statistics_page,
     )
     return Section("data", "Data", html)
+
+
+def _read_records(path: Path) -> tuple[ImageRecord, ...]:
+    try:
+        return tuple(read_records(path))
+    except OSError as error:
+        raise RecordError(f"{path}: cannot read it ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise RecordError(f"{path}: damaged ({type(error).__name__}: {error}); run the pipeline again") from error
 
 
 def _read_severities(config: str) -> dict[str, Severity]:

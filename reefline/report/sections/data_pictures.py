@@ -21,7 +21,7 @@ MAX_PAIRS = 8
 MAX_PICTURE_BYTES = 900_000
 _MAX_MESSAGES = 3
 # A box thinner than this share of the picture would be invisible.
-_MIN_SIDE = 0.02
+_MIN_SIDE = 0.04
 
 
 @dataclass(frozen=True)

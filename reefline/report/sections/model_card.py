@@ -41,6 +41,7 @@ def make_card(config: RunConfig, records: RunRecords) -> tuple[CardEntry, ...]:
         *([CardEntry("Notes", card.notes, is_stated=True)] if card.notes.strip() else []),
         CardEntry("Data", _describe_data(records)),
         CardEntry("Metrics", _describe_metrics(records)),
+        CardEntry("Confidence thresholds", _describe_thresholds(records)),
         CardEntry("Thresholds of the gate", _describe_gate(config.gate)),
         CardEntry("Licence of the start weights", _describe_start(config.trainer)),
     )
@@ -94,6 +95,13 @@ def _describe_map(metrics: CocoMetrics | None) -> str:
     if metrics is None or metrics.map is None or metrics.map_50 is None:
         return "no mAP, as the eval split has no ground truth"
     return f"mAP {metrics.map:.3f}, mAP at IoU 0.50 {metrics.map_50:.3f}"
+
+
+def _describe_thresholds(records: RunRecords) -> str:
+    """Return what `reefline detect` uses by default."""
+    found = records.evaluation.thresholds if records.evaluation else {}
+    known = [f"{label} {value:.2f}" for label, value in found.items() if value is not None]
+    return f"{', '.join(known)}: the best F1 on the eval split." if known else "None was suggested."
 
 
 def _describe_gate(gate: GateSettings) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.config.run_config import RunConfig
 from reefline.config.yaml_writer import format_yaml
-from reefline.lineage.records import ArtifactRecord, ExecutionState, RunRecord
+from reefline.lineage.records import ExecutionState, RunRecord
 from reefline.report.reviewed_run import ReviewedRun
 from reefline.report.run_artifacts import find_result
 from reefline.report.section import Section, render
@@ -34,7 +33,8 @@ class Duration:
 class LineageRow:
     """An artifact on the way from the bundle back to the images.
 
-    `place` is its folder, relative to the workspace where it lies there. `is_reused` where an earlier run made it.
+    `place` is its folder, a bundle's the one it was pushed to, relative to the workspace where it lies there.
+    `is_reused` where an earlier run made it.
     """
 
     id: int
@@ -46,13 +46,12 @@ class LineageRow:
     is_reused: bool
 
 
-def make_provenance_section(reviewed: ReviewedRun, statistics: str = "") -> Section:
-    """Return the section of any run; `statistics` is the address of the page of statistics, "" without one."""
+def make_provenance_section(reviewed: ReviewedRun) -> Section:
+    """Return the section of any run."""
     run = reviewed.run
     html = render(
         "provenance.html",
         fingerprint=find_fingerprint(run),
-        statistics=statistics,
         environment=reviewed.environment,
         config=describe_config(reviewed.config),
         card=read_card(reviewed.config, reviewed.records),
@@ -84,21 +83,22 @@ def list_durations(records: RunRecords, run: RunRecord | None) -> tuple[Duration
 
 
 def list_lineage(run: RunRecord, workspace: Path) -> tuple[LineageRow, ...]:
-    """Return what the run's result was made from, nearest first."""
+    """Return the run's result and what it was made from, the last step first."""
     result = find_result(run)
-    names = {artifact.id: output for output, artifact in run.outputs.items()}
-    found: Sequence[ArtifactRecord] = tuple(run.walk_back(result)) if result else ()
+    found = tuple(run.walk_back(result)) if result else ()
+    names = {artifact.id: name for name, artifact in run.outputs.items()}
+    order = {artifact.id: number for number, artifact in enumerate(run.outputs.values())}
     return tuple(
         LineageRow(
             id=artifact.id,
             output=names.get(artifact.id, ""),
             type=artifact.type,
-            place=_shorten(artifact.uri, workspace),
+            place=_shorten(str(artifact.properties.get("path") or artifact.uri), workspace),
             execution_id=artifact.maker.execution_id if artifact.maker else None,
             run_id=artifact.maker.run_id if artifact.maker else "",
             is_reused=artifact.maker is not None and artifact.maker.run_id != run.run_id,
         )
-        for artifact in found
+        for artifact in sorted(found, key=lambda artifact: order.get(artifact.id, -1), reverse=True)
     )
 
 

@@ -21,11 +21,11 @@ from reefline.report.sections.quality_confusion import ConfusionView, view_confu
 from reefline.report.sections.quality_curves import CurveCharts, draw_curves
 from reefline.report.sections.quality_gallery import (
     KIND_TEXTS,
-    MAX_FIGURES,
     Gallery,
     KindText,
     count_kinds,
     make_gallery,
+    max_figures,
     rank_errors,
 )
 from reefline.report.sections.quality_metrics import ClassRow, MetricRow, compare_metrics, list_classes
@@ -123,7 +123,7 @@ def _examine_detections(split: SplitDetections, curves: tuple[ClassCurve, ...], 
     comparison = models.compare() if models else None
     # The comparison is small, so it comes first where thumbnails must be left out.
     changed = [change.image_index for change in choose_changes(comparison)] if comparison else []
-    worst = list(dict.fromkeys(error.image_index for error in ranked))[:MAX_FIGURES]
+    worst = list(dict.fromkeys(error.image_index for error in ranked))[: max_figures(len(split.images))]
     thumbnails = read_thumbnails(folder.thumbnails, {split.images[index].name for index in (*changed, *worst)})
     photos = choose_photos(split.images, (*changed, *worst), thumbnails, MAX_EMBEDDED_BYTES)
     costs = _price_kinds(shipped, len(split.class_names), count_kinds(errors))

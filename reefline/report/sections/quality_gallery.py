@@ -21,9 +21,10 @@ from reefline.structures.split_detections import SHIPPED
 if TYPE_CHECKING:
     from reefline.structures.split_detections import SplitDetections
 
-MAX_FIGURES = 60
+_FIGURES, _FIGURES_OF_MANY_IMAGES = 24, 60
 # An image with more errors than these is unreadable anyway.
 MAX_ERRORS_PER_FIGURE = 12
+_NBSP = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ class ShownError:
         """Classes, score and IoU."""
         parts = [self._describe_classes()]
         if self.score is not None:
-            parts.append(f"score {self.score:.2f}")
+            parts.append(f"score{_NBSP}{self.score:.2f}")
         if self.iou is not None:
-            parts.append(f"IoU {self.iou:.2f}")
+            parts.append(f"IoU{_NBSP}{self.iou:.2f}")
         return ", ".join(parts)
 
     def _describe_classes(self) -> str:
@@ -108,6 +109,11 @@ class Gallery:
         return " ".join(str(self.classes.index(label)) for label in error.classes)
 
 
+def max_figures(images: int) -> int:
+    """Return how many images of a split the gallery shows: a small data set has a small page."""
+    return min(max(_FIGURES, images // 4), _FIGURES_OF_MANY_IMAGES)
+
+
 def rank_errors(errors: Iterable[DetectionError]) -> tuple[DetectionError, ...]:
     """Return the errors, the worst of each kind in turn: detections by score, missed objects by size."""
     by_kind: dict[ErrorKind, list[DetectionError]] = defaultdict(list)
@@ -130,7 +136,7 @@ def make_gallery(
     of_image: dict[int, list[DetectionError]] = defaultdict(list)
     for error in ranked:
         of_image[error.image_index].append(error)
-    chosen = [index for index in of_image if index in photos][:MAX_FIGURES]
+    chosen = [index for index in of_image if index in photos][: max_figures(len(split.images))]
     figures = tuple(_make_figure(split, index, of_image[index], min_scores, photos[index]) for index in chosen)
     listed = [error for figure in figures for error in figure.errors]
     occurring = {error.kind for error in listed}
@@ -186,7 +192,9 @@ def name_error(number: int, error: DetectionError, class_names: Sequence[str]) -
 
 def draw_error(error: DetectionError, named: ShownError) -> DrawnBox:
     """Return the box of an error: the detection's, or the missed object's."""
-    box = error.box if error.box is not None else error.truth_box
+    is_missed = error.kind is ErrorKind.MISSED
+    box = error.truth_box if is_missed else error.box
     if box is None:
         raise ValueError(f"{error}: an error has the box of a detection or of an object")
-    return DrawnBox(box, BoxRole.WRONG, f"{named.title}: {named.caption}", named.number)
+    role = BoxRole.MISSED if is_missed else BoxRole.WRONG
+    return DrawnBox(box, role, f"{named.title}: {named.caption}", named.number)

@@ -24,11 +24,12 @@ MAX_FOUND = 40
 
 
 class BoxRole(str, enum.Enum):
-    """What a drawn box is: an annotated object, a correct detection, or an error."""
+    """What a drawn box is: an annotated object, a correct or a wrong detection, or an object that none found."""
 
     TRUTH = "truth"
     FOUND = "found"
     WRONG = "wrong"
+    MISSED = "missed"
 
 
 @dataclass(frozen=True)

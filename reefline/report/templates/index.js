@@ -1,4 +1,4 @@
-// The page over all runs: filter by model, two runs side by side.
+// The index of runs: filter by model, two runs side by side.
 (() => {
   "use strict";
   const block = document.getElementById("comparison-data");

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -9,13 +10,19 @@ import pytest
 from reefline.bundle.manifest import FileRecord, Manifest, read_manifest, record_files, verify_bundle
 from reefline.bundle.store import push_bundle
 from reefline.errors import BundleError
+from reefline.evaluation.report import EvaluationReport
 from reefline.system.files import hash_file
-from tests.factories_evaluation import make_facts, write_candidate
+from tests.factories_evaluation import make_facts, make_scores, write_candidate
 
 
 @pytest.fixture
 def bundle(tmp_path) -> Path:
-    return push_bundle(write_candidate(tmp_path / "candidate"), make_facts(), tmp_path / "serving").path
+    facts = make_facts(evaluation=make_evaluation(scores=make_scores(milliseconds={"float": 12.5})))
+    return push_bundle(write_candidate(tmp_path / "candidate"), facts, tmp_path / "serving").path
+
+
+def make_evaluation(**overrides) -> EvaluationReport:
+    return dataclasses.replace(make_facts().evaluation, thresholds={"cat": 0.4, "dog": None}, **overrides)
 
 
 def edit_manifest(bundle: Path, **changes) -> None:
@@ -38,14 +45,24 @@ def test_manifest_holds_the_contract(bundle):
     assert record["edgetpu"]["compiled"] is False
     assert record["data_fingerprint"] == "f" * 64
     assert record["created"].endswith("+00:00")
+    assert record["thresholds"] == {"cat": 0.4, "dog": None}
+    assert "milliseconds" not in record["metrics"]
 
 
 def test_manifest_round_trip(bundle):
     manifest = read_manifest(bundle)
 
-    assert manifest.facts == make_facts()
+    assert manifest.facts == make_facts(evaluation=make_evaluation())
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert manifest.shipped_file.name == "model_int8.tflite"
+
+
+def test_manifest_of_an_older_version_suggests_no_threshold(bundle):
+    record = json.loads((bundle / "manifest.json").read_text())
+    del record["thresholds"]
+    (bundle / "manifest.json").write_text(json.dumps(record))
+
+    assert read_manifest(bundle).facts.evaluation.thresholds == {}
 
 
 def test_verify_whole_bundle(bundle):
@@ -73,6 +90,14 @@ def test_verify_whole_bundle(bundle):
         ),
         pytest.param(
             lambda b: edit_manifest(b, metrics={"float": None}), "manifest.json: int8: damaged", id="no-metrics"
+        ),
+        pytest.param(
+            lambda b: edit_manifest(b, thresholds={"cat": 40}),
+            "manifest.json: .*thresholds: 'cat': 40 found, a number from 0 to 1 or null expected",
+            id="percent",
+        ),
+        pytest.param(
+            lambda b: edit_manifest(b, thresholds=[0.4]), "manifest.json: damaged .*; restore", id="thresholds-a-list"
         ),
         pytest.param(
             lambda b: (b / "manifest.json").write_text('{"schema_version": 99}'), "99 found, 1 expected", id="newer"

@@ -10,6 +10,7 @@ from PIL import Image
 
 from reefline.images.codec import (
     ImageProblemError,
+    decode_small,
     decode_upright,
     inspect_image,
     shrunk_size_px,
@@ -175,3 +176,30 @@ def test_decoding_applies_the_orientation_and_makes_rgb() -> None:
 def test_decoding_errors_are_described(content: bytes, message: str) -> None:
     with pytest.raises(ImageProblemError, match=message):
         decode_upright(content)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    ("apply_exif", "size_px"), [pytest.param(True, (30, 80), id="upright"), pytest.param(False, (80, 30), id="stored")]
+)
+def test_a_small_decoding_has_the_full_size_and_the_orientation(
+    image_format: str, apply_exif: bool, size_px: tuple[int, int]
+) -> None:
+    pixels = make_pixels(width_px=80, height_px=30)
+    content = encode_image(pixels, image_format, orientation=6)
+    image, found_px = decode_small(content, apply_exif=apply_exif, max_image_pixels=2400, side_px=10)
+    assert found_px == size_px
+    assert (image.width > image.height) == (size_px[0] > size_px[1])
+    assert image.mode == "RGB"
+
+
+def test_a_small_decoding_of_a_jpeg_is_scaled() -> None:
+    content = make_jpeg(width_px=800, height_px=640)
+    image, size_px = decode_small(content, apply_exif=True, max_image_pixels=10**6, side_px=100)
+    assert size_px == (800, 640)
+    assert image.size == (200, 160)
+
+
+def test_a_small_decoding_keeps_the_limit() -> None:
+    with pytest.raises(ImageProblemError, match=r"exceed data\.max_image_pixels"):
+        decode_small(make_jpeg(), apply_exif=True, max_image_pixels=5, side_px=100)

@@ -117,6 +117,32 @@ def test_low_scores_are_left_out(bundle, tmp_path):
     assert counts == [2, 1]
 
 
+@pytest.mark.parametrize(
+    ("thresholds", "arguments", "found", "scores"),
+    [
+        pytest.param({"cat": 0.9, "dog": 0.6}, [], ["cat"], (0.6, {"cat": 0.9, "dog": 0.6}), id="suggested"),
+        pytest.param({"cat": 0.9, "dog": 0.4}, [], ["cat", "dog"], (0.4, {"cat": 0.9, "dog": 0.4}), id="lower"),
+        pytest.param({"cat": 0.9, "dog": None}, [], ["cat", "dog"], (0.3, {"cat": 0.9, "dog": 0.3}), id="one-is-null"),
+        pytest.param({"cat": 0.6, "dog": 0.6}, [], ["cat"], (0.6, None), id="equal"),
+        pytest.param({}, [], ["cat", "dog"], (0.3, None), id="older-bundle"),
+        pytest.param(
+            {"cat": 0.9, "dog": 0.9}, ["--min-score", "0.1"], ["cat", "dog"], (0.1, None), id="option-overrides"
+        ),
+    ],
+)
+def test_thresholds_of_the_bundle(tmp_path, thresholds, arguments, found, scores):
+    """The red half is a cat as surely as can be, the green one a dog at half the brightness."""
+    pixels = make_image("red", "green")
+    pixels[:, 24:] //= 2
+    (tmp_path / "a.png").write_bytes(encode_image(pixels, "PNG"))
+    bundle = push_small_bundle(tmp_path, thresholds=thresholds)
+    result = run("--bundle", bundle, tmp_path / "a.png", "--out", tmp_path / "out", "--json", *arguments)
+
+    record = json.loads(result.stdout)
+    assert [seen["label"] for seen in record["images"][0]["detections"]] == found
+    assert (record["min_score"], record.get("min_scores")) == scores
+
+
 def test_exif_orientation_is_applied(bundle, tmp_path):
     # Stored upside down: the red half is at the right until the orientation is applied.
     (tmp_path / "a.jpg").write_bytes(encode_image(make_image("green", "red"), orientation=3))

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reefline.bundle.export_record import ExportRecord
-from reefline.edgetpu.placement_report import PlacedOp, Placement, PlacementReport
+from reefline.edgetpu.placement_report import PlacedOp, Placement
 from reefline.edgetpu.preflight_report import Preflight
-from reefline.edgetpu.record import PlacementSource
 from reefline.errors import RecordError
 from reefline.report.sections.edge_tpu import (
     Latency,
@@ -21,9 +19,10 @@ from reefline.report.sections.edge_tpu import (
     make_edge_tpu_section,
 )
 from reefline.report.sources import RunSources
-from reefline.structures.artifacts import ModelFolder, PreflightFolder, ScoresFolder
+from reefline.structures.artifacts import PreflightFolder, ScoresFolder
 from tests.factories_compiler import SUCCESS_LOG
 from tests.factories_evaluation import make_edgetpu_record, make_scores
+from tests.factories_quality import write_exported_model
 
 OPS = (
     PlacedOp(0, "CONV_2D", 1, Placement.EDGETPU, "within all documented limits"),
@@ -34,14 +33,8 @@ OPS = (
 
 
 def write_model(folder: Path, *, ops: tuple[PlacedOp, ...] = OPS, log: str = "", problems: tuple[str, ...] = ()):
-    """Write what EdgeTpuExporter leaves of a model, as far as the section reads it."""
-    model = ModelFolder(folder)
-    model.bundle.mkdir(parents=True)
-    (model.bundle / "model_int8.tflite").write_bytes(b"x" * 2048)
-    ExportRecord(320, 640, ("cat",), make_edgetpu_record(), 0).write(model.bundle / "export.json")
-    report = PlacementReport.of(ops, source=PlacementSource.PREDICTION, conforms=not problems, problems=problems)
-    PlacementReport(**{**vars(report), "compiler_log": log}).write(model.placement)
-    return RunSources(model=model)
+    """Write an exported model, and return it as the sources of a page."""
+    return RunSources(model=write_exported_model(folder, ops, log=log, problems=problems))
 
 
 def make_html(sources: RunSources) -> str:
@@ -71,7 +64,7 @@ def test_an_exported_model(tmp_path: Path) -> None:
     html = make_html(sources)
     assert "90.0 %" in html and "9 of 10 operators" in html and "640 × 320" in html and "2.0 KiB" in html
     assert "a tensor has a dynamic shape" in html and "All 4 operators" in html
-    assert "Predicted: edgetpu_compiler is not installed." in html and "Compiler log" not in html
+    assert "<p>edgetpu_compiler is not installed.</p>" in html and "Compiler log" not in html
     assert "<script>" not in html and "&lt;script&gt;" in html
     assert html.count("large outputs may not map") == 2
 
@@ -103,7 +96,8 @@ def test_time_per_image_of_each_scored_model(tmp_path: Path) -> None:
     scores.write(tmp_path / "scores.json")
     sources = write_model(tmp_path / "model")
     html = make_html(RunSources(model=sources.model, scores=ScoresFolder(tmp_path)))
-    assert "12.2 ms" in html and "80.0 ms" in html
+    assert '<th scope="row">Shipped model (int8)</th><td class="num">12.2</td>' in html
+    assert '<td class="num">80.0</td>' in html
 
 
 def test_everything_on_the_edge_tpu(tmp_path: Path) -> None:

@@ -39,17 +39,20 @@ def _rerun() -> RunRecord:
         type="Examples",
         maker=Maker(1, "VocExampleGen", "earlier"),
     )
-    bundle = make_artifact("s3://bucket/pushed", type="PushedModel", maker=Maker(9, "Pusher", "20260301T120000"))
+    maker = Maker(9, "Pusher", "20260301T120000")
+    bundle = make_artifact("/data/ws/9", {"path": "s3://serving/demo/4"}, type="PushedModel", maker=maker)
+    labels = make_artifact("/elsewhere/labels")
     return make_run(
-        make_execution("VocExampleGen", ExecutionState.CACHED, outputs={"examples": images}),
+        make_execution("VocExampleGen", ExecutionState.CACHED, outputs={"labels": labels, "examples": images}),
         make_execution("Trainer", ExecutionState.FAILED),
-        make_execution("Pusher", inputs={"examples": images}, outputs={"pushed_model": bundle}),
+        make_execution("Pusher", inputs={"labels": labels, "examples": images}, outputs={"pushed_model": bundle}),
     )
 
 
 def test_lineage_names_the_run_that_made_each_artifact() -> None:
-    bundle, images = list_lineage(_rerun(), WORKSPACE)
-    assert (bundle.output, bundle.place, bundle.is_reused) == ("Pusher.pushed_model", "s3://bucket/pushed", False)
+    bundle, images, labels = list_lineage(_rerun(), WORKSPACE)
+    assert (bundle.output, bundle.place, bundle.is_reused) == ("Pusher.pushed_model", "s3://serving/demo/4", False)
+    assert (labels.place, labels.execution_id, labels.is_reused) == ("/elsewhere/labels", None, False)
     assert (images.output, images.type, images.place) == (
         "VocExampleGen.examples",
         "Examples",
@@ -92,7 +95,16 @@ def test_the_card_has_the_configs_text_and_admits_what_it_does_not_say() -> None
     assert card["Metrics"].text == (
         "Shipped model (int8): mAP 0.520, mAP at IoU 0.50 0.520. Before conversion: mAP 0.530, mAP at IoU 0.50 0.530."
     )
+    assert card["Confidence thresholds"].text == "None was suggested."
     assert card["Thresholds of the gate"].text.startswith("min_map 0.25, max_quantization_drop 0.05")
+
+
+def test_the_card_has_the_confidence_thresholds_of_the_bundle() -> None:
+    records = make_records()
+    assert records.evaluation is not None
+    evaluation = dataclasses.replace(records.evaluation, thresholds={"cat": 0.375, "dog": None})
+    card = make_card(_config(), dataclasses.replace(records, evaluation=evaluation))
+    assert "cat 0.38: the best F1 on the eval split." in [entry.text for entry in card]
 
 
 def test_the_card_of_a_run_that_stopped_early() -> None:

@@ -8,10 +8,10 @@ from reefline.evaluation.error_kinds import DetectionError, ErrorKind, find_erro
 from reefline.report.sections.quality_gallery import (
     KIND_TEXTS,
     MAX_ERRORS_PER_FIGURE,
-    MAX_FIGURES,
     Gallery,
     ShownError,
     make_gallery,
+    max_figures,
     name_error,
     rank_errors,
 )
@@ -73,7 +73,7 @@ def test_captions(
 ) -> None:
     iou = None if score is None else 0.05
     shown = name_error(1, DetectionError(0, ErrorKind(kind), truth, seen, score, iou, None, None), NAMES)
-    assert (shown.caption, shown.classes) == (caption, classes)
+    assert (shown.caption.replace("\N{NO-BREAK SPACE}", " "), shown.classes) == (caption, classes)
 
 
 def test_a_figure_shows_objects_correct_detections_and_errors() -> None:
@@ -86,12 +86,12 @@ def test_a_figure_shows_objects_correct_detections_and_errors() -> None:
         (BoxRole.TRUTH, (0, 0, 10, 10), 0),
         (BoxRole.FOUND, (0, 0, 10, 10), 0),
         (BoxRole.WRONG, (60, 0, 10, 10), 1),
-        (BoxRole.WRONG, (20, 0, 20, 20), 2),
+        (BoxRole.MISSED, (20, 0, 20, 20), 2),
     ]
     assert [box.title for box in figure.boxes] == [
         "annotated: cat",
         "detected: cat 0.90",
-        "false positive: eel, score 0.80, IoU 0.00",
+        "false positive: eel, score\N{NO-BREAK SPACE}0.80, IoU\N{NO-BREAK SPACE}0.00",
         "missed: dog",
     ]
     assert [(error.number, error.kind.value) for error in figure.errors] == [(1, "background"), (2, "missed")]
@@ -101,12 +101,20 @@ def test_a_figure_shows_objects_correct_detections_and_errors() -> None:
 
 
 def test_what_does_not_fit_is_counted() -> None:
-    split = make_split(*([([(0, 0, 9, 9, 0)] * 20, [])] * (MAX_FIGURES + 3)))
+    split = make_split(*([([(0, 0, 9, 9, 0)] * 20, [])] * 27))
     gallery = make(split)
-    assert (len(gallery.figures), gallery.images_left_out) == (MAX_FIGURES, 3)
-    assert gallery.errors_total == 20 * (MAX_FIGURES + 3)
+    assert (len(gallery.figures), gallery.images_left_out) == (24, 3)
+    assert gallery.errors_total == 20 * 27
     assert {len(figure.errors) for figure in gallery.figures} == {MAX_ERRORS_PER_FIGURE}
     assert {figure.more for figure in gallery.figures} == {20 - MAX_ERRORS_PER_FIGURE}
+
+
+@pytest.mark.parametrize(
+    ("images", "figures"),
+    [pytest.param(72, 24, id="demo"), pytest.param(160, 40, id="more"), pytest.param(999, 60, id="many")],
+)
+def test_a_small_data_set_has_a_small_gallery(images: int, figures: int) -> None:
+    assert max_figures(images) == figures
 
 
 def test_images_without_a_photo_are_left_out() -> None:
