@@ -99,6 +99,7 @@ class Backend:
 
     def _make_env(self, task: Task) -> dict[str, str]:
         env = {one["name"]: one.get("value", "") for one in task.container.get("env", ())}
+        env |= _read_annotations(task)
         for secret in task.kubernetes.get("secretAsEnv", ()):
             found = self.secrets.get(secret["secretName"])
             if found is None:
@@ -120,3 +121,10 @@ class Backend:
     def on(self, processes: Processes) -> Backend:
         """Return the same backend, with the same records, that starts containers in another way."""
         return dataclasses.replace(self, processes=processes)
+
+
+def _read_annotations(task: Task) -> dict[str, str]:
+    """Return the variables that Kubernetes fills from the pod's own annotations."""
+    annotations = task.kubernetes.get("podMetadata", {}).get("annotations", {})
+    fields = {f"metadata.annotations['{name}']": value for name, value in annotations.items()}
+    return {one["name"]: fields[one["fieldPath"]] for one in task.kubernetes.get("fieldPathAsEnv", ())}
