@@ -139,11 +139,12 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
         model=exporter.outputs["model"],
         scores=model_scorer.outputs["scores"],
         evaluation=evaluator.outputs["evaluation"],
-        pushed_model=pusher.outputs["pushed_model"],
         preflight=preflights[0].outputs["preflight"] if preflights else None,
         config=_select_reviewed(config).to_json(),
         code=component_code("review_report"),
     )
+    # Only for the order: Kubeflow runs Pusher each time, and the page is the same.
+    review_report.add_upstream_node(pusher)
     return Pipeline(
         pipeline_name=PIPELINE_NAME,
         pipeline_root=places.artifacts,

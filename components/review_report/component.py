@@ -11,7 +11,6 @@ from tfx.types.standard_artifacts import (
     Model,
     ModelEvaluation,
     ModelRun,
-    PushedModel,
 )
 
 from reefline.config.run_config import RunConfig
@@ -30,7 +29,6 @@ def ReviewReport(
     model: InputArtifact[Model],
     scores: InputArtifact[ModelEvaluation],
     evaluation: InputArtifact[ModelEvaluation],
-    pushed_model: InputArtifact[PushedModel],
     review: OutputArtifact[ModelEvaluation],
     config: Parameter[str],
     code: Parameter[str],
@@ -38,9 +36,9 @@ def ReviewReport(
 ) -> None:
     """Write the parts of the review page that follow from the artifacts.
 
-    `config` is the effective RunConfig as JSON; `code` only keys the cache. `pushed_model` is only for the order;
-    `preflight` is missing for a model that is never compiled. The output is a ReviewFolder. What differs between a run
-    and one that finds everything in the cache, such as durations, is added by what runs the pipeline.
+    `config` is the effective RunConfig as JSON; `code` only keys the cache. `preflight` is missing for a model that is
+    never compiled. The output is a ReviewFolder. What differs between a run and one that finds everything in the cache,
+    such as durations, is added by what runs the pipeline.
     """
     sources = RunSources.from_roots(
         config,

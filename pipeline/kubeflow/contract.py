@@ -8,10 +8,12 @@ import enum
 IMAGE_HOME = "/app"
 SCHEMA_FILE = f"{IMAGE_HOME}/configs/schema.pbtxt"
 
-# KFP's cache key has a task's parameters, but not the environment of its container. What must not key the cache, such
-# as the data set's address, travels there; a parameter refers to it as "env:NAME".
+# KFP's cache key has a task's parameters, and from 2.18 on its container's environment, but not the pod's annotations.
+# What must not key the cache, such as the data set's address, travels as an annotation that Kubernetes offers as an
+# environment variable; a parameter refers to it as "env:NAME".
 ENVIRONMENT_PREFIX = "env:"
 DATA_VARIABLE = "REEFLINE_DATA"
+DATA_ANNOTATION = "reefline/data"
 REPORTS_VARIABLE = "REEFLINE_REPORTS"
 MODEL_VARIABLE = "REEFLINE_MODEL"
 

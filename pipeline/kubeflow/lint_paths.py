@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.kubeflow.contract import (
+    DATA_ANNOTATION,
     DATA_VARIABLE,
     ENVIRONMENT_PREFIX,
     IMAGE_HOME,
@@ -31,9 +32,10 @@ def find_path_problems(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> 
     executors = spec.get("deploymentSpec", {}).get("executors", {})
     for name, task in spec.get("root", {}).get("dag", {}).get("tasks", {}).items():
         label = spec.get("components", {}).get(name, {}).get("executorLabel", f"{name}_executor")
-        volumes = _list_volumes(platform, label)
+        kubernetes = _find_executor(platform, label)
+        volumes = tuple(mount["mountPath"] for mount in kubernetes.get("pvcMount", ()))
         container = executors.get(label, {}).get("container", {})
-        for key, place in (*_list_parameters(task), *_list_environment(container)):
+        for key, place in (*_list_parameters(task), *_list_environment(container, kubernetes)):
             problem = _describe_problem(key, place, volumes)
             if problem:
                 tasks_of.setdefault((key, problem), []).append(name)
@@ -41,10 +43,10 @@ def find_path_problems(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> 
         yield LintFinding(f"{', '.join(sorted(tasks))}: {key}", problem)
 
 
-def _list_volumes(platform: Mapping[str, Any], label: str) -> tuple[str, ...]:
+def _find_executor(platform: Mapping[str, Any], label: str) -> Mapping[str, Any]:
     kubernetes = platform.get("platforms", {}).get("kubernetes", {})
-    executor = kubernetes.get("deploymentSpec", {}).get("executors", {}).get(label, {})
-    return tuple(mount["mountPath"] for mount in executor.get("pvcMount", ()))
+    found: Mapping[str, Any] = kubernetes.get("deploymentSpec", {}).get("executors", {}).get(label, {})
+    return found
 
 
 def _list_parameters(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -70,10 +72,13 @@ def _list_in_settings(text: str) -> Iterator[tuple[str, str]]:
             yield ".".join(path), value
 
 
-def _list_environment(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _list_environment(container: Mapping[str, Any], kubernetes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for variable in container.get("env", ()):
-        if variable["name"] in (DATA_VARIABLE, REPORTS_VARIABLE):
+        if variable["name"] == REPORTS_VARIABLE:
             yield variable["name"], variable["value"]
+    annotations = kubernetes.get("podMetadata", {}).get("annotations", {})
+    if DATA_ANNOTATION in annotations:
+        yield DATA_VARIABLE, annotations[DATA_ANNOTATION]
 
 
 def _describe_problem(key: str, place: str, volumes: tuple[str, ...]) -> str:

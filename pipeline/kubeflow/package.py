@@ -21,7 +21,12 @@ from pipeline.kubeflow.contract import (
     SUMMARY_TASK,
     Resolver,
 )
-from pipeline.kubeflow.resources import make_container_resources, make_platform_executor, make_retry_policy
+from pipeline.kubeflow.resources import (
+    make_container_resources,
+    make_data_reference,
+    make_platform_executor,
+    make_retry_policy,
+)
 from pipeline.kubeflow.run_outputs import PRODUCERS
 from pipeline.kubeflow.start import know_start
 from pipeline.kubeflow.tasks import (
@@ -124,7 +129,7 @@ def make_package(request: PackageRequest) -> Package:
         _equip(request, spec, name)
     if request.config.kubeflow.pipeline_root:
         spec["defaultPipelineRoot"] = request.config.kubeflow.pipeline_root
-    return Package(spec, _make_platform(request.config, tasks), job)
+    return Package(spec, _make_platform(request, tasks), job)
 
 
 def _check_config(config: RunConfig) -> None:
@@ -245,8 +250,6 @@ def _equip(request: PackageRequest, spec: dict[str, Any], task: str) -> None:
     if resources:
         container["resources"] = resources
     environment = {}
-    if task == _EXAMPLE_GEN:
-        environment[DATA_VARIABLE] = request.data
     if task in _STORAGE_TASKS:
         environment |= {REPORTS_VARIABLE: request.reports, MODEL_VARIABLE: request.config.model_name, **settings.env}
     if environment:
@@ -256,12 +259,15 @@ def _equip(request: PackageRequest, spec: dict[str, Any], task: str) -> None:
         spec["root"]["dag"]["tasks"][task]["retryPolicy"] = retry_policy
 
 
-def _make_platform(config: RunConfig, tasks: Mapping[str, Any]) -> dict[str, Any]:
+def _make_platform(request: PackageRequest, tasks: Mapping[str, Any]) -> dict[str, Any]:
+    settings = request.config.kubeflow
     executors = {
         f"{task}_executor": executor
         for task in tasks
-        if (executor := make_platform_executor(task, config.kubeflow, uses_storage=task in _STORAGE_TASKS))
+        if (executor := make_platform_executor(task, settings, uses_storage=task in _STORAGE_TASKS))
     }
+    if not request.for_vertex:
+        executors.setdefault(f"{_EXAMPLE_GEN}_executor", {}).update(make_data_reference(request.data))
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}} if executors else {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pipeline.kubeflow.contract import DATA_ANNOTATION, DATA_VARIABLE
 from reefline.config.kubeflow_settings import (
     KubeflowSettings,
     SecretSettings,
@@ -49,6 +50,14 @@ def make_platform_executor(task: str, settings: KubeflowSettings, *, uses_storag
         "activeDeadlineSeconds": str(own.deadline_s) if own.deadline_s else "",
     }
     return {key: value for key, value in config.items() if value}
+
+
+def make_data_reference(data: str) -> dict[str, Any]:
+    """Return the part of a KubernetesExecutorConfig that sets DATA_VARIABLE without keying KFP's cache."""
+    return {
+        "podMetadata": {"annotations": {DATA_ANNOTATION: data}},
+        "fieldPathAsEnv": [{"name": DATA_VARIABLE, "fieldPath": f"metadata.annotations['{DATA_ANNOTATION}']"}],
+    }
 
 
 def make_retry_policy(settings: TaskSettings) -> dict[str, Any]:

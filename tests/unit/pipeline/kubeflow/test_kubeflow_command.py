@@ -21,7 +21,7 @@ def test_compile_then_lint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     package = tmp_path / "packages" / "pipeline.yaml"
     assert _compile(package) == 0
     assert "(16 tasks, " in capsys.readouterr().out
-    assert "value: demo:360:0" in package.read_text()
+    assert "reefline/data: demo:360:0" in package.read_text()
     assert kubeflow_runner.main(["lint", str(package)]) == 0
     assert "pipeline.yaml: 0 errors, 0 warnings" in capsys.readouterr().out
 

@@ -38,8 +38,8 @@ def test_it_is_a_pipeline_spec_of_schema_2_1_below_a_megabyte() -> None:
     assert package.pipeline["schemaVersion"] == "2.1.0"
     text = package.format()
     assert len(text.encode()) < 1_000_000
-    assert list(yaml.safe_load_all(text)) == [package.pipeline]
-    assert lint_documents([package.pipeline], size=len(text)) == ()
+    assert list(yaml.safe_load_all(text)) == [package.pipeline, package.platform]
+    assert lint_documents([package.pipeline, package.platform], size=len(text)) == ()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,15 @@ def test_the_address_of_the_data_keys_nothing() -> None:
     assert before["VocExampleGen"]["inputs"]["parameters"]["data_dir"] == {
         "runtimeValue": {"constant": "env:REEFLINE_DATA"}
     }
-    assert {"name": "REEFLINE_DATA", "value": "s3://bucket/data"} in _container("VocExampleGen")["env"]
+    # From 2.18 on, KFP keys its cache with the environment of the container, but never with annotations of the pod.
+    assert "REEFLINE_DATA" not in {variable["name"] for variable in _container("VocExampleGen")["env"]}
+    platform = compile_package().platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][
+        "VocExampleGen_executor"
+    ]
+    assert platform["podMetadata"] == {"annotations": {"reefline/data": "s3://bucket/data"}}
+    assert platform["fieldPathAsEnv"] == [
+        {"name": "REEFLINE_DATA", "fieldPath": "metadata.annotations['reefline/data']"}
+    ]
 
 
 @pytest.mark.parametrize("name", ["AnnotationValidator", "Evaluator", "Pusher", "RunSummary", "ReviewReport"])
