@@ -44,11 +44,11 @@ test: setup
 	$(PYTHON) -m pytest -q -m "not slow and not odapi" -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term --cov-fail-under=92
 
 test-slow: setup
-	$(PYTHON) -m pytest -q -m slow
+	$(PYTHON) -m pytest -q -m slow --timeout 3600
 
 # The OD API's own TF2 tests under reefline/od_api/compat.py; tests/odapi/expected_failures.txt lists what is known.
 test-odapi: setup
-	$(PYTHON) -m pytest -q --import-mode=append -p tests.odapi.plugin --pyargs object_detection
+	$(PYTHON) -m pytest -q --timeout 3600 --import-mode=append -p tests.odapi.plugin --pyargs object_detection
 
 # The image, with docker or what ENGINE names. BASE is any image with a Python 3.10: see the Dockerfile.
 IMAGE ?= reefline
