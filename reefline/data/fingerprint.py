@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from reefline.data.layouts import list_data_files
-from reefline.data.walking import show_path
 from reefline.errors import ConfigError, DataError
 from reefline.settings import IngestionSettings
-from reefline.system.files import hash_file
+from reefline.system.files import hash_file, show_path
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS file_hash "
