@@ -19,8 +19,12 @@ def provide_data(data_dir: Path | None, demo: DemoSettings | None, demo_dir: Pat
         UsageError: neither `data_dir` nor the config's section `demo` is given.
     """
     if data_dir is not None:
-        if not data_dir.is_dir():
+        try:
+            is_folder = data_dir.is_dir()
             what = "not a folder" if data_dir.exists() else "no such folder"
+        except OSError as error:
+            is_folder, what = False, str(error.strerror).lower()
+        if not is_folder:
             raise DataError(f"{data_dir}: {what}; --data expects a folder of images with VOC annotations")
         return data_dir
     if demo is None:
