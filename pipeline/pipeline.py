@@ -29,6 +29,7 @@ from reefline.edgetpu.compiler.identity import identify_compiler
 from reefline.od_api.model_config import TEMPLATE_DIR
 from reefline.report.section import list_page_templates
 from reefline.settings import EdgeTpuTarget, GateSettings, ModelCardSettings, StartKeyword
+from reefline.storage.location import Location
 
 # One name for all configs: it is part of every cache key, and the models in a workspace share their data.
 PIPELINE_NAME = "reefline"
@@ -78,7 +79,7 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
         settings=config.trainer.to_json(),
         edge_tpu=config.edgetpu.value,
         code=code_fingerprint("components.trainer", files=[template]),
-        serving_home=str(Path(places.serving) / config.model_name) if starts_from_serving else "",
+        serving_home=str(Location.parse(places.serving) / config.model_name) if starts_from_serving else "",
         start_memory=places.start_memory,
     )
     # Only for the order: training waits for the checks of data and model, but a changed threshold retrains nothing.

@@ -14,6 +14,7 @@ ReeflineError                 exit code 1
     ├── TrainingDivergedError a loss that is NaN or infinite
     ├── OutOfMemoryError      a batch or an input that is too large for the device
     ├── WorkspaceError        a workspace that is in use or not writable
+    ├── StorageError          a path or URI that is not supported, or whose store cannot be used
     ├── BundleError           a bundle that is missing, damaged or incomplete
     └── RecordError           a missing or damaged JSON file that Reefline wrote
 """
@@ -93,6 +94,10 @@ class OutOfMemoryError(UserError):
 
 class WorkspaceError(UserError):
     """A workspace that is in use by another run or not writable."""
+
+
+class StorageError(UserError):
+    """A path or URI that is not supported, or whose store cannot be reached, read or written."""
 
 
 class BundleError(UserError):

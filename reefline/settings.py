@@ -149,8 +149,10 @@ def find_keyword(source: str) -> Optional[StartKeyword]:
 
 def _check_scheme(source: str, sha256: Optional[str]) -> None:
     scheme, separator, _ = source.partition("://")
-    if separator and scheme not in ("file", "http", "https"):
-        raise ValueError(f"{scheme}:// is not supported; use a path or a file://, http:// or https:// URL")
+    if separator and scheme not in ("file", "http", "https", "s3", "minio", "gs"):
+        raise ValueError(
+            f"{scheme}:// is not supported; use a path, a file://, http:// or https:// URL, or a bundle at s3:// or gs://"
+        )
     if separator and scheme == "http" and sha256 is None:
         raise ValueError("an http:// URL needs its sha256, as anyone on the way can change the file; add it")
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import uuid
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
+
+from tests.s3_server import BUCKET, S3Server, run_s3_server
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -24,3 +27,20 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """Run one S3 server for all tests that ask for it."""
+    with run_s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3_folder(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the URI of a folder that only this test uses, in an environment that reaches it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}"

@@ -47,19 +47,26 @@ class IngestionRun:
 
 
 def ingest(
-    data_dir: Path,
+    data_dir: Path | str,
     workspace: Path,
     *,
     settings: IngestionSettings = IngestionSettings(),  # noqa: B008  frozen
     validation: ValidationSettings | None = None,
 ) -> IngestionRun:
-    """Run VocExampleGen, and all of validation where its settings are given, on LocalDagRunner with the cache on."""
+    """Run VocExampleGen, and all of validation where its settings are given, on LocalDagRunner with the cache on.
+
+    `data_dir` is a folder, which is linked to as local_runner.py does, or a URI.
+    """
     workspace.mkdir(parents=True, exist_ok=True)
     link = workspace / "source"
     link.unlink(missing_ok=True)
-    link.symlink_to(data_dir)
+    if isinstance(data_dir, Path):
+        link.symlink_to(data_dir)
     example_gen = VocExampleGen(
-        data_dir=str(link), settings=settings.to_json(), hash_memory=str(workspace / "hashes.db"), code="tests"
+        data_dir=str(link) if isinstance(data_dir, Path) else data_dir,
+        settings=settings.to_json(),
+        hash_memory=str(workspace / "hashes.db") if isinstance(data_dir, Path) else "",
+        code="tests",
     )
     nodes: list[BaseNode] = [example_gen]
     if validation is not None:

@@ -24,7 +24,7 @@ LONG_ON_PURPOSE = {"create_pipeline"}
 FLOORS = (
     ("errors", "findings", "settings"),
     ("system", "images"),
-    ("structures",),
+    ("structures", "storage"),
     ("tflite", "formats", "lineage"),
     ("edgetpu", "evaluation"),
     ("od_api", "data", "bundle"),
@@ -39,7 +39,18 @@ FLOORS = (
 GROUND = frozenset(FLOORS[0])
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
-HEAVY = ("tensorflow", "tfx", "apache_beam", "ml_metadata", "object_detection", "pycocotools", "numpy", "PIL", "yaml")
+HEAVY = (
+    "obstore",
+    "tensorflow",
+    "tfx",
+    "apache_beam",
+    "ml_metadata",
+    "object_detection",
+    "pycocotools",
+    "numpy",
+    "PIL",
+    "yaml",
+)
 
 SMALL_MODEL = build_model([TensorSpec("a"), TensorSpec("b")], [OpSpec("RELU", ("a",), ("b",))], ["a"], ["b"])
 
@@ -48,7 +59,13 @@ DOORS = {
     "object_detection": "reefline/od_api/",
     "tf_slim": "reefline/od_api/",
     "pycocotools": "reefline/evaluation/coco_metrics.py",
+    "obstore": "reefline/storage/",
 }
+
+# Names of values that users may set to a URI, wherever a component or command gets them.
+MAY_BE_URI = re.compile(r"destination|serving|data_dir|bundle_uri|\['path'\]")
+# Ingestion's workers get a folder of their machine, into which the executor has copied remote data.
+LOCAL_BY_THEN = {"self._passes.data_dir", "chunk.data_dir"}
 
 
 def _sources(*folders: str) -> list[Path]:
@@ -145,6 +162,14 @@ def test_only_lineage_reads_ml_metadata_and_imports_it_late(path: Path) -> None:
     top_level = ast.parse(path.read_text(encoding="utf-8")).body
     imports = [node for node in top_level if isinstance(node, (ast.Import, ast.ImportFrom))]
     assert not [node for node in imports if "ml_metadata" in ast.unparse(node)]
+
+
+@pytest.mark.parametrize("path", _library(), ids=_name)
+def test_no_path_is_made_of_what_may_be_a_uri(path: Path) -> None:
+    """`Path("s3://bucket/x")` is the folder s3:/bucket/x of this machine: a push there would seem to succeed."""
+    calls = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call) and n.args]
+    arguments = [ast.unparse(call.args[0]) for call in calls if ast.unparse(call.func) == "Path"]
+    assert not [text for text in arguments if MAY_BE_URI.search(text) and text not in LOCAL_BY_THEN]
 
 
 @pytest.mark.parametrize("path", _library(), ids=_name)

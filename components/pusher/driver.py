@@ -10,8 +10,9 @@ from tfx.orchestration.portable.data_types import ExecutionInfo
 
 from components.driver import ResolvingDriver
 from reefline.bundle.layout import find_shipped_model
-from reefline.bundle.manifest import read_manifest
+from reefline.bundle.store import read_bundle_manifest
 from reefline.errors import BundleError
+from reefline.storage.location import Location
 from reefline.structures.artifacts import ModelFolder
 from reefline.system.files import hash_file
 
@@ -30,7 +31,8 @@ class PusherDriver(ResolvingDriver):
             BundleError: the candidate is incomplete.
         """
         candidate = ModelFolder(Path(execution_info.input_dict["model"][0].uri)).bundle
-        home = Path(execution_info.exec_properties["destination"]) / execution_info.exec_properties["model_name"]
+        properties = execution_info.exec_properties
+        home = Location.parse(properties["destination"]) / properties["model_name"]
         with self._mlmd_connection as connection:
             artifacts = connection.store.get_artifacts_by_type("PushedModel")
         pushes = [artifact for artifact in artifacts if _is_push_to(artifact, home)]
@@ -40,15 +42,18 @@ class PusherDriver(ResolvingDriver):
         return {"lost_bundles": ",".join(map(str, lost))}
 
 
-def _is_push_to(artifact: metadata_store_pb2.Artifact, home: Path) -> bool:
+def _is_push_to(artifact: metadata_store_pb2.Artifact, home: Location) -> bool:
     facts = artifact.custom_properties
-    return facts["pushed"].int_value == 1 and Path(facts["path"].string_value).parent == home
+    return facts["pushed"].int_value == 1 and Location.parse(facts["path"].string_value).parent == home
 
 
 def _is_lost(push: metadata_store_pb2.Artifact, candidate_sha256: str) -> bool:
     if push.custom_properties["sha256"].string_value != candidate_sha256:
         return False
+    bundle = Location.parse(push.custom_properties["path"].string_value)
+    home = bundle.parent
     try:
-        return read_manifest(Path(push.custom_properties["path"].string_value)).shipped_file.sha256 != candidate_sha256
+        manifest = read_bundle_manifest(home.parent, home.name, int(bundle.name))
+        return manifest.shipped_file.sha256 != candidate_sha256
     except BundleError:
         return True

@@ -33,7 +33,7 @@ class PusherExecutor(BaseExecutor):
         Raises:
             BundleError: the candidate is incomplete, or another version serves than the gate compared with.
             RecordError: evaluation.json or export.json is damaged.
-            WorkspaceError: the destination cannot be written.
+            WorkspaceError, StorageError: the destination cannot be written.
             ReeflineError: the blessing is for another model, or contradicts the evaluation.
         """
         inputs = {key: artifacts[0] for key, artifacts in input_dict.items()}
@@ -43,7 +43,7 @@ class PusherExecutor(BaseExecutor):
             candidate = ModelFolder(Path(inputs["model"].uri)).bundle
             run_id = (self._context.pipeline_run_id if self._context else None) or ""
             facts = _collect_facts(candidate, inputs, report, exec_properties["model_name"], run_id)
-            record = push_bundle(candidate, facts, Path(exec_properties["destination"]))
+            record = push_bundle(candidate, facts, exec_properties["destination"])
             _logger.info("version %d serves: %s", record.version, record.reason)
         else:
             failed = ", ".join(result.rule for result in report.gate if not result.passed)

@@ -20,9 +20,10 @@ class ServingBundleDriver(ResolvingDriver):
 
         Raises:
             BundleError: the serving bundle is damaged.
+            StorageError: the destination cannot be read.
         """
         baseline = resolve_baseline(
-            destination=Path(execution_info.exec_properties["destination"]),
+            destination=execution_info.exec_properties["destination"],
             model_name=execution_info.exec_properties["model_name"],
             candidate=ModelFolder(Path(execution_info.input_dict["model"][0].uri)).bundle,
         )

@@ -40,7 +40,7 @@ class TrainerDriver(ResolvingDriver):
         """
         properties = execution_info.exec_properties
         home = properties["serving_home"]
-        serving = find_serving_checkpoint(Path(home)) if home else None
+        serving = find_serving_checkpoint(home) if home else None
         if serving is None:
             return {START_PROPERTY: str(_identify(properties))}
         start = self._find_start_of_equal_training(serving, properties, execution_info.input_dict)

@@ -31,11 +31,11 @@ class VocExampleGenSpec(ComponentSpec):
 class VocExampleGen(BaseBeamComponent):
     """Ingest a folder of images with Pascal VOC annotations.
 
-    `data_dir` is the folder, preferably a link whose path never changes: the path is part of the cache key.
+    `data_dir` is the folder, preferably a link whose path never changes, or its URI: both are part of the cache key.
     `settings` is an IngestionSettings as JSON, `hash_memory` the path of a SQLite file that remembers the hashes of
-    files, `code` only keys the cache. Outputs: `examples` (an ExamplesFolder with the splits train, eval and, where
-    there are test images, test; custom properties `input_fingerprint` and `max_boxes_per_image`), `label_map` (a
-    LabelMapFolder) and `report` (an IngestionFolder).
+    files ("" for none), `code` only keys the cache. Outputs: `examples` (an ExamplesFolder with the splits train,
+    eval and, where there are test images, test; custom properties `input_fingerprint` and `max_boxes_per_image`),
+    `label_map` (a LabelMapFolder) and `report` (an IngestionFolder).
     """
 
     SPEC_CLASS = VocExampleGenSpec

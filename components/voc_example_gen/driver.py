@@ -23,8 +23,10 @@ class VocExampleGenDriver(ResolvingDriver):
         Raises:
             DataError: the data folder is missing or holds no images or annotations.
             ConfigError: the given label map cannot be read.
+            StorageError: the URI is not supported, or its store cannot be read.
         """
         properties = execution_info.exec_properties
         settings = IngestionSettings.from_json(properties["settings"])
-        fingerprint = fingerprint_data(Path(properties["data_dir"]), settings, Path(properties["hash_memory"]))
+        memory = properties["hash_memory"]
+        fingerprint = fingerprint_data(properties["data_dir"], settings, Path(memory) if memory else None)
         return {FINGERPRINT_PROPERTY: fingerprint}

@@ -17,6 +17,7 @@ from tfx.types.artifact import Artifact
 
 from components.voc_example_gen.driver import FINGERPRINT_PROPERTY
 from components.voc_example_gen.passes import Passes, apply_passes, read_failure
+from reefline.data.fingerprint import provide_locally
 from reefline.data.layouts import list_data_files
 from reefline.data.matching import discover
 from reefline.data.reports import IngestionReport
@@ -41,17 +42,20 @@ class Executor(BaseBeamExecutor):
         Raises:
             DataError: the data cannot be ingested; it carries all findings.
             ConfigError: the given label map is malformed.
+            StorageError: the data's store cannot be read, or the data changed meanwhile.
         """
         examples, label_map, report = (
             artifact_utils.get_single_instance(output_dict[key]) for key in ("examples", "label_map", "report")
         )
         settings = IngestionSettings.from_json(exec_properties["settings"])
-        data_dir = Path(exec_properties["data_dir"])
-        files = list_data_files(data_dir, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
         given = read_label_map(settings.label_map) if settings.label_map is not None else None
         # TFX removes the outputs of an execution that raises, including the working folder.
         work_dir = Path(report.uri) / ".work"
         work_dir.mkdir(parents=True)
+        data_dir = provide_locally(
+            exec_properties["data_dir"], settings, exec_properties[FINGERPRINT_PROPERTY], work_dir / "data"
+        )
+        files = list_data_files(data_dir, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
         passes = Passes(str(data_dir), str(work_dir), examples.uri, exec_properties["settings"], given)
         with _rare_garbage_collection(), self._make_beam_pipeline() as pipeline:
             apply_passes(pipeline, passes, discover(data_dir, files, split_folders=settings.split_folders))

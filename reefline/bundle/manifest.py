@@ -19,7 +19,7 @@ from reefline.tflite.labels import LABELS_FILE
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
-_REMEDY = "restore the bundle or push again"
+REMEDY = "restore the bundle or push again"
 # The files of a candidate that are shipped where they exist; the manifest holds what is in the others.
 _SHIPPED_FILES = (INT8_FILE, EDGE_TPU_FILE, FLOAT_FILE, LABELS_FILE)
 
@@ -163,30 +163,48 @@ def read_manifest(bundle: Path) -> Manifest:
     """
     path = bundle / MANIFEST_FILE
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: missing or unreadable ({error.strerror}); {REMEDY}") from error
+    return parse_manifest(content, path)
+
+
+def parse_manifest(content: bytes, path: object) -> Manifest:
+    """Return what a manifest's file contains; `path` is where it is, for messages.
+
+    Raises:
+        BundleError: it is damaged, or a newer Reefline wrote it.
+    """
+    try:
+        record = json.loads(content.decode("utf-8"))
         if record["schema_version"] != SCHEMA_VERSION:
             raise BundleError(
                 f"{path}: schema_version {record['schema_version']} found, {SCHEMA_VERSION} expected; "
                 "use the Reefline that wrote it"
             )
         manifest = Manifest.from_json(record)
-    except OSError as error:
-        raise BundleError(f"{path}: missing or unreadable ({error.strerror}); {_REMEDY}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(*(f"{path}: {problem}; {_REMEDY}" for problem in describe_damage(error))) from error
+        raise BundleError(*(f"{path}: {problem}; {REMEDY}" for problem in describe_damage(error))) from error
     if not any(file.name in (INT8_FILE, FLOAT_FILE) for file in manifest.files):
-        raise BundleError(f"{path}: lists no TFLite model; {_REMEDY}")
+        raise BundleError(f"{path}: lists no TFLite model; {REMEDY}")
     return manifest
 
 
-def verify_bundle(bundle: Path) -> Manifest:
+def verify_bundle(bundle: Path, shown_as: Optional[object] = None) -> Manifest:
     """Return a bundle's manifest after comparing every file with it.
+
+    `shown_as` is the place that messages name where `bundle` is a copy.
 
     Raises:
         BundleError: the manifest or a file is missing or damaged; one problem per file.
     """
     manifest = read_manifest(bundle)
-    problems = [problem for file in manifest.files if (problem := _find_damage(bundle / file.name, file))]
+    place = bundle if shown_as is None else shown_as
+    problems = [
+        f"{place}/{file.name}: {damage}; {REMEDY}"
+        for file in manifest.files
+        if (damage := _find_damage(bundle / file.name, file))
+    ]
     if problems:
         raise BundleError(*problems)
     return manifest
@@ -194,11 +212,11 @@ def verify_bundle(bundle: Path) -> Manifest:
 
 def _find_damage(path: Path, expected: FileRecord) -> Optional[str]:
     if not path.is_file():
-        return f"{path}: missing, but the manifest lists it; {_REMEDY}"
+        return "missing, but the manifest lists it"
     size = path.stat().st_size
     if size != expected.bytes:
-        return f"{path}: {size} bytes found, {expected.bytes} expected; {_REMEDY}"
+        return f"{size} bytes found, {expected.bytes} expected"
     found = hash_file(path)
     if found != expected.sha256:
-        return f"{path}: sha256 {found} found, {expected.sha256} expected; {_REMEDY}"
+        return f"sha256 {found} found, {expected.sha256} expected"
     return None

@@ -3,9 +3,9 @@
 <destination>/<model>/<version>/   one bundle; the version is an integer that grows
 <destination>/<model>/CURRENT      the version that serves, a text file
 
-A bundle is written next to its place under a hidden name, flushed to the disk and renamed; after that, CURRENT is
-replaced in one step. A crash anywhere leaves the old version serving, and at worst a hidden folder, which the next push
-removes, or a complete bundle that never served.
+A destination is a folder of this machine (local_home.py) or the URI of an object store (remote_home.py). In both, a
+bundle appears completely or not at all, CURRENT is replaced in one step, and a crash anywhere leaves the old version
+serving.
 
 A push reads the candidate's files once to hash them and once to copy them, and hashes the copy once: what serves is
 what was judged, even where somebody changed the candidate meanwhile. The serving bundle is hashed only where its
@@ -16,36 +16,25 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import errno
-import fcntl
+import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
+from reefline.bundle.home import BundleHome, Current, Place, to_place
 from reefline.bundle.layout import find_shipped_model
-from reefline.bundle.manifest import (
-    MANIFEST_FILE,
-    BundleFacts,
-    FileRecord,
-    Manifest,
-    find_shipped_file,
-    read_manifest,
-    record_files,
-    verify_bundle,
-)
-from reefline.errors import BundleError, ConfigError, WorkspaceError
-from reefline.system.files import NO_SPACE_ERRNOS, flush_to_disk, hash_file, write_whole
+from reefline.bundle.manifest import BundleFacts, FileRecord, Manifest, find_shipped_file, record_files
+from reefline.errors import BundleError, ConfigError
+from reefline.storage.location import Location
+from reefline.storage.opening import open_storage
+from reefline.system.files import hash_file
 
-CURRENT_FILE = "CURRENT"
 # A model's name is a folder: no separators, and neither hidden nor an option of a command.
 MODEL_NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
-_LOCK_FILE = ".lock"
-_LEFTOVERS = (".push-*", ".*.part")
-_DISK_ERRNOS = NO_SPACE_ERRNOS | {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+# A path or a URI.
+Destination = Union[str, os.PathLike[str], Location]
 
 
 @dataclass(frozen=True)
@@ -53,7 +42,7 @@ class PushRecord:
     """The bundle that serves after a push, the sha256 of its TFLite file, and what the push did."""
 
     version: int
-    path: Path
+    path: Place
     sha256: str
     reason: str
 
@@ -78,45 +67,71 @@ class Baseline:
 NO_BASELINE = Baseline(0, "")
 
 
-def locate_model(destination: Path, model_name: str) -> Path:
-    """Return the folder of a model's bundles.
+def locate_model(destination: Destination, model_name: str) -> Place:
+    """Return the folder of a model's bundles: a path for local ones, a location for others.
 
     Raises:
         ConfigError: the name is not a plain folder name.
+        StorageError: the destination is a URI that is not supported.
     """
     if not re.fullmatch(MODEL_NAME_PATTERN, model_name):
         raise ConfigError(
             f"model name {model_name!r}: expected letters, digits, '_', '-' and '.', not starting with '-' or '.'; "
             "rename it"
         )
-    return destination / model_name
+    return to_place(Location.parse(destination) / model_name)
 
 
-def locate_bundle(destination: Path, model_name: str, version: int) -> Path:
+def locate_bundle(destination: Destination, model_name: str, version: int) -> Place:
     """Return the folder of one version's bundle, whether it exists or not."""
     return locate_model(destination, model_name) / str(version)
 
 
-def read_current(destination: Path, model_name: str) -> Optional[int]:
+def list_models(destination: Destination) -> Sequence[str]:
+    """Return the names of the models with bundles at a destination, sorted.
+
+    Raises:
+        StorageError: the destination cannot be read.
+    """
+    location = Location.parse(destination)
+    if not location.is_remote:
+        folder = location.local_path
+        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return [name for name in open_storage(location).list_children() if re.fullmatch(MODEL_NAME_PATTERN, name)]
+
+
+def read_current(destination: Destination, model_name: str) -> Optional[int]:
     """Return the version that serves; None where none does.
 
     Raises:
         BundleError: CURRENT holds something other than a version.
-        WorkspaceError: the destination cannot be read.
+        WorkspaceError, StorageError: the destination cannot be read.
     """
-    home = locate_model(destination, model_name)
-    path = home / CURRENT_FILE
-    with _explain_disk_errors(home):
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace").strip()
-        except FileNotFoundError:
-            return None
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise BundleError(f"{path}: {text!r} found, a version expected; write the version that should serve into it")
-    return int(text)
+    current = _open_home(destination, model_name).read_current()
+    return current.version if current else None
 
 
-def resolve_baseline(destination: Path, model_name: str, candidate: Path) -> Baseline:
+def read_bundle_manifest(destination: Destination, model_name: str, version: int) -> Manifest:
+    """Return the manifest of one version's bundle.
+
+    Raises:
+        BundleError: it is missing or damaged.
+        StorageError: the destination cannot be read.
+    """
+    return _open_home(destination, model_name).read_manifest(version)
+
+
+def fetch_bundle(destination: Destination, model_name: str, version: int, folder: Path) -> Manifest:
+    """Copy one version's bundle into a local folder, and verify it.
+
+    Raises:
+        BundleError: it is missing or damaged.
+        StorageError: the destination cannot be read.
+    """
+    return _open_home(destination, model_name).fetch(version, folder)
+
+
+def resolve_baseline(destination: Destination, model_name: str, candidate: Path) -> Baseline:
     """Return the bundle that a candidate has to be compared with.
 
     That is the serving one; where it holds the candidate itself, the one it replaced, so that a second run with nothing
@@ -124,20 +139,22 @@ def resolve_baseline(destination: Path, model_name: str, candidate: Path) -> Bas
 
     Raises:
         BundleError: the candidate is incomplete, or the serving bundle is damaged.
+        WorkspaceError, StorageError: the destination cannot be read.
     """
-    current = read_current(destination, model_name)
+    home = _open_home(destination, model_name)
+    current = home.read_current()
     if current is None:
         return NO_BASELINE
-    serving = read_manifest(locate_bundle(destination, model_name, current))
+    serving = home.read_manifest(current.version)
     if serving.shipped_file.sha256 != hash_file(find_shipped_model(candidate)):
-        return Baseline(current, serving.shipped_file.sha256)
-    if serving.replaces is None or not locate_bundle(destination, model_name, serving.replaces).is_dir():
+        return Baseline(current.version, serving.shipped_file.sha256)
+    if serving.replaces is None or not home.has_bundle(serving.replaces):
         return NO_BASELINE
-    replaced = read_manifest(locate_bundle(destination, model_name, serving.replaces))
+    replaced = home.read_manifest(serving.replaces)
     return Baseline(replaced.version, replaced.shipped_file.sha256)
 
 
-def push_bundle(candidate: Path, facts: BundleFacts, destination: Path) -> PushRecord:
+def push_bundle(candidate: Path, facts: BundleFacts, destination: Destination) -> PushRecord:
     """Make the candidate's files the bundle that serves; where they already are, nothing changes.
 
     `candidate` is the folder with the TFLite files and labels.txt; its other files are not shipped.
@@ -146,133 +163,94 @@ def push_bundle(candidate: Path, facts: BundleFacts, destination: Path) -> PushR
         BundleError: the candidate is incomplete, CURRENT is damaged, or another version serves than the gate compared
             the candidate with.
         WorkspaceError: the destination cannot be written, or the disk is full; the current version keeps serving.
+        StorageError: the destination is a URI that is not supported.
     """
     files = record_files(candidate)
-    home = locate_model(destination, facts.model)
-    with _explain_disk_errors(home), _lock(home):
-        _remove_leftovers(home)
-        current = read_current(destination, facts.model)
-        if current is not None and _holds(home / str(current), files):
-            return _record(home, current, files, f"version {current} serves and holds this very model")
+    home = _open_home(destination, facts.model)
+    with home.changing():
+        current = home.read_current()
+        if current is not None and _holds(home, current.version, files):
+            reason = f"version {current.version} serves and holds this very model"
+            return _record(home, current.version, files, reason)
         _check_baseline(home, current, facts, files)
         manifest = Manifest(
             facts=facts,
-            version=_next_version(home, current),
+            version=home.claim_version(current),
             created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            replaces=current,
+            replaces=current.version if current else None,
             files=files,
         )
-        _write_bundle(candidate, manifest, home)
-        _write_current(home, manifest.version)
-    reason = "nothing served before" if current is None else f"replaces version {current}"
+        home.write_bundle(candidate, manifest)
+        home.write_current(manifest.version, current)
+    reason = "nothing served before" if current is None else f"replaces version {current.version}"
     return _record(home, manifest.version, files, reason)
 
 
-def rollback(destination: Path, model_name: str) -> RollbackRecord:
+def rollback(destination: Destination, model_name: str) -> RollbackRecord:
     """Serve the version that the current one replaced; the withdrawn bundle stays where it is.
 
     Raises:
-        BundleError: nothing serves, the current version replaced none, or what it replaced is missing or damaged.
+        BundleError: nothing serves, the current version replaced none, what it replaced is missing or damaged, or
+        another
+            version began to serve meanwhile.
         WorkspaceError: the destination cannot be written.
     """
-    home = locate_model(destination, model_name)
-    nothing_serves = BundleError(f"{home}: nothing to roll back, as no version serves; push a bundle first")
-    if not home.is_dir():
+    home = _open_home(destination, model_name)
+    nothing_serves = BundleError(f"{home.place}: nothing to roll back, as no version serves; push a bundle first")
+    if not home.exists():
         raise nothing_serves
-    with _explain_disk_errors(home), _lock(home):
-        current = read_current(destination, model_name)
+    with home.changing():
+        current = home.read_current()
         if current is None:
             raise nothing_serves
-        replaced = read_manifest(home / str(current)).replaces
+        withdrawn = current.version
+        replaced = home.read_manifest(withdrawn).replaces
         if replaced is None:
-            raise BundleError(f"{home / str(current)}: nothing to roll back to, as version {current} replaced no other")
-        verify_bundle(home / str(replaced))
-        _write_current(home, replaced)
-    return RollbackRecord(model_name, withdrawn_version=current, serving_version=replaced)
+            raise BundleError(
+                f"{home.locate(withdrawn)}: nothing to roll back to, as version {withdrawn} replaced no other"
+            )
+        home.verify(replaced)
+        home.write_current(replaced, current)
+    return RollbackRecord(model_name, withdrawn_version=withdrawn, serving_version=replaced)
 
 
-def _record(home: Path, version: int, files: tuple[FileRecord, ...], reason: str) -> PushRecord:
-    return PushRecord(version, home / str(version), find_shipped_file(files).sha256, reason)
+def _open_home(destination: Destination, model_name: str) -> BundleHome:
+    place = locate_model(destination, model_name)
+    if isinstance(place, Location):
+        from reefline.bundle.remote_home import RemoteHome
+
+        return RemoteHome(place)
+    from reefline.bundle.local_home import LocalHome
+
+    return LocalHome(place)
 
 
-def _holds(bundle: Path, files: tuple[FileRecord, ...]) -> bool:
+def _record(home: BundleHome, version: int, files: tuple[FileRecord, ...], reason: str) -> PushRecord:
+    return PushRecord(version, home.locate(version), find_shipped_file(files).sha256, reason)
+
+
+def _holds(home: BundleHome, version: int, files: tuple[FileRecord, ...]) -> bool:
     """Return whether a bundle is intact and holds exactly these files."""
     try:
-        if set(read_manifest(bundle).files) != set(files):
+        if set(home.read_manifest(version).files) != set(files):
             return False
-        verify_bundle(bundle)
+        home.verify(version)
     except BundleError:
         return False
     return True
 
 
-def _check_baseline(home: Path, current: Optional[int], facts: BundleFacts, files: tuple[FileRecord, ...]) -> None:
+def _check_baseline(
+    home: BundleHome, current: Optional[Current], facts: BundleFacts, files: tuple[FileRecord, ...]
+) -> None:
     """Refuse to replace a version that the gate did not see, unless it holds the same TFLite model."""
     judged = facts.evaluation.scores.baseline_version
-    if current is None or current == judged:
+    if current is None or current.version == judged:
         return
     with contextlib.suppress(BundleError):
-        if read_manifest(home / str(current)).shipped_file in files:
+        if home.read_manifest(current.version).shipped_file in files:
             return
     raise BundleError(
-        f"{home}: version {current} serves, but the candidate was compared with version {judged}; "
+        f"{home.place}: version {current.version} serves, but the candidate was compared with version {judged}; "
         "run again to compare it with the serving version"
     )
-
-
-def _next_version(home: Path, current: Optional[int]) -> int:
-    """Return a version above all that are or were: withdrawn ones keep their folders."""
-    used = (int(path.name) for path in home.iterdir() if path.name.isascii() and path.name.isdigit())
-    return max([*used, current or 0]) + 1
-
-
-def _write_bundle(candidate: Path, manifest: Manifest, home: Path) -> None:
-    partial = Path(tempfile.mkdtemp(prefix=".push-", dir=home))
-    try:
-        # mkdtemp admits its owner only, but a bundle is there to be read.
-        partial.chmod(0o755)
-        for file in manifest.files:
-            shutil.copyfile(candidate / file.name, partial / file.name)
-            flush_to_disk(partial / file.name)
-        manifest.write(partial / MANIFEST_FILE)
-        verify_bundle(partial)
-        partial.rename(home / str(manifest.version))
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    flush_to_disk(home)
-
-
-def _write_current(home: Path, version: int) -> None:
-    write_whole(home / CURRENT_FILE, f"{version}\n")
-
-
-def _remove_leftovers(home: Path) -> None:
-    """Remove what a killed push left behind; the lock guarantees that no other push is running."""
-    for path in [path for pattern in _LEFTOVERS for path in home.glob(pattern)]:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-@contextlib.contextmanager
-def _lock(home: Path) -> Iterator[None]:
-    """Keep other pushes and rollbacks of this model out; the lock ends with its process, however that ends."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / _LOCK_FILE).open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def _explain_disk_errors(home: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK_ERRNOS:
-            raise
-        raise WorkspaceError(
-            f"{home}: cannot be used ({error.strerror}). The current version keeps serving. "
-            "Free space or fix permissions, then retry."
-        ) from error

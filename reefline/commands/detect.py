@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 def detect(
     bundle: Annotated[
-        Path, typer.Option(metavar="DIR", help="a pushed bundle, such as <workspace>/serving/<model>/<version>")
+        str,
+        typer.Option(
+            metavar="DIR|URI", help="a pushed bundle: <workspace>/serving/<model>/<version>, or s3://… of one"
+        ),
     ],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="images, or folders of images")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="the folder for pictures and detections.json")] = Path(
@@ -40,10 +43,11 @@ def detect(
     ] = False,
 ) -> None:
     """Detect objects in images. Draws boxes, writes JSON and measures the model's latency; needs no TensorFlow."""
+    from reefline.bundle.remote_bundle import open_bundle
     from reefline.inference.detect.detect_objects import detect_objects
     from reefline.inference.detect.records import DetectRequest
 
-    request = DetectRequest(bundle, tuple(images), out, min_score, _parse_device(device))
+    request = DetectRequest(open_bundle(bundle), tuple(images), out, min_score, _parse_device(device))
     report = detect_objects(request, _make_listener(is_quiet=as_json))
     if as_json:
         say_json(report.to_json())

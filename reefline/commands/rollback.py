@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from reefline.commands.options import DEFAULT_WORKSPACE, WorkspaceOption
 from reefline.errors import UsageError
+from reefline.storage.location import Location
 from reefline.system.terminal import say
 
 
@@ -17,11 +17,17 @@ def rollback(
     model: Annotated[
         str, typer.Option("--model", metavar="NAME", help="the model; required if the workspace serves several")
     ] = "",
+    serving: Annotated[
+        str,
+        typer.Option(
+            metavar="URI", help="where bundles are pushed to, such as s3://bucket/serving; default: WORKSPACE/serving"
+        ),
+    ] = "",
 ) -> None:
     """Roll back to the previous version."""
     from reefline.bundle import store
 
-    destination = workspace / "serving"
+    destination = Location.parse(serving or workspace / "serving")
     record = store.rollback(destination, model or _find_only_model(destination))
     say(
         f"Rolled back {record.model} to version {record.serving_version}; "
@@ -29,15 +35,17 @@ def rollback(
     )
 
 
-def _find_only_model(destination: Path) -> str:
+def _find_only_model(destination: Location) -> str:
     """Return the one model that is served.
 
     Raises:
         UsageError: there is none, or more than one.
     """
-    names = sorted(path.name for path in destination.iterdir() if path.is_dir()) if destination.is_dir() else []
+    from reefline.bundle.store import list_models
+
+    names = list_models(destination)
     if len(names) == 1:
         return names[0]
     if not names:
-        raise UsageError(f"{destination}: no model is served here; pass --workspace DIR")
+        raise UsageError(f"{destination}: no model is served here; pass --workspace DIR or --serving URI")
     raise UsageError(f"{destination}: {len(names)} models are served ({', '.join(names)}); pass --model NAME")

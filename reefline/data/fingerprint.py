@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from reefline.data.layouts import list_data_files
+from reefline.data.remote_data import list_remote_data
 from reefline.errors import ConfigError, DataError
 from reefline.settings import IngestionSettings
+from reefline.storage.location import Location
 from reefline.system.files import hash_file, show_path
 
 _TABLE = (
@@ -21,29 +23,67 @@ _TABLE = (
 )
 
 
-def fingerprint_data(data_dir: Path, settings: IngestionSettings, hash_memory: Path) -> str:
+def fingerprint_data(data_dir: str | Path, settings: IngestionSettings, hash_memory: Path | None) -> str:
     """Return one hash of all that is ingested: images, annotations, split lists and the given label map.
+
+    `data_dir` is a folder or a URI; see `remote_data` for what is hashed there. `hash_memory` as `fingerprint_files`.
 
     Raises:
         DataError: the data folder is missing or holds no images or annotations.
         ConfigError: the given label map cannot be read.
+        StorageError: the URI is not supported, or its store cannot be read.
     """
+    location = Location.parse(data_dir)
+    if location.is_remote:
+        remote = list_remote_data(location, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
+        return remote.fingerprint(read_extra(settings))
+    data_dir = location.local_path
     files = list_data_files(data_dir, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
     # A finding must not come from the cache once its file is repaired.
-    extra = [repr(files.findings).encode()] if files.findings else []
-    if settings.label_map is not None:
-        try:
-            extra.append(Path(settings.label_map).read_bytes())
-        except OSError as error:
-            raise ConfigError(f"{settings.label_map}: cannot read the label map ({error.strerror})") from error
-    return fingerprint_files(data_dir, files.all, hash_memory, extra=extra)
+    findings = [repr(files.findings).encode()] if files.findings else []
+    return fingerprint_files(data_dir, files.all, hash_memory, extra=[*findings, *read_extra(settings)])
 
 
-def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path, *, extra: Sequence[bytes] = ()) -> str:
+def provide_locally(data_dir: str, settings: IngestionSettings, fingerprint: str, folder: Path) -> Path:
+    """Return a data set's folder on this machine: `data_dir`, or `folder` with a copy of the data set at a URI.
+
+    Two passes read each image from several processes: one download is faster than two, and both passes see the same
+    data.
+
+    Raises:
+        DataError: the data set at the URI no longer has this `fingerprint`, or holds no images or annotations.
+        StorageError: its store cannot be read, or a file changed meanwhile.
+    """
+    location = Location.parse(data_dir)
+    if not location.is_remote:
+        return location.local_path
+    remote = list_remote_data(location, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
+    if remote.fingerprint(read_extra(settings)) != fingerprint:
+        raise DataError(f"{location}: the data changed since this run looked at it; run again")
+    remote.download(folder)
+    return folder
+
+
+def read_extra(settings: IngestionSettings) -> Sequence[bytes]:
+    """Return the contents that are ingested besides the data folder: the given label map, if any.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if settings.label_map is None:
+        return ()
+    try:
+        return (Path(settings.label_map).read_bytes(),)
+    except OSError as error:
+        raise ConfigError(f"{settings.label_map}: cannot read the label map ({error.strerror})") from error
+
+
+def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path | None, *, extra: Sequence[bytes] = ()) -> str:
     """Return a sha256 over the relative names and contents of files, and over the contents of `extra`.
 
     The folder's location and the files' times are not part of it. A file of unchanged path, size and mtime_ns is not
-    read again: `memory`, a SQLite file that is created if missing, remembers its hash.
+    read again: `memory`, a SQLite file that is created if missing, remembers its hash; without one (None), all are
+    read.
 
     Raises:
         DataError: a file cannot be read.
@@ -79,8 +119,10 @@ def _hash_row(path: Path, remembered: Mapping[str, tuple[Any, ...]]) -> tuple[st
     return key, status.st_size, status.st_mtime_ns, found
 
 
-def _read_memory(path: Path) -> dict[str, tuple[Any, ...]]:
+def _read_memory(path: Path | None) -> dict[str, tuple[Any, ...]]:
     """Return what is remembered by path. A damaged file is deleted and remembers nothing: it only saves time."""
+    if path is None:
+        return {}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -95,9 +137,9 @@ def _read_memory(path: Path) -> dict[str, tuple[Any, ...]]:
     return {name: tuple(facts) for name, *facts in rows}
 
 
-def _add_to_memory(path: Path, rows: Sequence[tuple[str, int, int, str]]) -> None:
+def _add_to_memory(path: Path | None, rows: Sequence[tuple[str, int, int, str]]) -> None:
     """Remember rows; without success where the file cannot be written, as the next run only takes longer."""
-    if not rows:
+    if path is None or not rows:
         return
     with contextlib.suppress(OSError, sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute(_TABLE)

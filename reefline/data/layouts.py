@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -49,15 +50,38 @@ def list_data_files(data_dir: Path, *, image_dir: str | None = None, annotation_
         if value is not None and not (data_dir / value).is_dir():
             raise DataError(f"{data_dir / value}: no such folder: data.{name} is relative to the data folder")
     walk = walk_data_folder(data_dir)
-    files = sorted(walk.files)
+    return select_data_files(
+        walk.files,
+        str(data_dir.resolve()),
+        image_dir=image_dir,
+        annotation_dir=annotation_dir,
+        findings=_report_unusable(walk, image_dir, annotation_dir),
+    )
+
+
+def select_data_files(
+    names: Iterable[str],
+    where: str,
+    *,
+    image_dir: str | None = None,
+    annotation_dir: str | None = None,
+    findings: tuple[Finding, ...] = (),
+) -> DataFiles:
+    """Return the images, annotations and split lists among names relative to a data folder; `where` is its name.
+
+    `findings` are those of looking for the names.
+
+    Raises:
+        DataError: there are no images or no annotations.
+    """
+    files = sorted(names)
     images = [path for path in files if _is_image(path) and _is_under(path, image_dir)]
     annotations = [path for path in files if _is_annotation(path) and _is_under(path, annotation_dir)]
-    findings = _report_unusable(walk, image_dir, annotation_dir)
-    _check_any(data_dir.resolve(), images, annotations, findings)
+    _check_any(where, images, annotations, findings)
     return DataFiles(tuple(images), tuple(annotations), tuple(filter(is_split_list, files)), findings)
 
 
-def _check_any(where: Path, images: list[str], annotations: list[str], findings: tuple[Finding, ...]) -> None:
+def _check_any(where: str, images: list[str], annotations: list[str], findings: tuple[Finding, ...]) -> None:
     if images and annotations:
         return
     if not images and not annotations:

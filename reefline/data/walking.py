@@ -57,6 +57,13 @@ def walk_data_folder(data_dir: Path) -> Walk:
     return walk
 
 
+def is_data_path(path: str) -> bool:
+    """Return whether a file counts, by its path relative to the data folder: hidden ones and masks do not."""
+    *folders, name = path.split("/")
+    hidden = any(part.startswith(".") for part in (*folders, name))
+    return not hidden and not _MASK_FOLDERS & set(folders)
+
+
 def _is_folder(entry: os.DirEntry[str], prefix: str, walk: Walk) -> bool:
     """Return whether to descend into the entry; note it in `walk` if it is a file or cannot be used."""
     name, path = entry.name, prefix + entry.name

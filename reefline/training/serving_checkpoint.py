@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from reefline.bundle.manifest import MANIFEST_FILE, read_manifest
-from reefline.bundle.store import locate_bundle, read_current
+from reefline.bundle.home import Place, to_place
+from reefline.bundle.manifest import MANIFEST_FILE
+from reefline.bundle.store import Destination, locate_bundle, read_bundle_manifest, read_current
 from reefline.errors import CheckpointError
+from reefline.storage.location import Location
+from reefline.storage.opening import open_storage
+from reefline.storage.transfer import download_objects
 
 
 @dataclass(frozen=True)
@@ -15,12 +22,12 @@ class ServingCheckpoint:
     """The checkpoint that a serving bundle was exported from: its prefix, and the manifest that names it."""
 
     prefix: str
-    manifest: Path
+    manifest: Place
 
     @property
-    def model_run(self) -> Path:
+    def model_run(self) -> Place:
         """The folder of the training run that wrote it: <model_run>/best/ckpt-N."""
-        return Path(self.prefix).parents[1]
+        return to_place(Location.parse(self.prefix).parent.parent)
 
     def check(self) -> None:
         """Make sure that the checkpoint still exists.
@@ -28,14 +35,54 @@ class ServingCheckpoint:
         Raises:
             CheckpointError: it was deleted or moved.
         """
-        if not Path(f"{self.prefix}.index").is_file():
+        if not checkpoint_exists(self.prefix):
             raise CheckpointError(
                 f"trainer.start: {self.manifest} names the checkpoint {self.prefix}, which no longer exists; "
                 f"restore it, or set start to {self.manifest.parent}: the bundle's int8 model holds the weights too"
             )
 
 
-def find_serving_checkpoint(home: Path) -> ServingCheckpoint | None:
+def checkpoint_exists(prefix: str) -> bool:
+    """Return whether a checkpoint is where its prefix, a path or URI, says.
+
+    Raises:
+        StorageError: its store cannot be read.
+    """
+    index = Location.parse(f"{prefix}.index")
+    return open_storage(index.parent).read(index.name) is not None
+
+
+def provide_checkpoint(prefix: str, cache: Path) -> str | None:
+    """Return a checkpoint's prefix on this machine, downloaded into `cache` if it is a URI; None if it does not exist.
+
+    Raises:
+        StorageError: its store cannot be read.
+    """
+    location = Location.parse(prefix)
+    if not location.is_remote:
+        return prefix if Path(f"{prefix}.index").is_file() else None
+    storage = open_storage(location.parent)
+    # ckpt-7.index, ckpt-7.data-00000-of-00001
+    files = [stored for stored in storage.list_objects() if stored.name.startswith(f"{location.name}.")]
+    if f"{location.name}.index" not in [stored.name for stored in files]:
+        return None
+    identity = hashlib.sha256(repr([(stored.name, stored.revision.etag) for stored in files]).encode()).hexdigest()
+    target = cache / f"serving-{identity[:16]}"
+    if not target.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=cache))
+        try:
+            download_objects(storage, files, partial)
+            partial.rename(target)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            # Another process may have been faster; its copy is as good.
+            if not target.is_dir():
+                raise
+    return str(target / location.name)
+
+
+def find_serving_checkpoint(home: Destination) -> ServingCheckpoint | None:
     """Return the checkpoint behind the bundle that CURRENT in `home` (<serving>/<model>) names; None before any push.
 
     The checkpoint itself may be missing: see `check`.
@@ -43,12 +90,14 @@ def find_serving_checkpoint(home: Path) -> ServingCheckpoint | None:
     Raises:
         BundleError: CURRENT or the manifest is damaged.
         CheckpointError: the manifest names no checkpoint.
+        StorageError: the store cannot be read.
     """
-    version = read_current(home.parent, home.name)
+    folder = Location.parse(home)
+    version = read_current(folder.parent, folder.name)
     if version is None:
         return None
-    bundle = locate_bundle(home.parent, home.name, version)
-    prefix = read_manifest(bundle).facts.checkpoint
+    bundle = locate_bundle(folder.parent, folder.name, version)
+    prefix = read_bundle_manifest(folder.parent, folder.name, version).facts.checkpoint
     if not prefix:
         raise CheckpointError(
             f"trainer.start: {bundle / MANIFEST_FILE} names no checkpoint to start from; "

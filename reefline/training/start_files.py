@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reefline.bundle.remote_bundle import open_bundle
 from reefline.errors import CheckpointError, DownloadError, HashMismatchError
 from reefline.system.files import cache_directory, hash_file
 from reefline.system.http_download import download, hide_secrets
@@ -30,9 +31,15 @@ def is_web_url(source: str) -> bool:
 def locate_path(source: str, sha256: str | None) -> Path:
     """Return what a path or file:// URL names: a file, a folder, or a checkpoint's prefix.
 
+    A URI of an object store names a bundle, which is copied to the user's cache.
+
     Raises:
         CheckpointError: it does not exist, or is a file with another sha256.
+        BundleError: the URI names no bundle.
+        StorageError: the URI is not supported, or its store cannot be read.
     """
+    if "://" in source and not source.startswith("file://"):
+        return open_bundle(source)
     parts = urllib.parse.urlsplit(source)
     path = Path(urllib.request.url2pathname(parts.path) if parts.scheme == "file" else source).expanduser()
     if Path(f"{path}.index").is_file() or path.is_dir():

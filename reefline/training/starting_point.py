@@ -15,6 +15,7 @@ from reefline.tflite.convolutions import read_convolutions
 from reefline.tflite.reader import is_tflite
 from reefline.training.bundle_start import open_bundle
 from reefline.training.checkpoint_files import find_prefix, unpack
+from reefline.training.serving_checkpoint import provide_checkpoint
 from reefline.training.start_files import StartCache, is_web_url, locate_path
 from reefline.training.start_identity import StartIdentity
 
@@ -48,12 +49,13 @@ def choose_start(settings: TrainerSettings, identity: str, cache: StartCache) ->
     known = StartIdentity.parse(identity)
     start = settings.start
     if known.serving:
-        if not Path(f"{known.serving}.index").is_file():
+        prefix = provide_checkpoint(known.serving, cache.folder)
+        if prefix is None:
             raise CheckpointError(
                 f"trainer.start: {known.serving}, the checkpoint behind the serving model, no longer exists; "
                 "restore it, or set start to published, scratch, a path or a URL"
             )
-        return StartingPoint(known.serving, note="Starting from the serving model.")
+        return StartingPoint(prefix, note="Starting from the serving model.")
     template = load_template(settings.model)
     named = name_start(start, template)
     found = _open(named, template, known.sha256, cache)

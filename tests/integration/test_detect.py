@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 from reefline.inference.detector import TfliteDetector
+from reefline.storage.opening import open_storage
+from reefline.storage.transfer import upload_tree
 from tests.factories_detect import push_untrained_bundle
 from tests.factories_training import draw_example
 
@@ -106,3 +108,23 @@ def test_detections_are_those_of_the_evaluation(bundle: Path, board: dict[str, s
     assert [seen["label"] for seen in found] == [("red", "blue")[index] for index in expected.class_indices[order]]
     with Image.open(tmp_path / "out" / "a.jpg") as picture:
         assert picture.size == (128, 128)
+
+
+def test_detect_runs_a_bundle_of_an_object_store(bundle: Path, tmp_path: Path, s3_folder: str) -> None:
+    upload_tree(bundle, open_storage(f"{s3_folder}/serving/detector/1"))
+    image = tmp_path / "square.jpg"
+    image.write_bytes(draw_example(3).encoded_jpeg)
+    environment = {**os.environ, "PYTHONPATH": str(REPO_DIR), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    results = []
+    for place in (str(bundle), f"{s3_folder}/serving/detector/1"):
+        out = tmp_path / f"out-{len(results)}"
+        command = ["-m", "reefline", "detect", "--bundle", place, image, "--out", out, "--min-score", "0"]
+        done = run(environment, *command)
+        assert done.returncode == 0, done.stderr
+        results.append(json.loads((out / "detections.json").read_text())["images"][0]["detections"])
+    assert results[0] == results[1] and results[0]
+
+    done = run(environment, "-m", "reefline", "detect", "--bundle", f"{s3_folder}/serving/detector", image)
+    assert done.returncode == 2
+    assert "manifest.json: missing; name the folder of one version" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
+from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration import metadata
+from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, ModelRun, PushedModel
 
 from components.evaluator.component import Evaluator
+from components.pusher.driver import PusherDriver
 from components.pusher.executor import PusherExecutor
 from components.serving_bundle.component import ServingBundle
-from reefline.bundle.store import push_bundle
-from reefline.errors import RecordError, ReeflineError
+from components.serving_bundle.driver import ServingBundleDriver
+from reefline.bundle.store import push_bundle, read_current
+from reefline.errors import RecordError, ReeflineError, StorageError
 from reefline.evaluation.report import EvaluationReport, GateResult, GateVerdict
 from reefline.evaluation.scores import Precision
 from reefline.settings import ExporterSettings, GateSettings
+from reefline.storage.opening import open_storage
 from reefline.structures.split_detections import SplitDetections
 from reefline.system.files import hash_file
 from tests.factories_evaluation import (
@@ -40,12 +47,17 @@ def model(tmp_path):
     return make_artifact(Model, tmp_path / "model")
 
 
+@pytest.fixture(params=["local", "remote"])
+def destination(request, tmp_path, s3_folder):
+    return str(tmp_path / "serving") if request.param == "local" else f"{s3_folder}/serving"
+
+
 @pytest.mark.parametrize("serving", [True, False], ids=["one-serves", "none-serves"])
-def test_serving_bundle_resolves_by_itself_where_no_driver_ran(tmp_path, model, serving):
+def test_serving_bundle_resolves_by_itself_where_no_driver_ran(tmp_path, model, serving, destination):
     if serving:
-        push_bundle(write_candidate(tmp_path / "old", b"old"), make_facts(), tmp_path / "serving")
+        push_bundle(write_candidate(tmp_path / "old", b"old"), make_facts(), destination)
     outputs = {"baseline": [make_artifact(PushedModel, tmp_path / "baseline")]}
-    properties = {"destination": str(tmp_path / "serving"), "model_name": "detector", "code": "1"}
+    properties = {"destination": destination, "model_name": "detector", "code": "1"}
 
     ServingBundle.EXECUTOR_SPEC.executor_class().Do({"model": [model]}, outputs, properties)
 
@@ -54,7 +66,64 @@ def test_serving_bundle_resolves_by_itself_where_no_driver_ran(tmp_path, model, 
     assert (tmp_path / "baseline" / "bundle" / "model_int8.tflite").exists() is serving
 
 
-def push(tmp_path: Path, model, *, blessed: int, passed: bool, current_model: str | None = None) -> PushedModel:
+def test_serving_bundle_s_driver_resolves_what_serves(tmp_path, model, destination):
+    push_bundle(write_candidate(tmp_path / "old", b"old"), make_facts(), destination)
+    info = ExecutionInfo(
+        input_dict={"model": [model]}, exec_properties={"destination": destination, "model_name": "detector"}
+    )
+
+    resolved = ServingBundleDriver(None).resolve(info)
+
+    assert resolved == {"serving_version": 1, "serving_sha256": hashlib.sha256(b"old").hexdigest()}
+
+
+def test_pusher_s_driver_notices_a_lost_bundle(tmp_path, model, destination):
+    record = push_bundle(tmp_path / "model" / "bundle", make_facts(), destination)
+    handle = metadata.Metadata(metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.db")))
+    with handle as connection:
+        kind = connection.store.put_artifact_type(metadata_store_pb2.ArtifactType(name="PushedModel"))
+        pushed = metadata_store_pb2.Artifact(type_id=kind)
+        pushed.custom_properties["pushed"].int_value = 1
+        pushed.custom_properties["path"].string_value = str(record.path)
+        pushed.custom_properties["sha256"].string_value = record.sha256
+        (identity,) = connection.store.put_artifacts([pushed])
+    properties = {"destination": destination, "model_name": "detector"}
+    info = ExecutionInfo(input_dict={"model": [model]}, exec_properties=properties)
+
+    assert PusherDriver(handle).resolve(info) == {"lost_bundles": ""}
+    bundle = open_storage(record.path)
+    bundle.delete("manifest.json")
+    assert PusherDriver(handle).resolve(info) == {"lost_bundles": str(identity)}
+    elsewhere = ExecutionInfo(input_dict={"model": [model]}, exec_properties={**properties, "model_name": "other"})
+    assert PusherDriver(handle).resolve(elsewhere) == {"lost_bundles": ""}
+
+
+def test_pusher_pushes_to_a_uri(tmp_path, model, s3_folder):
+    pushed = push(tmp_path, model, blessed=1, passed=True, destination=s3_folder)
+
+    assert pushed.get_string_custom_property("path") == f"{s3_folder}/detector/1"
+    assert read_current(s3_folder, "detector") == 1
+
+
+@pytest.mark.parametrize("destination", ["hdfs://host/serving", "s3:/bucket/serving"], ids=["scheme", "collapsed"])
+def test_pusher_refuses_what_is_neither_a_path_nor_a_supported_uri(tmp_path, model, monkeypatch, destination):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(StorageError, match=r"not supported|one slash"):
+        push(tmp_path, model, blessed=1, passed=True, destination=destination)
+
+    assert not list(tmp_path.glob("*:"))
+
+
+def push(
+    tmp_path: Path,
+    model,
+    *,
+    blessed: int,
+    passed: bool,
+    current_model: str | None = None,
+    destination: str | None = None,
+) -> PushedModel:
     """Run Pusher on a candidate with the given blessing and answer of the gate, and return its output."""
     blessing = make_artifact(ModelBlessing, tmp_path / "blessing")
     blessing.set_string_custom_property("current_model", current_model or model.uri)
@@ -69,7 +138,7 @@ def push(tmp_path: Path, model, *, blessed: int, passed: bool, current_model: st
         "examples": [make_artifact(Examples, tmp_path / "examples")],
     }
     outputs = {"pushed_model": [make_artifact(PushedModel, tmp_path / "pushed")]}
-    properties = {"destination": str(tmp_path / "serving"), "model_name": "detector", "code": "1"}
+    properties = {"destination": destination or str(tmp_path / "serving"), "model_name": "detector", "code": "1"}
     PusherExecutor().Do(inputs, outputs, properties)
     return outputs["pushed_model"][0]
 

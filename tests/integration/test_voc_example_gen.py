@@ -16,6 +16,8 @@ from reefline.formats.tf_example import IngestedExample, IngestedObject, read_ex
 from reefline.images.thumbnails import ThumbnailWriter, read_thumbnails
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
+from reefline.storage.opening import open_storage
+from reefline.storage.transfer import upload_tree
 from reefline.structures.artifacts import ExamplesFolder, IngestionFolder
 from reefline.structures.label_map import LabelMap
 from tests.factories import add_image, make_data_set, make_jpeg, make_object
@@ -47,6 +49,26 @@ def test_examples_match_the_annotations(tmp_path: Path) -> None:
     assert first.objects == (IngestedObject(make_object().box_xyxy_px, 1, "cat"),)
     assert examples["negative.jpg"].objects == ()
     assert read_label_map(run.folder("Config", "VocExampleGen") / "label_map.pbtxt") == LabelMap(("cat", "dog"))
+
+
+def test_data_in_an_object_store_gives_the_same_files_byte_for_byte(tmp_path: Path, s3_folder: str) -> None:
+    data = make_data_set(tmp_path / "data", images=14)
+    (data / "image_003.jpg").write_text("not an image")
+    upload_tree(data, open_storage(f"{s3_folder}/data"))
+    settings = IngestionSettings(images_per_shard=5, workers=2, max_rejected_fraction=0.2)
+    local = ingest(data, tmp_path / "local", settings=settings)
+    remote = ingest(f"{s3_folder}/data", tmp_path / "remote", settings=settings)
+    for kind in ("Examples", "Config", "ExampleAnomalies"):
+        assert _files(remote.folder(kind, "VocExampleGen")) == _files(local.folder(kind, "VocExampleGen"))
+    again = ingest(f"{s3_folder}/data", tmp_path / "remote", settings=settings)
+    assert again.states("VocExampleGen") == ["COMPLETE", "CACHED"]
+    open_storage(f"{s3_folder}/data").write("image_004.jpg", make_jpeg(seed=77))
+    again = ingest(f"{s3_folder}/data", tmp_path / "remote", settings=settings)
+    assert again.states("VocExampleGen") == ["COMPLETE", "CACHED", "COMPLETE"]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_artifact_has_the_facts_others_need(tmp_path: Path) -> None:

@@ -13,13 +13,16 @@ from reefline.evaluation.report import EvaluationReport
 from tests.factories_evaluation import make_facts, make_scores, write_candidate
 
 
-def test_the_previous_version_serves(tmp_path: Path) -> None:
-    serving = tmp_path / "serving"
+@pytest.mark.parametrize("remote", [False, True], ids=["workspace", "uri"])
+def test_the_previous_version_serves(tmp_path: Path, s3_folder: str, remote: bool) -> None:
+    serving = s3_folder if remote else tmp_path / "serving"
     for version in (1, 2):
         candidate = write_candidate(tmp_path / str(version), content=str(version).encode())
         facts = make_facts(evaluation=EvaluationReport(make_scores(baseline_version=version - 1), ()))
         assert push_bundle(candidate, facts, serving).version == version
-    result = CliRunner().invoke(app, ["rollback", "--workspace", str(tmp_path)])
+    result = CliRunner().invoke(
+        app, ["rollback", *(["--serving", s3_folder] if remote else ["--workspace", str(tmp_path)])]
+    )
     assert result.exit_code == 0, result.output
     assert result.stdout == "Rolled back detector to version 1; version 2 is withdrawn.\n"
     assert read_current(serving, "detector") == 1
@@ -28,7 +31,7 @@ def test_the_previous_version_serves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("models", "message"),
     [
-        pytest.param([], "no model is served here; pass --workspace DIR", id="none"),
+        pytest.param([], "no model is served here; pass --workspace DIR or --serving URI", id="none"),
         pytest.param(["a", "b"], "2 models are served (a, b); pass --model NAME", id="two"),
         pytest.param(["a"], "nothing to roll back", id="nothing-serves"),
     ],
@@ -39,3 +42,17 @@ def test_errors_say_what_to_do(tmp_path: Path, models: list[str], message: str) 
     result = CliRunner().invoke(app, ["rollback", "--workspace", str(tmp_path)])
     assert result.exit_code == 2
     assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        pytest.param("s3://reefline/nothing-was-pushed-here", "no model is served here", id="empty"),
+        pytest.param("s3://no-such-bucket", "no such bucket", id="no-bucket"),
+        pytest.param("hdfs://host/serving", "hdfs:// is not supported", id="scheme"),
+    ],
+)
+def test_errors_of_uris_are_one_line(s3_folder: str, uri: str, message: str) -> None:
+    result = CliRunner().invoke(app, ["rollback", "--serving", uri])
+    assert result.exit_code == 2
+    assert message in result.output and uri in result.output

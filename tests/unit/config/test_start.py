@@ -66,7 +66,7 @@ def test_a_start_survives_an_exec_property() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        pytest.param("start: s3://bucket/a", r"trainer\.start: .*s3:// is not supported; use a path", id="scheme"),
+        pytest.param("start: hdfs://host/a", r"trainer\.start: .*hdfs:// is not supported; use a path", id="scheme"),
         pytest.param("start: http://host/a", r"trainer\.start: .*an http:// URL needs its sha256", id="http"),
         pytest.param(
             "start: {source: serving, otherwise: 'http://host/a'}", "an http:// URL needs its sha256", id="http-later"

@@ -7,7 +7,9 @@ import pytest
 from reefline.bundle.store import push_bundle, rollback
 from reefline.errors import BundleError, CheckpointError
 from reefline.evaluation.report import EvaluationReport
-from reefline.training.serving_checkpoint import ServingCheckpoint, find_serving_checkpoint
+from reefline.storage.location import Location
+from reefline.storage.opening import open_storage
+from reefline.training.serving_checkpoint import ServingCheckpoint, find_serving_checkpoint, provide_checkpoint
 from tests.factories_evaluation import make_facts, make_scores, write_candidate
 
 
@@ -64,3 +66,33 @@ def test_a_missing_checkpoint_is_an_error(tmp_path: Path) -> None:
 def test_an_existing_checkpoint_passes(tmp_path: Path) -> None:
     (tmp_path / "ckpt-3.index").write_bytes(b"index")
     ServingCheckpoint(str(tmp_path / "ckpt-3"), tmp_path / "manifest.json").check()
+
+
+def test_a_checkpoint_in_an_object_store(tmp_path: Path, s3_folder: str) -> None:
+    runs = open_storage(f"{s3_folder}/runs/9/best")
+    prefix = f"{s3_folder}/runs/9/best/ckpt-7"
+    push_bundle(write_candidate(tmp_path / "candidate"), make_facts(checkpoint=prefix), f"{s3_folder}/serving")
+    found = find_serving_checkpoint(f"{s3_folder}/serving/detector")
+    assert found is not None
+    assert (found.prefix, found.model_run) == (prefix, Location.parse(f"{s3_folder}/runs/9"))
+    with pytest.raises(
+        CheckpointError, match=f"{s3_folder}/serving/detector/1/manifest.json names .* no longer exists"
+    ):
+        found.check()
+    assert provide_checkpoint(prefix, tmp_path / "cache") is None
+    for name in ("ckpt-7.index", "ckpt-7.data-00000-of-00001", "ckpt-71.index"):
+        runs.write(name, name.encode())
+    found.check()
+    local = provide_checkpoint(prefix, tmp_path / "cache")
+    assert local is not None and Path(f"{local}.index").read_bytes() == b"ckpt-7.index"
+    files = sorted(path.name for path in Path(local).parent.iterdir())
+    assert files == ["ckpt-7.data-00000-of-00001", "ckpt-7.index"]
+    assert provide_checkpoint(prefix, tmp_path / "cache") == local
+    runs.write("ckpt-7.index", b"changed")
+    assert provide_checkpoint(prefix, tmp_path / "cache") != local
+
+
+def test_a_checkpoint_on_this_machine_is_used_where_it_is(tmp_path: Path) -> None:
+    assert provide_checkpoint(str(tmp_path / "ckpt-3"), tmp_path / "cache") is None
+    (tmp_path / "ckpt-3.index").write_bytes(b"index")
+    assert provide_checkpoint(str(tmp_path / "ckpt-3"), tmp_path / "cache") == str(tmp_path / "ckpt-3")

@@ -120,6 +120,21 @@ def test_file_url_with_a_hash_is_checked(archive: Path, tmp_path: Path) -> None:
         resolve(archive.as_uri(), tmp_path, "0" * 64)
 
 
+def test_a_bundle_in_an_object_store_is_a_start(tmp_path: Path, s3_folder: str) -> None:
+    candidate = tmp_path / "candidate"
+    write_candidate(candidate)
+    write_quantized_detector(candidate / "model_int8.tflite")
+    push_bundle(candidate, make_facts(), s3_folder)
+    uri = f"{s3_folder}/detector/1"
+    cache = StartCache(tmp_path / "cache", local_folders=())
+    identity = identify_start(Start(source=uri), load_template("ssd_mobilenet_v2_tiny"), cache)
+    assert identity == StartIdentity(sha256=sha256(candidate / "model_int8.tflite"))
+    found = choose_start(settings(start=uri), str(identity), cache)
+    assert found.tflite is not None and sha256(found.tflite) == identity.sha256
+    with pytest.raises(BundleError, match=r"/9/manifest\.json: missing; name the folder of one version"):
+        choose_start(settings(start=f"{s3_folder}/detector/9"), "", cache)
+
+
 def test_file_url_means_a_path(zoo_folder: Path, tmp_path: Path) -> None:
     spaced = tmp_path / "with space"
     zoo_folder.rename(spaced)
@@ -130,7 +145,7 @@ def test_file_url_means_a_path(zoo_folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        pytest.param("s3://bucket/a.tar.gz", "s3:// is not supported; use a path or a file://", id="scheme"),
+        pytest.param("hdfs://host/a.tar.gz", "hdfs:// is not supported; use a path, a file://", id="scheme"),
         pytest.param("http://host/a.tar.gz", "an http:// URL needs its sha256", id="no-hash"),
     ],
 )

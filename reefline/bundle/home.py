@@ -1,0 +1,120 @@
+"""What a push, a rollback and a comparison need of the place where a model's bundles are, whatever kind of place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Protocol, Union
+
+from reefline.bundle.manifest import Manifest
+from reefline.errors import BundleError
+from reefline.storage.interface import Revision
+from reefline.storage.location import Location
+
+CURRENT_FILE = "CURRENT"
+# A folder of this machine, or a URI.
+Place = Union[Path, Location]
+
+
+def to_place(location: Location) -> Place:
+    """Return a local location as a path, any other as it is."""
+    return location if location.is_remote else location.local_path
+
+
+@dataclass(frozen=True)
+class Current:
+    """The version that serves, and the revision of CURRENT that names it (None where a lock protects it)."""
+
+    version: int
+    revision: Optional[Revision] = None
+
+
+class BundleHome(Protocol):
+    """<destination>/<model>: the bundles of one model, and CURRENT."""
+
+    @property
+    def place(self) -> Place:
+        """The folder."""
+
+    def exists(self) -> bool:
+        """Return whether anything was ever pushed here."""
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Enclose a push or rollback.
+
+        Raises:
+            WorkspaceError: the place cannot be written.
+        """
+
+    def locate(self, version: int) -> Place:
+        """Return the folder of one version's bundle, whether it exists or not."""
+
+    def list_versions(self) -> Sequence[int]:
+        """Return all versions with a folder, unfinished ones included."""
+
+    def has_bundle(self, version: int) -> bool:
+        """Return whether a version's bundle is complete, undamaged or not."""
+
+    def read_current(self) -> Optional[Current]:
+        """Return what serves; None where nothing does.
+
+        Raises:
+            BundleError: CURRENT holds something other than a version.
+        """
+
+    def read_manifest(self, version: int) -> Manifest:
+        """Return a bundle's manifest.
+
+        Raises:
+            BundleError: it is missing or damaged.
+        """
+
+    def verify(self, version: int) -> Manifest:
+        """Return a bundle's manifest after comparing every file with it.
+
+        Raises:
+            BundleError: a file is missing or damaged.
+        """
+
+    def fetch(self, version: int, folder: Path) -> Manifest:
+        """Copy a bundle into a local folder and verify it.
+
+        Raises:
+            BundleError: a file is missing or damaged.
+        """
+
+    def claim_version(self, current: Optional[Current]) -> int:
+        """Return a version above all that are or were; nobody else gets it."""
+
+    def write_bundle(self, candidate: Path, manifest: Manifest) -> None:
+        """Copy a candidate's files and the manifest to the manifest's version: completely, or nobody sees it.
+
+        Raises:
+            BundleError: the candidate's files are not those of the manifest.
+        """
+
+    def write_current(self, version: int, replaced: Optional[Current]) -> None:
+        """Make a version serve instead of what was read before.
+
+        Raises:
+            BundleError: something else serves by now.
+        """
+
+
+def parse_version(text: str, path: object) -> int:
+    """Return the version that CURRENT holds; `path` is where it is, for messages.
+
+    Raises:
+        BundleError: it is not a version.
+    """
+    text = text.strip()
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise BundleError(f"{path}: {text!r} found, a version expected; write the version that should serve into it")
+    return int(text)
+
+
+def parse_version_names(names: Sequence[str]) -> Sequence[int]:
+    """Return the versions among the names of folders."""
+    return [int(name) for name in names if name.isascii() and name.isdigit()]
