@@ -19,6 +19,7 @@ from reefline.commands.rollback import rollback
 from reefline.commands.train_worker import train_worker
 from reefline.commands.usage_errors import EscapingGroup
 from reefline.commands.verify import verify
+from reefline.commands.verify_bundle import verify_bundle
 from reefline.errors import UserError
 from reefline.system.terminal import say_error
 
@@ -55,6 +56,7 @@ app.command("analyze")(analyze)
 app.command("train-worker")(train_worker)
 app.command("rollback")(rollback)
 app.command("report")(report)
+app.command("verify-bundle")(verify_bundle)
 
 
 def main() -> None:

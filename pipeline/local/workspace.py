@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import errno
 import fcntl
 import hashlib
 import os
 import sqlite3
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from reefline.errors import WorkspaceError
 from reefline.recommendation import memory as recommendation_memory
 from reefline.system.files import is_out_of_space, write_whole
+from reefline.system.lock_file import open_lock_file
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,9 @@ def hold_lock(workspace: Workspace) -> Iterator[None]:
     """Hold the workspace for one run; the lock ends with the process, however it ends.
 
     Raises:
-        WorkspaceError: another process holds it, the message has its process id; or the lock is no plain file.
+        WorkspaceError: another process holds it (the message has its process id), or its file is something else.
     """
-    with _open_lock(workspace.root / ".lock") as file:
+    with open_lock_file(workspace.root / ".lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -111,19 +109,6 @@ def hold_lock(workspace: Workspace) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
-
-
-def _open_lock(path: Path) -> IO[str]:
-    """Open the lock's file; never through a symlink, whose target would be overwritten."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        found = "a symlink" if error.errno == errno.ELOOP else error.strerror
-        raise WorkspaceError(f"{path}: cannot open the workspace's lock ({found}); delete it") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise WorkspaceError(f"{path}: cannot open the workspace's lock (not a file); delete it")
-    return os.fdopen(descriptor, "r+")
 
 
 def check_metadata(workspace: Workspace) -> None:

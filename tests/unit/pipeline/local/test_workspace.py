@@ -69,7 +69,7 @@ def test_a_second_holder_learns_the_process_of_the_first(workspace: Workspace) -
 @pytest.mark.parametrize(
     ("make", "found"),
     [
-        pytest.param(lambda lock: lock.mkdir(), "Is a directory", id="folder"),
+        pytest.param(lambda lock: lock.mkdir(), "a folder", id="folder"),
         pytest.param(lambda lock: lock.symlink_to(lock.parent / "precious"), "a symlink", id="symlink"),
         pytest.param(os.mkfifo, "not a file", id="fifo"),
     ],
@@ -78,7 +78,7 @@ def test_a_lock_that_is_no_file_is_named(workspace: Workspace, make: Callable[[P
     (workspace.root / "precious").write_text("kept")
     make(workspace.root / ".lock")
     with (
-        pytest.raises(WorkspaceError, match=rf"\.lock: cannot open the workspace's lock \({found}\); delete it"),
+        pytest.raises(WorkspaceError, match=rf"\.lock: {found}, where a lock's file is expected; delete it"),
         hold_lock(workspace),
     ):
         pass
