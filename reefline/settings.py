@@ -15,9 +15,13 @@ from typing_extensions import Self
 from reefline.findings import Severity
 
 Fraction = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
-PositiveInt = Annotated[int, pydantic.Field(gt=0)]
-NonNegativeInt = Annotated[int, pydantic.Field(ge=0)]
-PositiveFloat = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, pydantic.Field(gt=0, le=1e9, allow_inf_nan=False)]
+# Maxima are far above anything useful; they turn a slip into a message, and keep numbers within int32.
+Count = Annotated[int, pydantic.Field(gt=0, le=1_000_000)]
+Steps = Annotated[int, pydantic.Field(gt=0, le=100_000_000)]
+StepsOrNone = Annotated[int, pydantic.Field(ge=0, le=100_000_000)]
+SizePx = Annotated[int, pydantic.Field(gt=0, le=65_535)]
+Seed = Annotated[int, pydantic.Field(ge=0, le=2**31 - 1)]
 
 
 class Section(pydantic.BaseModel):
@@ -42,8 +46,8 @@ class Section(pydantic.BaseModel):
 class DemoSettings(Section):
     """The data set that is generated if the command line names none."""
 
-    images: PositiveInt = 360
-    seed: NonNegativeInt = 0
+    images: Count = 360
+    seed: Seed = 0
 
 
 class IngestionSettings(Section):
@@ -55,14 +59,14 @@ class IngestionSettings(Section):
     label_map: Optional[str] = None
     image_dir: Optional[str] = None
     annotation_dir: Optional[str] = None
-    max_dimension: Optional[PositiveInt] = None
+    max_dimension: Optional[SizePx] = None
     max_rejected_fraction: Fraction = 0.02
-    max_image_pixels: PositiveInt = 100_000_000
+    max_image_pixels: Annotated[int, pydantic.Field(gt=0, le=1_000_000_000)] = 100_000_000
     eval_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.0
     split_folders: bool = True
-    images_per_shard: PositiveInt = 500
-    workers: PositiveInt = 1
+    images_per_shard: Count = 500
+    workers: Annotated[int, pydantic.Field(gt=0, le=1024)] = 1
 
 
 class ValidationSettings(Section):
@@ -71,7 +75,7 @@ class ValidationSettings(Section):
     severities: dict[str, Severity] = {}
     min_box_px: PositiveFloat = 2.0
     max_class_imbalance: PositiveFloat = 50.0
-    near_duplicate_bits: NonNegativeInt = 4
+    near_duplicate_bits: Annotated[int, pydantic.Field(ge=0, le=64)] = 4
 
 
 class EdgeTpuTarget(str, enum.Enum):
@@ -180,19 +184,19 @@ class TrainerSettings(Section):
     """Which model is trained, for how long, and from which weights; without a patience it never stops early."""
 
     model: str
-    input_size: Optional[PositiveInt] = None
-    batch_size: PositiveInt = 16
-    num_steps: PositiveInt = 10_000
-    steps_per_eval: PositiveInt = 1_000
+    input_size: Optional[SizePx] = None
+    batch_size: Annotated[int, pydantic.Field(gt=0, le=65_536)] = 16
+    num_steps: Steps = 10_000
+    steps_per_eval: Steps = 1_000
     learning_rate: PositiveFloat = 0.08
-    warmup_steps: NonNegativeInt = 500
+    warmup_steps: StepsOrNone = 500
     augmentations: tuple[Augmentation, ...] = (Augmentation.HORIZONTAL_FLIP,)
-    early_stopping_patience: Optional[PositiveInt] = 8
+    early_stopping_patience: Optional[Count] = 8
     start: Start = Start(source=StartKeyword.SCRATCH.value)
     isolate_evaluation: bool = False
     strategy: DistributionStrategy = DistributionStrategy.NONE
-    sample_images: NonNegativeInt = 4
-    seed: NonNegativeInt = 0
+    sample_images: Annotated[int, pydantic.Field(ge=0, le=10_000)] = 4
+    seed: Seed = 0
 
 
 class CompilerSettings(Section):
@@ -205,7 +209,7 @@ class CompilerSettings(Section):
     image: Optional[Annotated[str, pydantic.Field(pattern=r"^[a-zA-Z0-9][\w.:/@-]*$")]] = None
     min_runtime_version: Optional[Annotated[int, pydantic.Field(ge=10, le=14)]] = None
     search_delegate: bool = False
-    delegate_search_step: PositiveInt = 1
+    delegate_search_step: Count = 1
     timeout_s: PositiveFloat = 600.0
 
 
@@ -215,9 +219,9 @@ class ExporterSettings(Section):
     `quantization_aware_steps` is how long the model is first fine-tuned with simulated int8 rounding; 0 skips this.
     """
 
-    calibration_images: PositiveInt = 200
-    quantization_aware_steps: NonNegativeInt = 0
-    max_detections: PositiveInt = 100
+    calibration_images: Count = 200
+    quantization_aware_steps: StepsOrNone = 0
+    max_detections: Annotated[int, pydantic.Field(gt=0, le=10_000)] = 100
     nms_score_threshold: Fraction = 0.01
     compiler: CompilerSettings = CompilerSettings()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.local.workspace import Workspace, point_latest_at
+from reefline.errors import WorkspaceError
 from reefline.report.index_page import write_index
 from reefline.report.run_files import write_run_page
 from reefline.report.run_folder import PAGE_FILE, SUMMARY_FILE
@@ -26,6 +27,8 @@ def write_summary(records: RunRecords, workspace: Workspace, run_folder: Path) -
         point_latest_at(workspace, run_folder)
     except OSError as error:
         return (f"{target}: cannot write the report ({error.strerror})",)
+    except WorkspaceError as error:
+        return error.problems
     return ()
 
 

@@ -12,11 +12,10 @@ from typing import Any
 
 from reefline.data.layouts import list_data_files
 from reefline.data.remote_data import list_remote_data
-from reefline.data.walking import show_path
 from reefline.errors import ConfigError, DataError
 from reefline.settings import IngestionSettings
 from reefline.storage.location import Location
-from reefline.system.files import hash_file
+from reefline.system.files import hash_file, show_path
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS file_hash "

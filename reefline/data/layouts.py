@@ -9,10 +9,11 @@ from pathlib import Path, PurePosixPath
 
 from reefline.data.rules.severity import describe_finding
 from reefline.data.split_lists import is_split_list
-from reefline.data.walking import Walk, show_path, walk_data_folder
+from reefline.data.walking import Walk, walk_data_folder
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
 from reefline.images.codec import IMAGE_SUFFIXES
+from reefline.system.files import show_path
 
 _LISTED_PROBLEMS = 10
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
+from reefline.system.files import show_path
 
 # VOCdevkit keeps segmentation masks next to the photographs: PNGs that are not images to detect objects in.
 _MASK_FOLDERS = frozenset({"SegmentationClass", "SegmentationObject"})
@@ -61,11 +62,6 @@ def is_data_path(path: str) -> bool:
     *folders, name = path.split("/")
     hidden = any(part.startswith(".") for part in (*folders, name))
     return not hidden and not _MASK_FOLDERS & set(folders)
-
-
-def show_path(path: str) -> str:
-    """Return a path as text for people: bytes that are not UTF-8 become \\x escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _is_folder(entry: os.DirEntry[str], prefix: str, walk: Walk) -> bool:

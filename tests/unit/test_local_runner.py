@@ -390,3 +390,10 @@ def test_a_run_that_starts_from_the_serving_model_needs_no_other_weights(
     home.mkdir(parents=True)
     (home / "CURRENT").write_text("1\n")
     assert _main(tmp_path, *arguments) == 1
+
+
+def test_usage_errors_print_no_control_characters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _main(tmp_path, "unexpected\u202e\x1b[2J") == 2
+
+    printed = capsys.readouterr().err
+    assert "unexpected\\u202e\\x1b[2J" in printed
