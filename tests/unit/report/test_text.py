@@ -12,6 +12,7 @@ from reefline.evaluation.report import GateResult
 from reefline.findings import Action, Finding
 from reefline.report.summary import Summary
 from reefline.report.text import describe_run
+from tests.factories_evaluation import make_edgetpu_record
 from tests.factories_summary import make_blessed, make_failed, make_float_only, make_refused, make_unstarted
 
 
@@ -134,3 +135,9 @@ def test_long_lists_and_names_are_cut(tmp_path: Path) -> None:
     lines = describe_run(make_blessed(findings=(long,), splits={"train": split}), tmp_path, tmp_path)
     assert "class 19 19, …)" in lines[0] and "class 20" not in lines[0]
     assert max(map(len, lines)) < 600
+
+
+def test_the_edge_tpu_line_does_not_repeat_its_numbers(tmp_path: Path) -> None:
+    reason = "no compiler; install it; predicted to run on the Edge TPU: 9 of 10 operators"
+    lines = describe_run(make_blessed(edgetpu=make_edgetpu_record(reason=reason)), tmp_path, tmp_path)
+    assert "Edge TPU: 9 of 10 operators (prediction); not compiled: no compiler" in lines
