@@ -25,7 +25,11 @@ from tests.kubeflow.emulation.records import RunRecord, TaskState
 from tests.kubeflow.emulation.variants import Variant
 
 IMAGE = f"registry.example/reefline@sha256:{'a' * 64}"
-SETTINGS: Mapping[str, Any] = {name: value for name, value in QUICK.items() if not name.startswith("demo.")}
+# Augmentations draw their random numbers in several threads; without them a training repeats itself bit by bit.
+SETTINGS: Mapping[str, Any] = {
+    **{name: value for name, value in QUICK.items() if not name.startswith("demo.")},
+    "trainer.augmentations": [],
+}
 IMAGES = 40
 NEVER_CACHED = ["ResolveData", "ResolveServing", "Pusher", "RunSummary"]
 
@@ -43,6 +47,11 @@ class DemoCluster:
         return self.root / "volume" / "data"
 
     @property
+    def mounts(self) -> Path:
+        """Where pods find the folders of this cluster."""
+        return Path("/mnt") if self.backend.processes.has_own_root else self.root
+
+    @property
     def serving(self) -> Path:
         """The serving folder of the model."""
         return self.root / "volume" / "serving" / "demo"
@@ -58,19 +67,20 @@ class DemoCluster:
         """Return the package of the demo, by default on the volume, after lint found nothing wrong with it."""
         config = yaml.safe_load((CONFIG_DIR / "demo.yaml").read_text(encoding="utf-8"))
         config["kubeflow"] = {
-            "volumes": [{"claim": "volume", "path": str(self.root / "volume")}],
-            "work_dir": {"claim": "work", "path": str(self.root / "work")},
+            "volumes": [{"claim": "volume", "path": str(self.mounts / "volume")}],
+            "work_dir": {"claim": "work", "path": str(self.mounts / "work")},
             **(kubeflow or {}),
         }
         config_file, package_file = self.root / "config.yaml", self.root / "pipeline.yaml"
         config_file.write_text(yaml.safe_dump(config))
         overrides = [f"{name}={json.dumps(value)}" for name, value in settings.items()]
-        serving = serving or str(self.serving.parent)
-        made = make_package(read_request(config_file, overrides, IMAGE, data or str(self.data), serving))
+        data, serving = data or str(self.mounts / "volume/data"), serving or str(self.mounts / "volume/serving")
+        made = make_package(read_request(config_file, overrides, IMAGE, data, serving))
         errors = [str(one) for one in lint_documents([made.pipeline, made.platform], size=0) if one.is_error]
         assert errors == []
         package_file.write_text(made.format(), encoding="utf-8")
-        return read_package(package_file, image_home=(IMAGE_HOME, REPO_DIR))
+        has_image = self.backend.processes.has_own_root
+        return read_package(package_file, image_home=None if has_image else (IMAGE_HOME, REPO_DIR))
 
     def summary(self, run: RunRecord) -> dict[str, Any]:
         """Return the summary.json that a run published."""

@@ -36,5 +36,7 @@ def test_a_killed_training_is_resumed_from_its_last_evaluation(
     assert "Resuming from step" in log, log
     assert "Resuming from step 0" not in log
     report = cluster.root / "store" / resumed.tasks["Trainer"].outputs.artifacts["model_run"].uri.replace("://", "/")
-    evaluated = [one["step"] for one in json.loads((report / "report.json").read_text(encoding="utf-8"))["evaluations"]]
+    evaluated = [
+        one["step"] for one in json.loads((report / "training.json").read_text(encoding="utf-8"))["evaluations"]
+    ]
     assert evaluated == [*range(3, 40, 3), 40]
