@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import json
+import urllib.parse
 from typing import Annotated, Any, Optional
 
 import pydantic
@@ -149,12 +150,21 @@ def find_keyword(source: str) -> Optional[StartKeyword]:
 
 def _check_scheme(source: str, sha256: Optional[str]) -> None:
     scheme, separator, _ = source.partition("://")
+    if separator:
+        _check_url(source)
     if separator and scheme not in ("file", "http", "https", "s3", "minio", "gs"):
         raise ValueError(
             f"{scheme}:// is not supported; use a path, a file://, http:// or https:// URL, or a bundle at s3:// or gs://"
         )
     if separator and scheme == "http" and sha256 is None:
         raise ValueError("an http:// URL needs its sha256, as anyone on the way can change the file; add it")
+
+
+def _check_url(source: str) -> None:
+    try:
+        urllib.parse.urlsplit(source).port  # noqa: B018 (reading it checks it)
+    except ValueError as error:
+        raise ValueError(f"{source[:100]} is not a valid URL ({error}); correct it") from None
 
 
 class Augmentation(str, enum.Enum):

@@ -14,7 +14,14 @@ from pipeline.local.recommended import recommend_config, warn_of_long_run
 from pipeline.local.run_report import write_page, write_summary
 from pipeline.local.start_check import check_start
 from pipeline.local.stop import Stop, Terminated
-from pipeline.local.workspace import Workspace, check_metadata, hold_lock, place_by_content, point_source_at
+from pipeline.local.workspace import (
+    Workspace,
+    check_metadata,
+    hold_lock,
+    place_by_content,
+    point_source_at,
+    remove_leftovers,
+)
 from reefline.config.overrides import parse_override
 from reefline.config.run_config import CONFIG_DIR, RunConfig, choose_config_file, load_config
 from reefline.config.run_request import RunRequest, check_minutes
@@ -99,6 +106,7 @@ def _run_stages(request: RunRequest, workspace: Workspace, run_folder: Path, pro
     progress.model, progress.is_recommended = config.model_name, request.asks_for_recommendation
     progress.stage = "workspace"
     with hold_lock(workspace):
+        remove_leftovers(workspace)
         check_metadata(workspace)
         progress.stage = "data"
         data_dir = provide_data(request.data_dir, config.demo, workspace.demo_data, say)

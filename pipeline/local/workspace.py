@@ -7,6 +7,7 @@ import datetime
 import fcntl
 import hashlib
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,6 +110,29 @@ def hold_lock(workspace: Workspace) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def remove_leftovers(workspace: Workspace) -> None:
+    """Remove the .<name>.<pid>.part files and folders of killed runs; those of running processes stay."""
+    folders = (workspace.root, workspace.reports, *workspace.reports.glob("*/"))
+    for part in [part for folder in folders for part in folder.glob(".*.part")]:
+        pid = part.name.split(".")[-2]
+        if not pid.isdigit() or _is_running(int(pid)):
+            continue
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it runs as another user
+        pass
+    return True
 
 
 def check_metadata(workspace: Workspace) -> None:

@@ -397,3 +397,8 @@ def test_usage_errors_print_no_control_characters(tmp_path: Path, capsys: pytest
 
     printed = capsys.readouterr().err
     assert "unexpected\\u202e\\x1b[2J" in printed
+
+
+def test_data_folder_with_a_name_that_is_too_long(tmp_path: Path, config_file: Path) -> None:
+    assert _main(tmp_path, "--config", config_file, "--data", "x" * 300) == 2
+    assert "file name too long; --data expects a folder" in _summary(tmp_path)["failure"]["message"]

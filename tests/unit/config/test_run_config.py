@@ -407,3 +407,9 @@ def test_the_config_that_a_command_line_means() -> None:
     assert choose_config_file(Path("x.yaml"), Path("d")) == Path("x.yaml")
     assert choose_config_file(None, Path("d")).name == "default.yaml"
     assert choose_config_file(None, None).name == "demo.yaml"
+
+
+@pytest.mark.parametrize("url", ["https://[::1/x", "file://[x", "https://host:99999999/x"])
+def test_malformed_url_is_refused(write, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.start: .*is not a valid URL \(.+\); correct it"):
+        _load(write(MINIMAL), f"trainer.start={url}")

@@ -22,6 +22,7 @@ from pipeline.local.workspace import (
     place_by_content,
     point_latest_at,
     point_source_at,
+    remove_leftovers,
 )
 from reefline.errors import WorkspaceError
 
@@ -106,6 +107,29 @@ def test_damaged_metadata_is_named_with_what_to_delete(workspace: Workspace, dam
 
     with pytest.raises(WorkspaceError, match=rf"metadata\.db: damaged \(.+\); delete it and {workspace.artifacts}"):
         check_metadata(workspace)
+
+
+def test_what_killed_runs_left_is_removed(workspace: Workspace) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    report = make_run_folder(workspace, NOON)
+    leftovers = [workspace.root / f".demo_data.{gone.pid}.part", report / f".summary.json.{gone.pid}.part"]
+    kept = [
+        workspace.root / ".lock",
+        workspace.root / "data.part",
+        workspace.root / ".of no process.part",
+        report / f".summary.json.{os.getpid()}.part",
+    ]
+    leftovers[0].mkdir()
+    for path in (leftovers[0] / "image.jpg", leftovers[1], *kept):
+        path.touch()
+    link = workspace.root / f".source.{gone.pid}.part"
+    link.symlink_to(report)
+
+    remove_leftovers(workspace)
+
+    assert not any(path.exists() for path in leftovers) and not link.is_symlink()
+    assert all(path.exists() for path in kept) and report.is_dir()
 
 
 def test_missing_metadata_is_not_damaged(workspace: Workspace) -> None:
