@@ -66,7 +66,7 @@ DOORS = {
 # Names of values that users may set to a URI, wherever a component or command gets them.
 MAY_BE_URI = re.compile(r"destination|serving|data_dir|bundle_uri|\['path'\]")
 # Ingestion's workers get a folder of their machine, into which the executor has copied remote data.
-LOCAL_BY_THEN = {"self._passes.data_dir", "chunk.data_dir"}
+LOCAL_BY_THEN = {"self._passes.data_dir", "passes.data_dir", "chunk.data_dir"}
 
 
 def _sources(*folders: str) -> list[Path]:

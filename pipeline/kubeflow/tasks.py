@@ -93,7 +93,7 @@ class PlainTask:
                 name: {"taskOutputArtifact": {"producerTask": source.task, "outputArtifactKey": source.key}}
                 for name, source in self.artifacts.items()
             }
-        producers = {source.task for source in (*self.parameters.values(), *self.artifacts.values())}
+        producers = {one.task for one in self.parameters.values()} | {one.task for one in self.artifacts.values()}
         spec: dict[str, Any] = {
             "cachingOptions": {},
             "componentRef": {"name": self.name},

@@ -19,7 +19,7 @@ from reefline.tflite.labels import LABELS_FILE
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
-_REMEDY = "restore the bundle or push again"
+REMEDY = "restore the bundle or push again"
 # The files of a candidate that are shipped where they exist; the manifest holds what is in the others.
 _SHIPPED_FILES = (INT8_FILE, EDGE_TPU_FILE, FLOAT_FILE, LABELS_FILE)
 
@@ -165,7 +165,7 @@ def read_manifest(bundle: Path) -> Manifest:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise BundleError(f"{path}: missing or unreadable ({error.strerror}); {_REMEDY}") from error
+        raise BundleError(f"{path}: missing or unreadable ({error.strerror}); {REMEDY}") from error
     return parse_manifest(content, path)
 
 
@@ -184,9 +184,9 @@ def parse_manifest(content: bytes, path: object) -> Manifest:
             )
         manifest = Manifest.from_json(record)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(*(f"{path}: {problem}; {_REMEDY}" for problem in describe_damage(error))) from error
+        raise BundleError(*(f"{path}: {problem}; {REMEDY}" for problem in describe_damage(error))) from error
     if not any(file.name in (INT8_FILE, FLOAT_FILE) for file in manifest.files):
-        raise BundleError(f"{path}: lists no TFLite model; {_REMEDY}")
+        raise BundleError(f"{path}: lists no TFLite model; {REMEDY}")
     return manifest
 
 
@@ -201,7 +201,7 @@ def verify_bundle(bundle: Path, shown_as: Optional[object] = None) -> Manifest:
     manifest = read_manifest(bundle)
     place = bundle if shown_as is None else shown_as
     problems = [
-        f"{place}/{file.name}: {damage}; {_REMEDY}"
+        f"{place}/{file.name}: {damage}; {REMEDY}"
         for file in manifest.files
         if (damage := _find_damage(bundle / file.name, file))
     ]

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Union
 
-from reefline.bundle.manifest import MANIFEST_FILE, Manifest, parse_manifest, verify_bundle
+from reefline.bundle.manifest import MANIFEST_FILE, REMEDY, Manifest, parse_manifest, verify_bundle
 from reefline.errors import BundleError
 from reefline.storage.interface import Storage
 from reefline.storage.location import Location
@@ -65,7 +65,8 @@ def open_bundle(place: Union[str, os.PathLike[str], Location]) -> Path:
     if not location.is_remote:
         return location.local_path
     storage = open_storage(location)
-    sha256 = hashlib.sha256(_read_manifest(storage)).hexdigest()
+    remedy = "name the folder of one version, such as …/<model>/3"
+    sha256 = hashlib.sha256(_read_manifest(storage, remedy)).hexdigest()
     cached = cache_directory() / "bundles" / sha256
     with contextlib.suppress(BundleError):
         verify_bundle(cached)
@@ -83,10 +84,8 @@ def open_bundle(place: Union[str, os.PathLike[str], Location]) -> Path:
     return cached
 
 
-def _read_manifest(storage: Storage) -> bytes:
+def _read_manifest(storage: Storage, remedy: str = REMEDY) -> bytes:
     found = storage.read(MANIFEST_FILE)
     if found is None:
-        raise BundleError(
-            f"{storage.location / MANIFEST_FILE}: missing; name the folder of one version, such as …/<model>/3"
-        )
+        raise BundleError(f"{storage.location / MANIFEST_FILE}: missing; {remedy}")
     return found.data

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from reefline.errors import DataError, UsageError
 from reefline.settings import DemoSettings
+
+# A path holds s3://bucket as s3:/bucket.
+_COLLAPSED_URI = re.compile(r"[A-Za-z][A-Za-z0-9+-]+:/")
 
 
 def provide_data(data_dir: Path | None, demo: DemoSettings | None, demo_dir: Path, say: Callable[[str], None]) -> Path:
@@ -19,6 +23,8 @@ def provide_data(data_dir: Path | None, demo: DemoSettings | None, demo_dir: Pat
         UsageError: neither `data_dir` nor the config's section `demo` is given.
     """
     if data_dir is not None:
+        if _COLLAPSED_URI.match(str(data_dir)):
+            raise DataError(f"{data_dir}: a URI; --data expects a folder on this machine: copy the data here first")
         if not data_dir.is_dir():
             what = "not a folder" if data_dir.exists() else "no such folder"
             raise DataError(f"{data_dir}: {what}; --data expects a folder of images with VOC annotations")

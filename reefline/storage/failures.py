@@ -70,5 +70,7 @@ def _summarize(text: str) -> str:
     request = _REQUEST.search(text)
     if request and "kind: Connect" in text:
         return f"cannot reach {request.group(1)}"
+    if request and "kind: Timeout" in text:
+        return f"no answer from {request.group(1)}"
     first = " ".join(text.partition("\n\nDebug source")[0].split())
     return _STATISTICS.sub(" - ", first).partition(": <")[0] + _name_code(text)

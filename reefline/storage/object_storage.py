@@ -102,9 +102,13 @@ class ObjectStorage:
             except PreconditionError as error:
                 raise StorageError(f"{self.location / name}: changed while it was read; run again") from error
             blocks = result.stream(min_chunk_size=_BLOCK_BYTES)
-            with target.open("wb") as file:
-                for block in blocks:
-                    file.write(block)
+            try:
+                with target.open("wb") as file:
+                    for block in blocks:
+                        file.write(block)
+            except BaseException:
+                target.unlink(missing_ok=True)
+                raise
         return True
 
     def delete(self, name: str) -> None:

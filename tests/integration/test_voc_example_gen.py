@@ -58,7 +58,7 @@ def test_data_in_an_object_store_gives_the_same_files_byte_for_byte(tmp_path: Pa
     settings = IngestionSettings(images_per_shard=5, workers=2, max_rejected_fraction=0.2)
     local = ingest(data, tmp_path / "local", settings=settings)
     remote = ingest(f"{s3_folder}/data", tmp_path / "remote", settings=settings)
-    for kind in ("Examples", "Config", "ExampleAnomalies"):
+    for kind in ("Examples", "File", "ExampleAnomalies"):
         assert _files(remote.folder(kind, "VocExampleGen")) == _files(local.folder(kind, "VocExampleGen"))
     again = ingest(f"{s3_folder}/data", tmp_path / "remote", settings=settings)
     assert again.states("VocExampleGen") == ["COMPLETE", "CACHED"]

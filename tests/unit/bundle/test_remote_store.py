@@ -147,7 +147,7 @@ def test_rollback_where_nothing_serves(s3_folder):
         pytest.param("labels.txt", b"1", r"^{}/labels\.txt: 1 bytes found, 8 expected", id="size"),
         pytest.param("labels.txt", b"dog\ncat\n", r"^{}/labels\.txt: sha256 .* found", id="content"),
         pytest.param("manifest.json", b"{", r"^{}/manifest\.json: ", id="manifest"),
-        pytest.param("manifest.json", None, r"^{}/manifest\.json: missing; name the folder", id="no-manifest"),
+        pytest.param("manifest.json", None, r"^{}/manifest\.json: missing; restore the bundle", id="no-manifest"),
     ],
 )
 def test_rollback_to_a_damaged_bundle_changes_nothing(tmp_path, s3_folder, name, data, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -42,6 +43,17 @@ def test_unreachable_endpoint_fails_within_seconds(
     start = time.monotonic()
     with pytest.raises(StorageError, match=r"cannot reach http://127.0.0.1:9; check AWS_ENDPOINT_URL"):
         action(open_storage(s3_folder))
+    assert time.monotonic() - start < 20
+
+
+def test_silent_endpoint_is_given_up(s3_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reefline.storage.connection._READ_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("reefline.storage.connection._RETRIES", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        start = time.monotonic()
+        with pytest.raises(StorageError, match=r"no answer from http://127\.0\.0\.1:\d+; check AWS_ENDPOINT_URL"):
+            open_storage(s3_folder).read("a")
     assert time.monotonic() - start < 20
 
 
