@@ -28,7 +28,7 @@ if [ -n "$folder" ]; then
   . docker/buildah-storage.sh "$folder"
   container=$(run_buildah from "$image")
   # What docker does by itself: start the image's entry point.
-  entrypoint=$(run_buildah inspect --format '{{join .OCIv1.Config.Entrypoint " "}}' "$container")
+  entrypoint=$(run_buildah inspect --format '{{index .OCIv1.Config.Entrypoint 0}}' "$container")
   run_in_image() {
     run_buildah run --user 1000 "${volumes[@]}" "$container" -- "$entrypoint" "$@"
   }
@@ -71,7 +71,7 @@ expect 0 sh -c 'test "$(id -u)" = 1000 && test ! -w /app && test ! -w /opt/reefl
 
 step "the demo with a few steps: the gate refuses it"
 expect 3 local_runner.py --set trainer.num_steps=4
-test -s "$work"/workspace/reports/*/summary.json
+test -s "$work/workspace/reports/latest/summary.json"
 
 step "a data set in a volume: an empty one stops the run with exit code 2"
 expect 2 local_runner.py --data /data
