@@ -93,7 +93,6 @@ class KubeflowSettings(Section):
     `reports` is where summaries are kept, by default the folder `reports` next to the serving folder.
     """
 
-    service_account: Optional[Name] = None
     pipeline_root: Optional[Name] = None
     reports: Optional[Name] = None
     secrets: tuple[SecretSettings, ...] = ()

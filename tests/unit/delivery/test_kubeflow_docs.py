@@ -31,7 +31,7 @@ def test_every_config_is_valid(block: str) -> None:
 def test_every_setting_is_described() -> None:
     table = TEXT[TEXT.index("| setting |") : TEXT.index("`work_dir` needs a claim")]
     described = set(re.findall(r"`([a-z_]+)`", table))
-    assert {*KubeflowSettings.model_fields, *TaskSettings.model_fields} - {"service_account"} <= described
+    assert {*KubeflowSettings.model_fields, *TaskSettings.model_fields} <= described
 
 
 @pytest.mark.parametrize(("name", "line"), COMMANDS, ids=[f"{at} {name}" for at, (name, _) in enumerate(COMMANDS)])

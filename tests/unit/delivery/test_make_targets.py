@@ -28,15 +28,15 @@ def test_a_package_is_compiled_and_linted_in_the_image(tmp_path: Path) -> None:
     compiled, linted = calls
     assert compiled.endswith(
         f"{DIGEST} kubeflow_runner.py compile --config configs/default.yaml --image {DIGEST} --data s3://b/data "
-        "--serving s3://b/serving --output /work/pipeline.yaml"
+        "--serving s3://b/serving --output /mnt/pipeline.yaml"
     )
-    assert linted.endswith(f"{DIGEST} kubeflow_runner.py lint /work/pipeline.yaml")
+    assert linted.endswith(f"{DIGEST} kubeflow_runner.py lint /mnt/pipeline.yaml")
 
 
 def test_a_config_outside_of_the_image_is_mounted(tmp_path: Path) -> None:
     _, calls = run_make(tmp_path, "package", f"DIGEST={DIGEST}", "CONFIG=my.yaml", "SERVING=s3://b/serving")
-    assert f"--volume {REPO}:/work" in calls[0]
-    assert "--config /work/my.yaml" in calls[0]
+    assert f"--volume {REPO}:/mnt" in calls[0]
+    assert "--config /mnt/my.yaml" in calls[0]
 
 
 def test_a_package_is_submitted_from_the_image(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_package_is_submitted_from_the_image(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     (submitted,) = calls
     assert "--env AWS_ENDPOINT_URL" in submitted
-    assert submitted.endswith("submit /work/pipeline.yaml --host http://kfp --experiment nightly --wait")
+    assert submitted.endswith("submit /mnt/pipeline.yaml --host http://kfp --experiment nightly --wait")
 
 
 @pytest.mark.parametrize("target", ["package", "submit"])
