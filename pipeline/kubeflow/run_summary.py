@@ -46,7 +46,7 @@ def write_run_summary(task: ExecutorInput) -> None:
     summary = json.dumps(summarize(records), indent=2, ensure_ascii=False) + "\n"
     pages, problems = _make_pages(task, records)
     metrics = list_metrics(records)
-    # KFP shows the metrics' metadata. They get a file because the release without ML Metadata refuses an output without.
+    # KFP shows the metadata of the metrics; the release without ML Metadata refuses an output that has no file.
     contents = {"summary": summary, "page": pages[PAGE_FILE], "metrics": json.dumps(metrics, indent=2) + "\n"}
     for name, content in contents.items():
         path = task.outputs[name].path
