@@ -45,7 +45,10 @@ def write_run_summary(task: ExecutorInput) -> None:
     records = collect(task.run_id, model, seconds, name_outputs(task.inputs), None)
     summary = json.dumps(summarize(records), indent=2, ensure_ascii=False) + "\n"
     pages, problems = _make_pages(task, records)
-    for name, content in (("summary", summary), ("page", pages[PAGE_FILE])):
+    metrics = list_metrics(records)
+    # KFP shows the metadata of the metrics; the release without ML Metadata refuses an output that has no file.
+    contents = {"summary": summary, "page": pages[PAGE_FILE], "metrics": json.dumps(metrics, indent=2) + "\n"}
+    for name, content in contents.items():
         path = task.outputs[name].path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
@@ -56,7 +59,7 @@ def write_run_summary(task: ExecutorInput) -> None:
     say(f"bundle: {records.pushed.path if records.pushed else 'none (nothing was pushed)'}")
     if folder:
         say(f"report: {folder}/{PAGE_FILE}")
-    write_executor_output(task, {"summary": {}, "page": {}, "metrics": list_metrics(records)})
+    write_executor_output(task, {"summary": {}, "page": {}, "metrics": metrics})
 
 
 def list_metrics(records: RunRecords) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from tests.kubeflow.emulation.forked import ForkedProcesses
 from tests.kubeflow.emulation.package import Package
 from tests.kubeflow.emulation.processes import PlainProcesses
 from tests.kubeflow.emulation.records import TaskRun, TaskState
-from tests.kubeflow.emulation.variants import KFP_2_17, VARIANTS
+from tests.kubeflow.emulation.variants import KFP_2_5, KFP_2_17, NO_MLMD, VARIANTS, Variant
 
 UNTIL = "VocExampleGen"
 
@@ -120,9 +120,20 @@ def test_facts_of_an_output_name_the_run_and_no_path_of_the_pod(backend: Backend
         assert str(backend.root) not in json.dumps(dict(artifact.metadata))
 
 
-def test_types_come_from_the_inputs_spec(backend: Backend, package: Package) -> None:
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(KFP_2_5, id="2.5", marks=pytest.mark.slow),
+        pytest.param(KFP_2_17, id="2.17"),
+        pytest.param(NO_MLMD, id="no-mlmd", marks=pytest.mark.slow),
+    ],
+)
+def test_types_come_from_the_inputs_spec(
+    cluster: DemoCluster, package: Package, variant: Variant, tmp_path: Path
+) -> None:
     """tfx#7768: {"instanceSchema": ""} for each input, a schemaTitle without ML Metadata."""
-    run = backend.run(package, until="ImportSchemaGen")
+    backend = Backend(tmp_path, variant, cluster.backend.processes, claims=cluster.backend.claims)
+    run = backend.run(package, until="StatisticsGen")
     assert run.succeeded, run.explain()
     assert run.tasks["StatisticsGen"].downloaded.keys() == {"examples"}
     assert run.tasks["StatisticsGen"].outputs.artifacts["statistics"].title == "tfx.ExampleStatistics"
@@ -186,7 +197,7 @@ def _read_files(backend: Backend, uri: str) -> dict[str, bytes]:
     ("serving", "settings", "problem"),
     [
         pytest.param("ftp://host/serving", {}, "scheme", id="unknown scheme"),
-        pytest.param("/Users/me/serving", {}, "volume", id="path of the compiling machine"),
+        pytest.param("/srv/serving", {}, "volume", id="path of the compiling machine"),
         pytest.param("s3://bucket/serving", {"trainer.strategy": "multi_worker"}, "multi_worker", id="several pods"),
     ],
 )
