@@ -77,7 +77,7 @@ def view_confusion(
     import numpy as np
 
     shown = _choose_classes(confusion.counts)
-    places = np.append(shown, len(class_names))
+    places = np.array([*shown, len(class_names)], dtype=np.int64)
     wanted = statistics.median(suggested) if suggested else _USUAL_THRESHOLD
     start = min(range(len(confusion.thresholds)), key=lambda place: abs(confusion.thresholds[place] - wanted))
     return ConfusionView(
