@@ -16,6 +16,7 @@ from reefline.report.run_page import make_run_page, read_or_make_sections
 from reefline.report.section import ReviewSections, Section
 from reefline.report.summary import RunRecords, Summary, Verdict
 from reefline.structures.artifacts import IngestionFolder, ReviewFolder
+from tests.factories_evaluation import make_edgetpu_record
 from tests.factories_lineage import make_artifact, make_execution, make_run
 from tests.factories_report import make_records
 
@@ -67,6 +68,12 @@ def test_a_run_that_stopped_before_the_pipeline_has_no_sections_but_its_findings
     assert read_or_make_sections(None, "", RunRecords("1", "m"), tmp_path) == ReviewSections(())
     (data,) = read_or_make_sections(None, "", make_records(Verdict.FAILED), tmp_path).sections
     assert data.id == "data" and "cat.xml" in data.html
+
+
+def test_a_run_that_the_preflight_stopped_has_an_edge_tpu_section(tmp_path: Path) -> None:
+    records = RunRecords("1", "m", edgetpu=make_edgetpu_record())
+    (section,) = read_or_make_sections(make_run(), "", records, tmp_path).sections
+    assert section.id == "edge-tpu"
 
 
 def test_the_earlier_run_is_the_last_of_the_same_model_that_ingested(
