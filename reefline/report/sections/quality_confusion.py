@@ -52,7 +52,7 @@ class ConfusionView:
         right = int(matrix[:-1, :-1].trace())
         confused = int(matrix[:-1, :-1].sum()) - right
         return (
-            f"Confidence from {self.thresholds[self.start]:.2f}: {right} correct, {confused} as another class, "
+            f"At confidence {self.thresholds[self.start]:.2f} and above: {right} correct, {confused} as another class, "
             f"{int(matrix[:-1, -1].sum())} missed, {int(matrix[-1, :-1].sum())} on background"
         )
 

@@ -40,7 +40,7 @@ def test_the_matrix_starts_at_the_median_suggestion(
 ) -> None:
     shown = view(suggested)
     assert shown.thresholds[shown.start] == threshold
-    assert shown.sentence == f"Confidence from {threshold:.2f}: {sentence}"
+    assert shown.sentence == f"At confidence {threshold:.2f} and above: {sentence}"
 
 
 def test_rows_hold_counts_and_their_share_of_the_row() -> None:
