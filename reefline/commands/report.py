@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -15,6 +14,8 @@ from reefline.system.terminal import say, send_noise_to
 
 DEFAULT_PORT = 8000
 _LISTED_RUNS = 5
+# In reports/, hidden from the server: it has the tracebacks of the last rebuild.
+_LOG_FILE = ".rebuild.log"
 
 RunArgument = Annotated[Optional[str], typer.Argument(metavar="RUN_ID", help="one run; default: all")]
 TextOption = Annotated[
@@ -81,7 +82,9 @@ def _rebuild(workspace: Path, run_id: str | None) -> None:
     reports = workspace / "reports"
     folders = list_run_folders(reports) if run_id is None else [_find_run(reports, run_id)]
     failed = False
-    with tempfile.TemporaryDirectory(prefix="reefline-report-") as scratch, send_noise_to(Path(scratch) / "noise.log"):
+    log = reports / _LOG_FILE
+    log.unlink(missing_ok=True)
+    with send_noise_to(log):
         for rebuilt in rebuild_runs(workspace, [folder.name for folder in folders]):
             for problem in rebuilt.problems:
                 say(f"{rebuilt.run_id}: {problem}")
@@ -91,6 +94,7 @@ def _rebuild(workspace: Path, run_id: str | None) -> None:
         write_index(reports, workspace / "serving")
     say(f"index: {reports / 'index.html'}")
     if failed:
+        say(f"log: {log}")
         raise typer.Exit(UserError.exit_code)
 
 

@@ -174,7 +174,7 @@ def _load_interpreter(path: Path, num_threads: int, delegates: Sequence[Any]) ->
                 return load(OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES), False
         raise BundleError(
             f"{path}: the runtime cannot run it ({reason}); "
-            "a compiled model needs the Edge TPU; export any other model again"
+            "if it is compiled for the Edge TPU, run it there; otherwise export the model again"
         ) from error
 
 

@@ -136,9 +136,9 @@ def list_rows(runs: Sequence[RunFacts], reports: Path, serving_versions: dict[st
     last: dict[str, tuple[str, float]] = {}
     for run in runs:
         summary = run.summary
-        shipped = summary.metrics.shipped if summary else None
+        headline = summary.metrics.headline if summary else None
         before = last.get(summary.model) if summary else None
-        value = shipped.map if shipped else None
+        value = headline.map if headline else None
         version = summary.pushed.version if summary and summary.pushed else None
         rows.append(
             IndexRow(
@@ -149,7 +149,7 @@ def list_rows(runs: Sequence[RunFacts], reports: Path, serving_versions: dict[st
                 remark=_remark(run),
                 map_float=_map(summary.metrics.float_model if summary else None),
                 map_int8=_map(summary.metrics.int8 if summary else None),
-                map_50=shipped.map_50 if shipped else None,
+                map_50=headline.map_50 if headline else None,
                 change=value - before[1] if before and value is not None else None,
                 compared_with=before[0] if before else "",
                 version=version,
@@ -187,7 +187,7 @@ def make_charts(runs: Sequence[RunFacts]) -> list[ModelChart]:
     """Return a chart for each model with at least two measured runs."""
     by_model: dict[str, list[RunFacts]] = {}
     for run in runs:
-        if run.summary and run.summary.metrics.shipped and run.summary.metrics.shipped.map is not None:
+        if run.summary and run.summary.metrics.headline and run.summary.metrics.headline.map is not None:
             by_model.setdefault(run.summary.model, []).append(run)
     return [_make_chart(model, measured) for model, measured in sorted(by_model.items()) if len(measured) > 1]
 
@@ -212,10 +212,10 @@ def _make_chart(model: str, runs: Sequence[RunFacts]) -> ModelChart:
         if dots:
             lines.append(ChartLine(name, " ".join(f"{x},{y}" for x, y, _ in dots), tuple(dots)))
     grid = tuple((round(_height(i * _AXIS_STEP, low, high), 1), f"{i * _AXIS_STEP:.1f}") for i in range(low, high + 1))
-    shipped = [metrics.shipped.map for metrics in measured if metrics.shipped and metrics.shipped.map is not None]
+    maps = [metrics.headline.map for metrics in measured if metrics.headline and metrics.headline.map is not None]
     description = (
-        f"mAP of {len(runs)} runs, oldest first: from {shipped[0]:.3f} to {shipped[-1]:.3f}, "
-        f"lowest {min(shipped):.3f}, highest {max(shipped):.3f}."
+        f"mAP of {len(runs)} runs, oldest first: from {maps[0]:.3f} to {maps[-1]:.3f}, "
+        f"lowest {min(maps):.3f}, highest {max(maps):.3f}."
     )
     right = _CHART_WIDTH - _RIGHT
     first, last = runs[0].started[:10], runs[-1].started[:10]

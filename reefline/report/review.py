@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reefline.data.reports import Anomaly
+from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.findings import Finding
 from reefline.report.page import assemble_page
 from reefline.report.safely import SectionMaker, make_all
@@ -49,10 +50,12 @@ def make_sections(
     *,
     findings: Sequence[Finding] | None = None,
     anomalies: Sequence[Anomaly] | None = None,
+    edgetpu: EdgeTpuRecord | None = None,
 ) -> ReviewSections:
     """Write the page of statistics to `statistics`, and return the sections of all that a run reached.
 
-    `findings` and `anomalies` are those of a run that its data stopped, which has no validation report.
+    `findings` and `anomalies` are those of a run that its data stopped, which has no validation report;
+    `edgetpu` is the record of a run that its preflight stopped, which has no report either.
     """
     problems = _write_statistics(sources, statistics)
 
@@ -65,7 +68,7 @@ def make_sections(
             SectionMaker("data", "Data", make_data),
             SectionMaker("training", "Training", lambda: make_training_section(sources)),
             SectionMaker("quality", "Quality", lambda: make_quality_section(sources)),
-            SectionMaker("edge-tpu", "Edge TPU", lambda: make_edge_tpu_section(sources)),
+            SectionMaker("edge-tpu", "Edge TPU", lambda: make_edge_tpu_section(sources, stopped_with=edgetpu)),
         )
     )
     return replace(made, problems=(*made.problems, *problems))

@@ -62,7 +62,8 @@ def read_or_make_sections(
 
     statistics = ReviewFolder(folder).statistics
     sources = find_sources(run, config)
-    made = make_sections(sources, statistics, findings=records.findings, anomalies=records.anomalies)
+    edgetpu = records.edgetpu if records.failure else None
+    made = make_sections(sources, statistics, findings=records.findings, anomalies=records.anomalies, edgetpu=edgetpu)
     if remake and made.problems and (kept := _take_kept(run, folder)) is not None:
         return kept
     return made

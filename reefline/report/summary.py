@@ -103,8 +103,8 @@ class MetricsSummary(Record):
     baseline: CocoMetrics | None
 
     @property
-    def shipped(self) -> CocoMetrics | None:
-        """The metrics of int8, or of float if there is no int8 model."""
+    def headline(self) -> CocoMetrics | None:
+        """The metrics that stand for a run in the index: int8, or the SavedModel where there is none."""
         return self.int8 or self.float_model
 
 

@@ -20,7 +20,7 @@ class LossPair:
 
 
 def describe_overfitting(losses: Sequence[LossPair]) -> str:
-    """Return a sentence with the step from which on the model overfits; "" if it does not.
+    """Return a sentence with the step after which the model overfits; "" if it does not.
 
     That is the step of the lowest eval loss, if the last one is more than 5 % higher, at least two evaluations later,
     and the training loss is lower.
@@ -33,6 +33,6 @@ def describe_overfitting(losses: Sequence[LossPair]) -> str:
     if not is_rising or len(losses) - 1 - lowest < _MIN_LATER_EVALUATIONS:
         return ""
     return (
-        f"Overfitting from step {turn.step} on: eval loss rose from {turn.evaluation:.3f} to {last.evaluation:.3f} "
+        f"Overfitting after step {turn.step}: eval loss rose from {turn.evaluation:.3f} to {last.evaluation:.3f} "
         f"while training loss fell from {turn.training:.3f} to {last.training:.3f}; more images or augmentations help."
     )

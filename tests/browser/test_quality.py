@@ -78,7 +78,7 @@ def test_the_slider_sets_the_threshold_by_keyboard(page_file: Path, split: Split
     right = sum(int(expected[place][place]) for place in range(3))
     missed = sum(int(row[-1]) for row in expected[:-1])
     said = page.inner_text("#confusion-sum")
-    assert said.startswith(f"Confidence from 0.95: {right} correct, ") and f"{missed} missed" in said
+    assert said.startswith(f"At confidence 0.95 and above: {right} correct, ") and f"{missed} missed" in said
     slider.fill(str(round(start / 0.05) - 1))
     assert page.inner_text("#confusion-sum") == at_start
 
@@ -124,7 +124,9 @@ def test_the_lowest_score_leaves_missed_objects(page_file: Path, open_page: Any)
     assert 0 < len(shown) < len(everything)
     figures = page.locator("#gallery figure:visible").count()
     total = page.locator("#gallery figure").count()
-    assert page.inner_text("#gallery-sum") == f"{len(shown)} errors in {figures} of {total} images, score from 0.80"
+    assert (
+        page.inner_text("#gallery-sum") == f"{len(shown)} errors in {figures} of {total} images, score 0.80 or higher"
+    )
 
 
 def test_a_header_sorts_both_ways_by_keyboard(page_file: Path, open_page: Any) -> None:

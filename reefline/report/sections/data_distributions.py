@@ -116,18 +116,23 @@ def read_anchors(pipeline_config: Path, boxes: Sequence[Size]) -> AnchorFacts | 
 
 
 def measure_fit(sizes: Sequence[Size], boxes: Sequence[Size], threshold: float) -> AnchorFacts:
-    """Compare the sizes of boxes with those of anchors, both as fractions of the image."""
+    """Compare the sizes of boxes with those of anchors, both as fractions of the image.
+
+    `covered` is extrapolated from the sample that `thin` returns; everything else counts all boxes.
+    """
     import numpy as np
 
-    anchors, found = np.asarray(sizes, np.float64), np.asarray(thin(boxes), np.float64).reshape(-1, 2)
+    anchors, every = np.asarray(sizes, np.float64), np.asarray(boxes, np.float64).reshape(-1, 2)
+    found = np.asarray(thin(boxes), np.float64).reshape(-1, 2)
     common = np.minimum(found[:, None, 0], anchors[None, :, 0]) * np.minimum(found[:, None, 1], anchors[None, :, 1])
-    areas, anchor_areas = found.prod(axis=1), anchors.prod(axis=1)
-    best = (common / (areas[:, None] + anchor_areas[None] - common)).max(axis=1) if len(found) else np.zeros(0)
+    areas, anchor_areas = every.prod(axis=1), anchors.prod(axis=1)
+    union = found.prod(axis=1)[:, None] + anchor_areas[None] - common
+    share = float(((common / union).max(axis=1) >= threshold).mean()) if len(found) else 0.0
     return AnchorFacts(
         sizes=tuple(sizes),
         threshold=threshold,
-        boxes=len(found),
-        covered=int((best >= threshold).sum()),
+        boxes=len(every),
+        covered=round(share * len(every)),
         smaller=int((areas < anchor_areas.min()).sum()),
         larger=int((areas > anchor_areas.max()).sum()),
     )

@@ -25,12 +25,12 @@ _SEVERITY_ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.OFF: 2}
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """The size of a split; `empty` counts its images without a box, None where that is unknown."""
+    """The size of a split; `empty` counts its images without a box."""
 
     name: str
     images: int
     boxes: int
-    empty: int | None
+    empty: int
 
     @property
     def boxes_per_image(self) -> float:

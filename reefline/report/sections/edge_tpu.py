@@ -88,18 +88,22 @@ class EdgeTpuFacts:
         return count_operators(self.ops)
 
 
-def make_edge_tpu_section(sources: RunSources) -> Section | None:
+def make_edge_tpu_section(sources: RunSources, *, stopped_with: EdgeTpuRecord | None = None) -> Section | None:
     """Return the section of an exported model, or of the preflight if the run stopped before an export.
+
+    `stopped_with` is the record of a run that the preflight stopped, which leaves no artifact.
 
     Raises:
         RecordError: a record is missing or damaged.
     """
-    facts = find_edge_tpu_facts(sources)
+    facts = find_edge_tpu_facts(sources, stopped_with=stopped_with)
     return None if facts is None else Section("edge-tpu", "Edge TPU", render("edge_tpu.html", facts=facts))
 
 
-def find_edge_tpu_facts(sources: RunSources) -> EdgeTpuFacts | None:
+def find_edge_tpu_facts(sources: RunSources, *, stopped_with: EdgeTpuRecord | None = None) -> EdgeTpuFacts | None:
     """Return what is known about the model on the Edge TPU; None if the run did not get that far.
+
+    `stopped_with` is as in `make_edge_tpu_section`.
 
     Raises:
         RecordError: a record is missing or damaged.
@@ -121,7 +125,7 @@ def find_edge_tpu_facts(sources: RunSources) -> EdgeTpuFacts | None:
     if sources.preflight is not None:
         preflight = Preflight.read(sources.preflight.preflight)
         return EdgeTpuFacts(True, preflight.edgetpu, preflight.problems, preflight.left_out)
-    return None
+    return EdgeTpuFacts(True, stopped_with, (), ()) if stopped_with else None
 
 
 def count_operators(ops: Iterable[PlacedOp]) -> tuple[OperatorCount, ...]:

@@ -105,7 +105,13 @@ def _describe_thresholds(records: RunRecords) -> str:
 
 
 def _describe_gate(gate: GateSettings) -> str:
-    rules = [f"{name} {value}" for name, value in gate.model_dump(mode="json").items() if value is not None]
+    """Return the rules with their thresholds; a rule that is on or off has none."""
+    # By identity: a threshold of 0 equals False.
+    rules = [
+        name if value is True else f"{name} {value}"
+        for name, value in gate.model_dump(mode="json").items()
+        if value is not None and value is not False
+    ]
     return ", ".join(rules) or "None: no rule is set."
 
 

@@ -52,7 +52,7 @@ class ConfusionView:
         right = int(matrix[:-1, :-1].trace())
         confused = int(matrix[:-1, :-1].sum()) - right
         return (
-            f"Confidence from {self.thresholds[self.start]:.2f}: {right} correct, {confused} as another class, "
+            f"At confidence {self.thresholds[self.start]:.2f} and above: {right} correct, {confused} as another class, "
             f"{int(matrix[:-1, -1].sum())} missed, {int(matrix[-1, :-1].sum())} on background"
         )
 
@@ -77,7 +77,7 @@ def view_confusion(
     import numpy as np
 
     shown = _choose_classes(confusion.counts)
-    places = np.append(shown, len(class_names))
+    places = np.array([*shown, len(class_names)], dtype=np.int64)
     wanted = statistics.median(suggested) if suggested else _USUAL_THRESHOLD
     start = min(range(len(confusion.thresholds)), key=lambda place: abs(confusion.thresholds[place] - wanted))
     return ConfusionView(

@@ -80,7 +80,7 @@
   };
 
   const showConfig = (a, b) => {
-    if (!a.config || !b.config) return element("p", "The config of at least one of them was not kept.");
+    if (!a.config || !b.config) return element("p", "At least one of these runs has no config.");
     const keys = [...new Set([...Object.keys(a.config), ...Object.keys(b.config)])];
     const differing = keys.filter((key) => a.config[key] !== b.config[key]).map((key) => [
       data.keys[key],
@@ -106,7 +106,7 @@
     for (const rule of new Set([a, b].flatMap((run) => Object.keys(run.findings || {})))) {
       row(`findings: ${rule}`, (run) => (run.findings ? run.findings[rule] || 0 : undefined));
     }
-    if (!body.length) return element("p", "Neither of them has read its data.");
+    if (!body.length) return element("p", "Neither run got as far as reading its data.");
     return table("Images and boxes by split and class, and findings by rule.", ["", a.id, b.id, "Difference"], body);
   };
 
@@ -134,14 +134,14 @@
   };
 
   const showImages = (a, b) => {
-    if (a.images === null || b.images === null) return element("p", "The images of at least one of them were not kept.");
-    if (a.images === b.images) return element("p", "Both saw the same images.");
+    if (a.images === null || b.images === null) return element("p", "At least one of these runs has no list of images.");
+    if (a.images === b.images) return element("p", "Both runs used the same images.");
     const backwards = a.images > b.images;
     const found = backwards ? walk(b.images, a.images) : walk(a.images, b.images);
     if (!found) return element("p", "Too many images changed in between to list them. Compare runs that are closer together.");
     const changes = backwards ? found.changes.map(([image, before, after]) => [image, after, before]) : found.changes;
     const counts = backwards ? [found.counts[1], found.counts[0], found.counts[2]] : found.counts;
-    if (!changes.length) return element("p", "Both saw the same images.");
+    if (!changes.length) return element("p", "Both runs used the same images.");
     const box = element("div");
     box.append(element("p", `${counts[0]} added, ${counts[1]} removed, ${counts[2]} with other content, boxes or split.`));
     ["Added", "Removed", "Changed"].forEach((title, kind) => {
@@ -164,7 +164,7 @@
       const [before, after] = [at(a, column, index), at(b, column, index)];
       return [number(before), number(after), difference(before, after)];
     })]);
-    if (![a, b].some((run) => run.metrics?.some((column) => column))) return element("p", "Neither of them was scored.");
+    if (![a, b].some((run) => run.metrics?.some((column) => column))) return element("p", "Neither run was scored.");
     return table("COCO metrics, each on its own eval split.", heads(a, b), body);
   };
   const showClasses = (a, b) => {
@@ -180,7 +180,7 @@
 
   const showGate = (a, b) => {
     const rules = [...new Set([a, b].flatMap((run) => (run.gate || []).map((rule) => rule[0])))];
-    if (!rules.length) return element("p", "Neither of them reached the gate.");
+    if (!rules.length) return element("p", "Neither run reached the gate.");
     const cell = (run, rule) => {
       const found = (run.gate || []).find((one) => one[0] === rule);
       if (!found) return "–";

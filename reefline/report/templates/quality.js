@@ -53,7 +53,7 @@
         cell.className = heat ? `num ${x === y ? "right" : "wrong"} h${heat}` : "num";
       });
     });
-    return `Confidence from ${data.thresholds[place]}: ${right} correct, ${confused} as another class, ` +
+    return `At confidence ${data.thresholds[place]} and above: ${right} correct, ${confused} as another class, ` +
       `${missed} missed, ${invented} on background`;
   };
   const block = document.getElementById("confusion-data");
@@ -99,7 +99,7 @@
       score.setAttribute("aria-valuetext", Number(score.value).toFixed(2));
       document.getElementById("gallery-sum").textContent =
         `${errors} error${errors === 1 ? "" : "s"} in ${shown} of ${figures.length} images, ` +
-        `score from ${Number(score.value).toFixed(2)}`;
+        `score ${Number(score.value).toFixed(2)} or higher`;
     };
     for (const control of [label, kind, score]) control.addEventListener("input", update);
     for (const name of ["controls", "status"]) document.getElementById(`gallery-${name}`).hidden = false;

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from reefline.cli import app
+from reefline.report import run_page
 from tests.factories_summary import make_blessed, make_refused, make_unstarted, write_run
 
 REPO_DIR = Path(__file__).resolve().parents[3]
@@ -72,7 +73,24 @@ def test_what_cannot_be_rebuilt_is_told(tmp_path: Path) -> None:
     result = _report(tmp_path)
     assert result.exit_code == 2
     assert f"{FIRST}: ML Metadata does not know this run any more" in result.stdout
+    assert result.stdout.splitlines()[-1] == f"log: {tmp_path / 'reports' / '.rebuild.log'}"
     assert (tmp_path / "reports" / "index.html").is_file()
+
+
+def test_the_traceback_of_a_section_that_failed_is_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> None:
+        raise ValueError("no provenance today")
+
+    monkeypatch.setattr(run_page, "make_provenance_section", fail)
+    log = tmp_path / "reports" / ".rebuild.log"
+    folder = write_run(tmp_path / "reports", make_unstarted(FIRST), config="", page=False)
+    log.write_text("of an earlier rebuild\n", encoding="utf-8")
+    result = _report(tmp_path)
+    assert result.exit_code == 2 and result.stdout.splitlines()[-1] == f"log: {log}"
+    kept = log.read_text(encoding="utf-8")
+    assert "Traceback" in kept and "ValueError: no provenance today" in kept and "earlier rebuild" not in kept
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "The traceback is in the log of the command that made this page." in page
 
 
 @pytest.mark.parametrize(

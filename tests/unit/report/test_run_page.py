@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 from pathlib import Path
@@ -14,8 +15,9 @@ from reefline.report.reviewed_run import ReviewedRun
 from reefline.report.run_history import RunHistory
 from reefline.report.run_page import make_run_page, read_or_make_sections
 from reefline.report.section import ReviewSections, Section
-from reefline.report.summary import RunRecords, Summary, Verdict
+from reefline.report.summary import Failure, RunRecords, Summary, Verdict
 from reefline.structures.artifacts import IngestionFolder, ReviewFolder
+from tests.factories_evaluation import make_edgetpu_record
 from tests.factories_lineage import make_artifact, make_execution, make_run
 from tests.factories_report import make_records
 
@@ -65,8 +67,15 @@ def test_sections_that_are_unusable_are_made_again(tmp_path: Path, review: Revie
 
 def test_a_run_that_stopped_before_the_pipeline_has_no_sections_but_its_findings(tmp_path: Path) -> None:
     assert read_or_make_sections(None, "", RunRecords("1", "m"), tmp_path) == ReviewSections(())
-    (data,) = read_or_make_sections(None, "", make_records(Verdict.FAILED), tmp_path).sections
+    records = dataclasses.replace(make_records(Verdict.FAILED), edgetpu=None)
+    (data,) = read_or_make_sections(None, "", records, tmp_path).sections
     assert data.id == "data" and "cat.xml" in data.html
+
+
+def test_a_run_that_the_preflight_stopped_has_an_edge_tpu_section(tmp_path: Path) -> None:
+    records = RunRecords("1", "m", Failure("EdgeTpuPreflight", "too few operators"), edgetpu=make_edgetpu_record())
+    (section,) = read_or_make_sections(make_run(), "", records, tmp_path).sections
+    assert section.id == "edge-tpu"
 
 
 def test_the_earlier_run_is_the_last_of_the_same_model_that_ingested(

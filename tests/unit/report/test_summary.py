@@ -11,7 +11,7 @@ from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.evaluation.report import EvaluationReport, GateResult
 from reefline.evaluation.scores import ClassMetrics, CocoMetrics
 from reefline.findings import Action, Finding
-from reefline.report.summary import Failure, Pushed, RunRecords, Verdict, decide_verdict, summarize
+from reefline.report.summary import Failure, MetricsSummary, Pushed, RunRecords, Verdict, decide_verdict, summarize
 from reefline.training.report import StopReason, TrainingReport
 from tests.factories_evaluation import make_scores
 
@@ -47,6 +47,12 @@ def _complete_run() -> RunRecords:
         pushed=PUSHED,
         seconds={"Trainer": 12.34567},
     )
+
+
+def test_the_headline_is_int8_or_float_without_an_int8_model() -> None:
+    assert MetricsSummary(_metrics(0.5), _metrics(0.4), None).headline == _metrics(0.4)
+    assert MetricsSummary(_metrics(0.5), None, None).headline == _metrics(0.5)
+    assert MetricsSummary(None, None, None).headline is None
 
 
 def test_a_complete_run() -> None:

@@ -16,7 +16,7 @@ def _pairs(training: list[float], evaluation: list[float]) -> list[LossPair]:
 
 def test_the_step_where_the_losses_part_is_told() -> None:
     assert describe_overfitting(_pairs([0.9, 0.5, 0.3, 0.2], [0.8, 0.6, 0.7, 0.9])) == (
-        "Overfitting from step 200 on: eval loss rose from 0.600 to 0.900 while training loss fell from 0.500 to "
+        "Overfitting after step 200: eval loss rose from 0.600 to 0.900 while training loss fell from 0.500 to "
         "0.200; more images or augmentations help."
     )
 
@@ -46,5 +46,5 @@ def test_training_compares_the_mean_of_its_steps_with_each_evaluation(last_loss:
             bar.step(2 * number, 2.0 / number)
             bar.evaluation(EvaluationPoint(step=2 * number, map=0.5, map_50=0.5, loss=eval_loss), None, 0.0)
         bar.tell_overfitting()
-    told = "Overfitting from step 4 on: eval loss rose from 0.500 to 0.900 while training loss fell from 0.750 to 0.375"
+    told = "Overfitting after step 4: eval loss rose from 0.500 to 0.900 while training loss fell from 0.750 to 0.375"
     assert (told in stream.getvalue()) == is_told

@@ -202,6 +202,14 @@ def test_the_fit_counts_covered_smaller_and_larger_boxes() -> None:
     assert (nothing.boxes, nothing.covered) == (0, 0)
 
 
+def test_the_fit_counts_every_box_of_a_large_data_set() -> None:
+    boxes = [(0.05, 0.05), (0.2, 0.2), (0.9, 0.9), (0.2, 0.2), (0.2, 0.2), (0.2, 0.2)] * MAX_VALUES
+    fit = measure_fit([(0.2, 0.2)], boxes, 0.5)
+    assert (fit.boxes, fit.smaller, fit.larger) == (6 * MAX_VALUES, MAX_VALUES, MAX_VALUES)
+    alike = measure_fit([(0.2, 0.2)], [(0.2, 0.2)] * (3 * MAX_VALUES), 0.5)
+    assert (alike.boxes, alike.covered) == (3 * MAX_VALUES, 3 * MAX_VALUES)
+
+
 def _write_model_run(root: Path) -> ModelRunFolder:
     root.mkdir()
     config = build_model_config(load_template("ssd_mobilenet_v2_tiny"), None, 1)

@@ -115,6 +115,15 @@ def test_the_preflight_of_a_run_that_stopped_before_an_export(tmp_path: Path) ->
     assert "Operators by type" not in html
 
 
+def test_a_run_that_the_preflight_stopped_shows_the_record_of_its_error() -> None:
+    record = make_edgetpu_record(ops_on_tpu=6, ops_on_cpu=4, ops_uncertain=0)
+    section = make_edge_tpu_section(RunSources(), stopped_with=record)
+    assert section is not None
+    assert "the preflight’s results for the untrained model" in section.html
+    assert "6 of 10 operators" in section.html
+    assert "Every operator runs" not in section.html
+
+
 def test_a_model_counts_more_than_its_preflight(tmp_path: Path) -> None:
     sources = write_model(tmp_path)
     Preflight(make_edgetpu_record(ops_on_tpu=0), True, (), ()).write(tmp_path / "preflight.json")

@@ -99,6 +99,17 @@ def test_the_card_has_the_configs_text_and_admits_what_it_does_not_say() -> None
     assert card["Thresholds of the gate"].text.startswith("min_map 0.25, max_quantization_drop 0.05")
 
 
+@pytest.mark.parametrize(
+    ("demanded", "has_rule"), [pytest.param("true", True, id="demanded"), pytest.param("false", False, id="off")]
+)
+def test_the_card_names_a_rule_that_has_no_threshold(demanded: str, has_rule: bool) -> None:
+    config = _config(f"gate.edgetpu_compiled={demanded}", "gate.max_regression=0.0")
+    card = {entry.title: entry.text for entry in make_card(config, make_records())}
+    rules = card["Thresholds of the gate"].split(", ")
+    assert ("edgetpu_compiled" in rules) == has_rule
+    assert "max_regression 0.0" in rules and not any(rule.startswith("edgetpu_compiled ") for rule in rules)
+
+
 def test_the_card_has_the_confidence_thresholds_of_the_bundle() -> None:
     records = make_records()
     assert records.evaluation is not None

@@ -40,7 +40,7 @@ def test_the_matrix_starts_at_the_median_suggestion(
 ) -> None:
     shown = view(suggested)
     assert shown.thresholds[shown.start] == threshold
-    assert shown.sentence == f"Confidence from {threshold:.2f}: {sentence}"
+    assert shown.sentence == f"At confidence {threshold:.2f} and above: {sentence}"
 
 
 def test_rows_hold_counts_and_their_share_of_the_row() -> None:
@@ -74,3 +74,11 @@ def test_more_confused_classes_than_fit_are_those_most_often_confused() -> None:
     shown = view_confusion(ConfusionOverThresholds((0.5,), counts), tuple(map(str, range(41))), ())
     assert shown.labels == tuple(map(str, range(11, 41)))
     assert len(shown.labels) == MAX_CLASSES
+
+
+def test_of_many_classes_none_of_which_is_confused_only_the_background_is_left() -> None:
+    counts = np.zeros((1, 42, 42), np.int64)
+    counts[0, range(41), range(41)] = 9
+    counts[0, 5, -1] = 2
+    shown = view_confusion(ConfusionOverThresholds((0.5,), counts), tuple(map(str, range(41))), ())
+    assert (shown.labels, shown.classes_left_out, shown.counts.tolist()) == ((), 41, [[[0]]])
