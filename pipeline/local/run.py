@@ -105,7 +105,7 @@ def _run_stages(request: RunRequest, workspace: Workspace, run_folder: Path, pro
         config = load_config(choose_config_file(request.config_file, request.data_dir), overrides)
     progress.model, progress.is_recommended = config.model_name, request.asks_for_recommendation
     progress.stage = "workspace"
-    with hold_lock(workspace):
+    with hold_lock(workspace, run_folder.name):
         remove_leftovers(workspace)
         check_metadata(workspace)
         progress.stage = "data"

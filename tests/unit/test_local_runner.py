@@ -99,7 +99,7 @@ def test_a_file_is_no_data_folder(tmp_path: Path, capsys, config_file: Path) -> 
 
 
 def test_a_workspace_in_use(tmp_path: Path, capsys, config_file: Path) -> None:
-    with hold_lock(open_workspace(tmp_path / "ws")):
+    with hold_lock(open_workspace(tmp_path / "ws"), "20260101T120000"):
         assert _main(tmp_path, "--config", config_file, "--data", tmp_path) == 2
     assert re.search(r"in use by another run \(process \d+\)", capsys.readouterr().out)
     assert _summary(tmp_path)["failure"]["component"] == "workspace"
