@@ -143,12 +143,19 @@ def test_a_missing_summary_is_written_again(tmp_path: Path, stopped: IngestionFo
         pytest.param(0, {"pushed": 0}, Verdict.NOT_BLESSED, id="refused"),
     ],
 )
+@pytest.mark.parametrize("review", [ExecutionState.DONE, ExecutionState.FAILED, ExecutionState.RUNNING])
 def test_a_verdict_is_restored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blessed: int, pushed: dict[str, object], verdict: Verdict
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    blessed: int,
+    pushed: dict[str, object],
+    verdict: Verdict,
+    review: ExecutionState,
 ) -> None:
     run = make_run(
         make_execution("Evaluator", outputs={"blessing": make_artifact(tmp_path, {"blessed": blessed})}),
         make_execution("Pusher", outputs={"pushed_model": make_artifact(tmp_path, pushed)}),
+        make_execution("ReviewReport", review),
         run_id=RUN,
     )
     _know(monkeypatch, run)
