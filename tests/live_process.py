@@ -64,7 +64,7 @@ def record_run(workspace: Path, run_id: str) -> metadata_store_pb2.Execution:
 
 def main(root: Path, run_id: str) -> None:
     workspace = open_workspace(root)
-    with hold_lock(workspace):
+    with hold_lock(workspace, run_id):
         folder = workspace.reports / run_id
         folder.mkdir()
         execution = record_run(root, run_id)

@@ -80,10 +80,18 @@ def run_pipeline(request: RunRequest, workspace: Workspace, run_folder: Path) ->
 
     The name of the folder is the run's id.
     """
+    # Held until the page is written: `reefline report` would take this run for one that was killed.
+    with contextlib.ExitStack() as held:
+        return _run_and_report(request, workspace, run_folder, held)
+
+
+def _run_and_report(
+    request: RunRequest, workspace: Workspace, run_folder: Path, held: contextlib.ExitStack
+) -> RunOutcome:
     progress, stop = _Progress(), None
     try:
         with _terminable():
-            _run_stages(request, workspace, run_folder, progress)
+            _run_stages(request, workspace, run_folder, progress, held)
     except BaseException as error:
         stop = Stop.from_error(error, progress.stage, run_folder, progress.shown_as)
     notes: tuple[str, ...] = ()
@@ -96,7 +104,10 @@ def run_pipeline(request: RunRequest, workspace: Workspace, run_folder: Path) ->
     return RunOutcome(stop.exit_code if stop else EXIT_CODES[verdict], verdict, records, run_folder, problems, notes)
 
 
-def _run_stages(request: RunRequest, workspace: Workspace, run_folder: Path, progress: _Progress) -> None:
+def _run_stages(
+    request: RunRequest, workspace: Workspace, run_folder: Path, progress: _Progress, held: contextlib.ExitStack
+) -> None:
+    """Run all stages; the workspace's lock is put on `held`, for the report."""
     check_minutes(request)
     overrides = [parse_override(text) for text in request.overrides]
     if request.asks_for_recommendation:
@@ -105,22 +116,22 @@ def _run_stages(request: RunRequest, workspace: Workspace, run_folder: Path, pro
         config = load_config(choose_config_file(request.config_file, request.data_dir), overrides)
     progress.model, progress.is_recommended = config.model_name, request.asks_for_recommendation
     progress.stage = "workspace"
-    with hold_lock(workspace):
-        remove_leftovers(workspace)
-        check_metadata(workspace)
-        progress.stage = "data"
-        data_dir = provide_data(request.data_dir, config.demo, workspace.demo_data, say)
-        progress.shown_as = {workspace.source: str(data_dir)}
-        point_source_at(workspace, data_dir)
-        with send_noise_to(run_folder / "run.log"):
-            if request.asks_for_recommendation:
-                progress.stage = "recommendation"
-                config = recommend_config(data_dir, request.minutes, overrides, workspace, run_folder)
-            progress.stage = "trainer.start"
-            check_start(config.trainer, config.model_name, workspace)
-            progress.stage = "pipeline"
-            _keep_config(config, run_folder, progress)
-            _run_dag(config, workspace, run_folder.name, progress)
+    held.enter_context(hold_lock(workspace, run_folder.name))
+    remove_leftovers(workspace)
+    check_metadata(workspace)
+    progress.stage = "data"
+    data_dir = provide_data(request.data_dir, config.demo, workspace.demo_data, say)
+    progress.shown_as = {workspace.source: str(data_dir)}
+    point_source_at(workspace, data_dir)
+    with send_noise_to(run_folder / "run.log"):
+        if request.asks_for_recommendation:
+            progress.stage = "recommendation"
+            config = recommend_config(data_dir, request.minutes, overrides, workspace, run_folder)
+        progress.stage = "trainer.start"
+        check_start(config.trainer, config.model_name, workspace)
+        progress.stage = "pipeline"
+        _keep_config(config, run_folder, progress)
+        _run_dag(config, workspace, run_folder.name, progress)
 
 
 def _keep_config(config: RunConfig, run_folder: Path, progress: _Progress) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from reefline.errors import WorkspaceError
 from reefline.recommendation import memory as recommendation_memory
 from reefline.system.files import is_out_of_space, write_whole
-from reefline.system.lock_file import open_lock_file
+from reefline.system.lock_file import LockHolder, open_lock_file
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,10 @@ def open_workspace(path: Path) -> Workspace:
 
 
 @contextlib.contextmanager
-def hold_lock(workspace: Workspace) -> Iterator[None]:
+def hold_lock(workspace: Workspace, run_id: str) -> Iterator[None]:
     """Hold the workspace for one run; the lock ends with the process, however it ends.
+
+    The lock's file names the process and the run.
 
     Raises:
         WorkspaceError: another process holds it (the message has its process id), or its file is something else.
@@ -101,13 +103,13 @@ def hold_lock(workspace: Workspace) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            holder = file.read().strip() or "unknown"
+            holder = LockHolder.parse(file.read()).process or "unknown"
             raise WorkspaceError(
                 f"{workspace.root}: in use by another run (process {holder}); "
                 "wait until it ends, or pass another --workspace DIR"
             ) from None
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(LockHolder(str(os.getpid()), run_id).format())
         file.flush()
         yield
 

@@ -66,12 +66,13 @@ def keep_image_list(run_folder: Path, records: Path) -> None:
     A list that another run has kept already is not written again.
 
     Raises:
+        RecordError: the records are damaged.
         OSError: the records cannot be read, or the disk is full.
     """
     digest = hash_file(records)[:_DIGEST_CHARACTERS]
     target = _locate(run_folder.parent, digest)
     if not target.is_file():
-        marks = {record.image: _mark(record) for record in read_records(records)}
+        marks = _read_marks(records)
         lines = "".join(f"{json.dumps([image, mark])}\n" for image, mark in sorted(marks.items()))
         target.parent.mkdir(exist_ok=True)
         write_whole(target, gzip.compress(lines.encode("utf-8"), mtime=0))
@@ -105,6 +106,13 @@ def compare_images(before: dict[str, str], after: dict[str, str]) -> ImageChange
         len(changed),
         tuple(ImageChange(name, before.get(name), after.get(name)) for name in names),
     )
+
+
+def _read_marks(records: Path) -> dict[str, str]:
+    try:
+        return {record.image: _mark(record) for record in read_records(records)}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RecordError(f"{records}: damaged ({type(error).__name__}: {error}); run the pipeline again") from error
 
 
 def _locate(reports: Path, digest: str) -> Path:

@@ -18,8 +18,8 @@ from reefline.errors import RecordError
 from reefline.lineage.records import ExecutionRecord, ExecutionState, RunRecord
 from reefline.lineage.store import read_run
 from reefline.report.run_artifacts import find_unfinished_training
-from reefline.report.run_folder import SUMMARY_FILE, list_run_folders, run_order
 from reefline.structures.artifacts import ModelRunFolder
+from reefline.system.lock_file import LockHolder
 from reefline.system.record import Record
 from reefline.training.history import TrainingPoint, read_history
 from reefline.training.job import TrainingJob
@@ -154,13 +154,8 @@ class LiveReader:
 
 def find_run_under_way(workspace: Path) -> str | None:
     """Return the run under way, "" while its id is unknown; None if no run holds the workspace."""
-    if not is_locked(workspace / ".lock"):
-        return None
-    reports = workspace / "reports"
-    folders = list_run_folders(reports) if reports.is_dir() else []
-    # The summary is written last.
-    unfinished = [folder.name for folder in folders if not (folder / SUMMARY_FILE).exists()]
-    return max(unfinished, key=run_order, default="")
+    lock_file = workspace / ".lock"
+    return _read_holder(lock_file).run_id if is_locked(lock_file) else None
 
 
 def is_locked(lock_file: Path) -> bool:
@@ -169,13 +164,11 @@ def is_locked(lock_file: Path) -> bool:
     The kernel's list is read instead of trying the lock: a run that starts at that moment would find it taken. Without
     the list, the lock counts as held while the process that wrote its id into it lives.
     """
-    try:
-        holder, inode = lock_file.read_text(encoding="ascii", errors="replace").strip(), lock_file.stat().st_ino
-    except OSError:
-        return False
+    holder = _read_holder(lock_file).process
     if not (holder.isascii() and holder.isdigit()):
         return False
     try:
+        inode = lock_file.stat().st_ino
         locks = Path("/proc/locks").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return Path(f"/proc/{holder}").exists()
@@ -185,6 +178,13 @@ def is_locked(lock_file: Path) -> bool:
         len(field) > 5 and field[1] == "FLOCK" and field[4] == holder and field[5].rpartition(":")[2] == str(inode)
         for field in fields
     )
+
+
+def _read_holder(lock_file: Path) -> LockHolder:
+    try:
+        return LockHolder.parse(lock_file.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return LockHolder("")
 
 
 def _list_times(executions: Sequence[ExecutionRecord]) -> tuple[ComponentTime, ...]:

@@ -17,6 +17,8 @@ from reefline.report.run_history import RunHistory
 from reefline.report.summary import Failure, Summary
 
 _UNFINISHED = (ExecutionState.FAILED, ExecutionState.RUNNING)
+# After the push: whether it works says nothing about the model.
+_REVIEW = "ReviewReport"
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,10 @@ def _restore_summary(history: RunHistory, run_id: str) -> Summary:
 
 def _find_end(run: RunRecord) -> EarlyEnd | None:
     """Return where a run without a summary stopped; None if it reached its verdict. Its message is lost."""
-    stopped = next((one for one in reversed(run.executions) if one.state in _UNFINISHED), None)
+    executions = [one for one in run.executions if one.component != _REVIEW]
+    stopped = next((one for one in reversed(executions) if one.state in _UNFINISHED), None)
     if stopped is None and "Pusher.pushed_model" in run.outputs:
         return None
-    last = stopped or next(reversed(run.executions), None)
+    last = stopped or next(reversed(executions), None)
     message = "stopped without leaving a report, as after `kill -9`; run.log next to this page has its output"
     return EarlyEnd(Failure(last.component if last else "", message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 from reefline.lineage.records import ArtifactRecord, ExecutionState, RunRecord
@@ -12,6 +13,7 @@ from reefline.training.resumable_folder import locate_unfinished
 
 _TRAINER = "Trainer"
 _MODEL_RUN = "model_run"
+_ROUNDING_S = 1.0
 # The artifact whose making used all others, in the order in which a run reaches them.
 _LAST_FIRST = ("Pusher.pushed_model", "Evaluator.evaluation", "ModelScorer.scores", "EdgeTpuExporter.model")
 
@@ -48,7 +50,10 @@ def find_review(run: RunRecord | None) -> ReviewFolder | None:
 
 
 def find_unfinished_training(run: RunRecord | None) -> ModelRunFolder | None:
-    """Return the work of a training that is running or was stopped; None if there is none."""
+    """Return the work of a training that is running or was stopped; None if there is none.
+
+    Work that a later run has resumed is that run's.
+    """
     execution = run.find(_TRAINER) if run else None
     if execution is None or execution.state not in (ExecutionState.RUNNING, ExecutionState.FAILED):
         return None
@@ -62,7 +67,16 @@ def find_unfinished_training(run: RunRecord | None) -> ModelRunFolder | None:
     # TFX's layout: <root>/<component>/<output>/<execution>.
     root = inputs["examples"].folder.parents[2]
     folder = locate_unfinished(root / _TRAINER / _MODEL_RUN / str(execution.id), identity)
-    return ModelRunFolder(folder) if folder.is_dir() else None
+    if not folder.is_dir():
+        return None
+    work = ModelRunFolder(folder)
+    return None if execution.ended is not None and _has_changed_since(work, execution.ended) else work
+
+
+def _has_changed_since(work: ModelRunFolder, ended: datetime.datetime) -> bool:
+    """Return whether a training has written into its folder after a time; file systems round times."""
+    files = [path for path in (work.job, work.state, work.history, work.report) if path.exists()]
+    return any(path.stat().st_mtime > ended.timestamp() + _ROUNDING_S for path in files)
 
 
 def find_result(run: RunRecord) -> ArtifactRecord | None:

@@ -10,7 +10,7 @@ from reefline.lineage.records import RunRecord
 from reefline.report.collect import EarlyEnd, collect
 from reefline.report.environment import ENVIRONMENT_FILE, Environment, read_environment
 from reefline.report.image_list import keep_image_list
-from reefline.report.reviewed_run import ReviewedRun
+from reefline.report.reviewed_run import EarlierRun, ReviewedRun
 from reefline.report.run_artifacts import find_sources
 from reefline.report.run_folder import CONFIG_FILE, PAGE_FILE, SUMMARY_FILE
 from reefline.report.run_history import RunHistory
@@ -24,8 +24,10 @@ def write_run_page(records: RunRecords, config: str, workspace: Path) -> tuple[s
 
     `config` is the effective RunConfig as JSON, "" without one. What this process runs on is kept next to the page.
 
+    With a damaged metadata.db, the page has what the records hold.
+
     Raises:
-        RecordError: metadata.db is damaged.
+        RecordError: an artifact is damaged.
         OSError: the page cannot be written.
     """
     history = RunHistory(workspace)
@@ -54,7 +56,7 @@ def _write(
 ) -> tuple[str, ...]:
     """Write the page; `remake` is as in `read_or_make_sections`."""
     folder = history.reports / records.run_id
-    run = history.read(records.run_id)
+    run, earlier, unread = _look_up(history, records, remake=remake)
     reviewed = ReviewedRun(
         records=records,
         workspace=history.workspace,
@@ -62,14 +64,29 @@ def _write(
         config=config,
         date=_describe_start(run),
         run=run,
-        earlier=history.find_earlier(records.run_id, records.model),
+        earlier=earlier,
     )
     page, problems = make_run_page(reviewed, folder, remake=remake)
     write_whole(folder / PAGE_FILE, page)
     ingestion = find_sources(run, config).ingestion
     if ingestion is not None:
-        keep_image_list(folder, ingestion.records)
-    return problems
+        try:
+            keep_image_list(folder, ingestion.records)
+        except RecordError as error:
+            problems += error.problems
+    return (*unread, *problems)
+
+
+def _look_up(
+    history: RunHistory, records: RunRecords, *, remake: bool
+) -> tuple[RunRecord | None, EarlierRun | None, tuple[str, ...]]:
+    """Return the run, the one before it, and why they cannot be read: a new page does without, an old one stays."""
+    try:
+        return history.read(records.run_id), history.find_earlier(records.run_id, records.model), ()
+    except RecordError as error:
+        if remake:
+            raise
+        return None, None, error.problems
 
 
 def _recall_environment(folder: Path) -> Environment | None:

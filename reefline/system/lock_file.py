@@ -5,10 +5,29 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from reefline.errors import WorkspaceError
+
+
+@dataclass(frozen=True)
+class LockHolder:
+    """What a workspace's lock file has about its holder, one per line: the process id, and the run's id."""
+
+    process: str
+    run_id: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> LockHolder:
+        """Read what `format` returned; a part that is missing is ""."""
+        lines = [line.strip() for line in text.splitlines()]
+        return cls(*(*lines[:2], "", "")[:2])
+
+    def format(self) -> str:
+        """Return the content of the lock's file."""
+        return f"{self.process}\n{self.run_id}\n"
 
 
 def open_lock_file(path: Path) -> IO[str]:

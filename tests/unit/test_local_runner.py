@@ -23,6 +23,7 @@ from reefline.findings import Action, Finding
 from reefline.od_api import compat
 from reefline.recommendation.records import Recommendation
 from reefline.report.collect import EarlyEnd
+from reefline.report.live import find_run_under_way
 from reefline.report.summary import Pushed, RunRecords, Verdict
 from tests.factories import add_image, make_data_set
 from tests.factories_recommendation import make_recommendation
@@ -99,11 +100,28 @@ def test_a_file_is_no_data_folder(tmp_path: Path, capsys, config_file: Path) -> 
 
 
 def test_a_workspace_in_use(tmp_path: Path, capsys, config_file: Path) -> None:
-    with hold_lock(open_workspace(tmp_path / "ws")):
+    with hold_lock(open_workspace(tmp_path / "ws"), "20260101T120000"):
         assert _main(tmp_path, "--config", config_file, "--data", tmp_path) == 2
     assert re.search(r"in use by another run \(process \d+\)", capsys.readouterr().out)
     assert _summary(tmp_path)["failure"]["component"] == "workspace"
     assert not (tmp_path / "ws" / "source").exists()
+
+
+def test_the_workspace_is_held_until_the_page_is_written(tmp_path: Path, monkeypatch, config_file: Path) -> None:
+    """`reefline report` would take a run without a lock and a summary for one that was killed."""
+    under_way: list[str | None] = []
+
+    def write(*_arguments: object) -> tuple[str, ...]:
+        under_way.append(find_run_under_way(tmp_path / "ws"))
+        return ()
+
+    monkeypatch.setattr(run, "_run_dag", lambda *_arguments: None)
+    monkeypatch.setattr(run, "write_summary", write)
+    monkeypatch.setattr(run, "write_page", write)
+    _main(tmp_path, "--config", config_file, "--data", tmp_path)
+    (folder,) = (tmp_path / "ws" / "reports").iterdir()
+    assert under_way == [folder.name] * 2
+    assert find_run_under_way(tmp_path / "ws") is None
 
 
 def test_a_workspace_that_is_a_file(tmp_path: Path, capsys) -> None:

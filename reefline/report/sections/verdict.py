@@ -106,7 +106,7 @@ def _explain(verdict: Verdict, records: RunRecords, rows: tuple[RuleRow, ...]) -
 def _advise(problems: tuple[str, ...]) -> str:
     if not problems:
         return "Run the same command again. Finished components are not repeated."
-    if any(problem.startswith("stopped by ") for problem in problems):
+    if any(problem.startswith(("stopped by ", "stopped without ")) for problem in problems):
         return "Run the same command to resume. Finished components are not repeated."
     if any(problem.startswith("unexpected ") for problem in problems):
         return "This error is unexpected: it may be a bug in Reefline. The traceback is in error.log next to this page."

@@ -38,6 +38,19 @@ def test_a_list_is_kept_once_for_all_runs_on_the_same_data(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    "line",
+    ["{", "{}", "[]", "null", '{"objects": [[]]}', "\xff"],
+    ids=["cut", "no-keys", "list", "null", "empty-box", "not-utf-8"],
+)
+def test_damaged_records_are_named(tmp_path: Path, line: str) -> None:
+    records = tmp_path / "records.jsonl"
+    records.write_bytes(line.encode("latin-1"))
+    with pytest.raises(RecordError, match=r"records\.jsonl: damaged \(.+\); run the pipeline again"):
+        keep_image_list(tmp_path, records)
+    assert not (tmp_path / POINTER_FILE).exists()
+
+
+@pytest.mark.parametrize(
     ("after", "counts"),
     [
         pytest.param([make_record("a.jpg"), make_record("b.jpg"), make_record("c.jpg")], (1, 0, 0), id="added"),

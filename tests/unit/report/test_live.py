@@ -19,6 +19,7 @@ from reefline.report import live
 from reefline.report.live import LiveReader, LiveState, find_run_under_way, is_locked
 from reefline.settings import TrainerSettings
 from reefline.structures.artifacts import ModelRunFolder
+from reefline.system.lock_file import LockHolder
 from reefline.training.job import TrainingJob
 from reefline.training.report import EvaluationPoint, TrainingState
 from tests.factories_lineage import make_execution, make_run
@@ -135,15 +136,17 @@ def test_a_lock_file_that_names_no_process(tmp_path: Path, content: str | None) 
 
 @pytest.fixture
 def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace that a run holds which has left nothing yet."""
     monkeypatch.setattr(live, "is_locked", lambda _lock_file: True)
+    (tmp_path / ".lock").write_text(LockHolder("1", RUN).format())
     (tmp_path / "reports").mkdir()
     return tmp_path
 
 
 def test_a_run_that_has_just_started(locked: Path) -> None:
-    assert LiveReader(locked).read() == LiveState(is_running=True)
-    (locked / "reports" / RUN).mkdir()
     assert LiveReader(locked).read() == LiveState(is_running=True, run_id=RUN)
+    (locked / ".lock").write_text("1")
+    assert LiveReader(locked).read() == LiveState(is_running=True)
 
 
 def test_metadata_that_cannot_be_read_is_a_problem_for_now(locked: Path) -> None:
@@ -154,11 +157,10 @@ def test_metadata_that_cannot_be_read_is_a_problem_for_now(locked: Path) -> None
     assert "cannot read ML Metadata" in state.problem
 
 
-def test_the_newest_run_without_a_summary_is_the_one_under_way(locked: Path) -> None:
-    for run_id in ("20260102T120000", "20260102T120000-9", "20260102T120000-10", "20260101T120000"):
-        (locked / "reports" / run_id).mkdir()
-    write_run(locked / "reports", make_blessed("20260103T120000"))
-    assert find_run_under_way(locked) == "20260102T120000-10"
+def test_other_folders_are_not_the_run_under_way(tmp_path: Path, live_run: LiveRun) -> None:
+    for name in ("notes", "20260103T120000"):
+        (tmp_path / "reports" / name).mkdir()
+    assert find_run_under_way(tmp_path) == RUN
 
 
 @pytest.fixture

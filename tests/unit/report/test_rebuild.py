@@ -17,12 +17,13 @@ from reefline.lineage.records import ExecutionState, RunRecord
 from reefline.report import rebuild, review, run_history
 from reefline.report.image_list import POINTER_FILE
 from reefline.report.rebuild import RebuiltRun, read_or_restore_summary, rebuild_runs
+from reefline.report.run_files import write_run_page
 from reefline.report.section import ReviewSections, Section
 from reefline.report.summary import Failure, Summary, Verdict
 from reefline.structures.artifacts import IngestionFolder, ReviewFolder
 from tests.factories import make_record, make_report
 from tests.factories_lineage import make_artifact, make_execution, make_run
-from tests.factories_summary import find_schema_errors, make_failed, make_unstarted, write_run
+from tests.factories_summary import find_schema_errors, make_failed, make_records, make_unstarted, write_run
 
 RUN = "20260301T120000"
 KEPT = ReviewSections((Section("data", "Data", "<p>from an older Reefline</p>"),))
@@ -97,6 +98,30 @@ def test_pages_stay_where_their_artifacts_are_gone(tmp_path: Path, stopped: Inge
     assert (folder / "index.html").read_text(encoding="utf-8") == before
 
 
+def test_damaged_records_are_named(tmp_path: Path, stopped: IngestionFolder) -> None:
+    write_run(tmp_path / "reports", make_failed(RUN), config="")
+    stopped.records.write_text("{}\n")
+    (rebuilt,) = _rebuild(tmp_path, RUN)
+    assert any(problem.startswith(f"{stopped.records}: damaged (KeyError") for problem in rebuilt.problems)
+
+
+def test_a_run_has_a_page_where_ml_metadata_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "reports" / RUN).mkdir(parents=True)
+    (tmp_path / "metadata.db").write_text("not a database")
+    (problem,) = write_run_page(make_records(RUN), "", tmp_path)
+    assert "metadata.db: cannot read ML Metadata" in problem
+    assert RUN in (tmp_path / "reports" / RUN / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_page_stays_where_ml_metadata_is_damaged(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "reports", make_failed(RUN))
+    before = (folder / "index.html").read_text(encoding="utf-8")
+    (tmp_path / "metadata.db").write_text("not a database")
+    (rebuilt,) = _rebuild(tmp_path, RUN)
+    assert "metadata.db: cannot read ML Metadata" in rebuilt.problems[0]
+    assert (folder / "index.html").read_text(encoding="utf-8") == before
+
+
 def test_a_missing_summary_is_written_again(tmp_path: Path, stopped: IngestionFolder) -> None:
     folder = write_run(tmp_path / "reports", make_failed(RUN), config="model_name: pets\n")
     (folder / "summary.json").unlink()
@@ -118,12 +143,19 @@ def test_a_missing_summary_is_written_again(tmp_path: Path, stopped: IngestionFo
         pytest.param(0, {"pushed": 0}, Verdict.NOT_BLESSED, id="refused"),
     ],
 )
+@pytest.mark.parametrize("review", [ExecutionState.DONE, ExecutionState.FAILED, ExecutionState.RUNNING])
 def test_a_verdict_is_restored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blessed: int, pushed: dict[str, object], verdict: Verdict
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    blessed: int,
+    pushed: dict[str, object],
+    verdict: Verdict,
+    review: ExecutionState,
 ) -> None:
     run = make_run(
         make_execution("Evaluator", outputs={"blessing": make_artifact(tmp_path, {"blessed": blessed})}),
         make_execution("Pusher", outputs={"pushed_model": make_artifact(tmp_path, pushed)}),
+        make_execution("ReviewReport", review),
         run_id=RUN,
     )
     _know(monkeypatch, run)

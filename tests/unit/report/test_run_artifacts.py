@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,27 @@ def test_the_work_of_an_unfinished_training_is_found(tmp_path: Path, state: Exec
     assert find_unfinished_training(run) == ModelRunFolder(folder)
     assert find_sources(run, "{}").model_run == ModelRunFolder(folder)
     assert find_unfinished_training(_stop_training(tmp_path, state, code="other")) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "after_s", "is_found"),
+    [
+        pytest.param(ExecutionState.FAILED, 0.5, True, id="its-own"),
+        pytest.param(ExecutionState.FAILED, 60.0, False, id="resumed-later"),
+        pytest.param(ExecutionState.RUNNING, 60.0, True, id="running"),
+    ],
+)
+@pytest.mark.parametrize("name", ["job.json", "state.json", "history.jsonl", "training.json"])
+def test_work_that_a_later_run_resumed_is_not_this_runs(
+    tmp_path: Path, state: ExecutionState, after_s: float, is_found: bool, name: str
+) -> None:
+    run = _stop_training(tmp_path, state)
+    written = _open(tmp_path) / name
+    written.write_text("")
+    trainer = run.executions[-1]
+    time_s = (trainer.ended or trainer.started).timestamp() + after_s
+    os.utime(written, (time_s, time_s))
+    assert (find_unfinished_training(run) is not None) == is_found
 
 
 def test_a_finished_training_has_no_unfinished_work(tmp_path: Path) -> None:

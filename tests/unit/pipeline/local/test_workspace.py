@@ -50,7 +50,7 @@ def test_a_file_is_not_a_workspace(tmp_path: Path) -> None:
 def test_a_second_holder_learns_the_process_of_the_first(workspace: Workspace) -> None:
     code = (
         "import sys; from pathlib import Path; from pipeline.local.workspace import *\n"
-        "with hold_lock(Workspace(Path(sys.argv[1]))): print('held', flush=True); sys.stdin.read()"
+        "with hold_lock(Workspace(Path(sys.argv[1])), '1'): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(workspace.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -59,12 +59,12 @@ def test_a_second_holder_learns_the_process_of_the_first(workspace: Workspace) -
         assert holder.stdout.readline() == "held\n"
         with (
             pytest.raises(WorkspaceError, match=rf"in use by another run \(process {holder.pid}\)"),
-            hold_lock(workspace),
+            hold_lock(workspace, "2"),
         ):
             pass
         holder.communicate()
-    with hold_lock(workspace):
-        assert (workspace.root / ".lock").read_text() == str(os.getpid())
+    with hold_lock(workspace, "2"):
+        assert (workspace.root / ".lock").read_text() == f"{os.getpid()}\n2\n"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_lock_that_is_no_file_is_named(workspace: Workspace, make: Callable[[P
     make(workspace.root / ".lock")
     with (
         pytest.raises(WorkspaceError, match=rf"\.lock: {found}, where a lock's file is expected; delete it"),
-        hold_lock(workspace),
+        hold_lock(workspace, "2"),
     ):
         pass
     assert (workspace.root / "precious").read_text() == "kept"

@@ -33,6 +33,7 @@ def test_a_refused_run_names_the_failed_rules() -> None:
     [
         pytest.param("a.xml: xmax is missing\nb.xml: empty", "Fix what the message names", id="user-error"),
         pytest.param("stopped by Ctrl-C", "Run the same command to resume", id="interrupted"),
+        pytest.param("stopped without leaving a report, as", "Run the same command to resume", id="killed"),
         pytest.param("unexpected KeyError: 'x' (traceback: error.log)", "may be a bug in Reefline", id="unexpected"),
     ],
 )
