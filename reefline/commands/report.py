@@ -83,9 +83,10 @@ def _rebuild(workspace: Path, run_id: str | None) -> None:
     failed = False
     with tempfile.TemporaryDirectory(prefix="reefline-report-") as scratch, send_noise_to(Path(scratch) / "noise.log"):
         for rebuilt in rebuild_runs(workspace, [folder.name for folder in folders]):
-            for problem in rebuilt.problems:
-                say(f"{rebuilt.run_id}: {problem}")
-            if not rebuilt.problems:
+            messages = (*rebuilt.notes, *rebuilt.problems)
+            for message in messages:
+                say(f"{rebuilt.run_id}: {message}")
+            if not messages:
                 say(f"{rebuilt.run_id}: {rebuilt.page}")
             failed = failed or bool(rebuilt.problems)
         write_index(reports, workspace / "serving")
