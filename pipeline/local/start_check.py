@@ -5,10 +5,11 @@ from __future__ import annotations
 from pipeline.local.workspace import Workspace
 from reefline.bundle.store import read_current
 from reefline.errors import CheckpointError
+from reefline.od_api.model_config import load_template
 from reefline.settings import StartKeyword, TrainerSettings
 from reefline.system.terminal import say
 from reefline.training.start_files import StartCache
-from reefline.training.starting_point import fetch_start
+from reefline.training.starting_point import fetch_start, identify_start, name_start
 
 _TRAINER = "Trainer"
 
@@ -16,17 +17,21 @@ _TRAINER = "Trainer"
 def check_start(settings: TrainerSettings, model: str, workspace: Workspace) -> None:
     """Make sure that the weights to start from are on this machine; a download is kept for Trainer.
 
-    In a workspace that has trained before, missing weights are only a note: a training that is cached needs none.
+    In a workspace that has trained before, a download that fails is only a note if the file's sha256 is known: that is
+    all that Trainer's driver needs to find a cached training.
 
     Raises:
         CheckpointError: the weights are missing, cannot be downloaded, or have another sha256.
     """
     if settings.start.keyword is StartKeyword.SERVING and read_current(workspace.serving, model) is not None:
         return
+    cache = StartCache(workspace_memory=workspace.start_memory)
     try:
-        fetch_start(settings, StartCache(workspace_memory=workspace.start_memory))
+        fetch_start(settings, cache)
     except CheckpointError as error:
         if not (workspace.artifacts / _TRAINER).is_dir():
             raise
+        template = load_template(settings.model)
+        identify_start(name_start(settings.start, template), template, cache)
         for problem in error.problems:
             say(f"note: {problem} (not needed if this training is cached)")

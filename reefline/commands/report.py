@@ -86,9 +86,10 @@ def _rebuild(workspace: Path, run_id: str | None) -> None:
     log.unlink(missing_ok=True)
     with send_noise_to(log):
         for rebuilt in rebuild_runs(workspace, [folder.name for folder in folders]):
-            for problem in rebuilt.problems:
-                say(f"{rebuilt.run_id}: {problem}")
-            if not rebuilt.problems:
+            messages = (*rebuilt.notes, *rebuilt.problems)
+            for message in messages:
+                say(f"{rebuilt.run_id}: {message}")
+            if not messages:
                 say(f"{rebuilt.run_id}: {rebuilt.page}")
             failed = failed or bool(rebuilt.problems)
         write_index(reports, workspace / "serving")

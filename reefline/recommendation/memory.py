@@ -16,7 +16,9 @@ from reefline.recommendation.wishes import read_wishes
 from reefline.system.files import hash_file
 
 FOLDER = "recommendations"
-_ROOM = Path(__file__).resolve().parent
+_LIBRARY = Path(__file__).resolve().parents[1]
+# Where the rules are.
+_ROOMS = ("recommendation", "verification")
 # What a recommendation depends on. Any other override leaves it alone: a changed threshold must not change the steps.
 _RELEVANT_SECTIONS = ("edgetpu", "data", "trainer")
 
@@ -38,12 +40,13 @@ def locate_recommendation(
         DataError: the data folder holds no images or annotations.
         ConfigError: an override is not a valid value.
     """
-    sources = [*sorted(_ROOM.glob("*.py")), *sorted(TEMPLATE_DIR.glob("*.config"))]
+    sources = [path for room in _ROOMS for path in sorted((_LIBRARY / room).glob("*.py"))]
+    sources += sorted(TEMPLATE_DIR.glob("*.config"))
     parts = {
         "data": fingerprint_data(data_dir, read_wishes(overrides).config.data, hash_memory),
         "minutes": minutes,
         "overrides": [[override.name, override.value] for override in select_relevant(overrides)],
-        "sources": {source.name: hash_file(source) for source in sources},
+        "sources": {f"{source.parent.name}/{source.name}": hash_file(source) for source in sources},
     }
     key = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
     return folder / f"{key}.json"

@@ -23,11 +23,15 @@ _REVIEW = "ReviewReport"
 
 @dataclass(frozen=True)
 class RebuiltRun:
-    """A run's page; `problems` are why it, or a part of it, could not be made anew: the old one then stays."""
+    """A run's page; `problems` are why it, or a part of it, could not be made anew: the old one then stays.
+
+    `notes` are why it stays without anything being wrong.
+    """
 
     run_id: str
     page: Path
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def rebuild_runs(workspace: Path, run_ids: Sequence[str]) -> Iterator[RebuiltRun]:
@@ -37,15 +41,14 @@ def rebuild_runs(workspace: Path, run_ids: Sequence[str]) -> Iterator[RebuiltRun
     for run_id in run_ids:
         page = workspace / "reports" / run_id / PAGE_FILE
         if run_id == under_way:
-            yield RebuiltRun(run_id, page, ("is under way; its page is written when it ends",))
+            yield RebuiltRun(run_id, page, notes=("is under way; its page is written when it ends",))
             continue
         try:
-            problems = _rebuild(history, run_id)
+            yield _rebuild(history, run_id, page)
         except UserError as error:
-            problems = error.problems
+            yield RebuiltRun(run_id, page, error.problems)
         except OSError as error:
-            problems = (f"{error.filename or page}: {error.strerror}",)
-        yield RebuiltRun(run_id, page, problems)
+            yield RebuiltRun(run_id, page, (f"{error.filename or page}: {error.strerror}",))
 
 
 def read_or_restore_summary(workspace: Path, run_id: str) -> Summary:
@@ -69,7 +72,7 @@ def _read_summary(path: Path) -> Summary:
         raise RecordError(*(f"{one}; delete the file to restore it" for one in error.problems)) from error
 
 
-def _rebuild(history: RunHistory, run_id: str) -> tuple[str, ...]:
+def _rebuild(history: RunHistory, run_id: str, page: Path) -> RebuiltRun:
     folder = history.reports / run_id
     path = folder / SUMMARY_FILE
     summary = _read_summary(path) if path.is_file() else _restore_summary(history, run_id)
@@ -77,8 +80,8 @@ def _rebuild(history: RunHistory, run_id: str) -> tuple[str, ...]:
         summary.write(path)
         history.add(run_id, summary.model)
     if summary.seconds and history.read(run_id) is None:
-        return ("ML Metadata does not know this run any more; its page stays as it is",)
-    return rewrite_run_page(history, run_id)
+        return RebuiltRun(run_id, page, notes=("ML Metadata does not know this run any more; its page stays as it is",))
+    return RebuiltRun(run_id, page, rewrite_run_page(history, run_id))
 
 
 def _restore_summary(history: RunHistory, run_id: str) -> Summary:

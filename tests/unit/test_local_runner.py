@@ -388,11 +388,11 @@ def test_missing_weights_stop_a_run_before_its_pipeline(tmp_path: Path, capsys, 
     failure = _summary(tmp_path)["failure"]
     assert failure["component"] == "trainer.start" and "nothing.tflite does not exist" in failure["message"]
     assert not started
-    # After an earlier training, what is missing may not be needed.
+    # Trainer's driver needs the file even where an earlier training is cached.
     (tmp_path / "ws" / "artifacts" / "Trainer").mkdir(parents=True)
-    assert _main(tmp_path, *arguments) == 1
-    assert re.search(r"note: trainer\.start: .*nothing\.tflite does not exist", capsys.readouterr().out)
-    assert len(started) == 1
+    assert _main(tmp_path, *arguments) == 2
+    assert re.search(r"error: trainer\.start: .*nothing\.tflite does not exist", capsys.readouterr().out)
+    assert not started
 
 
 def test_a_run_that_starts_from_the_serving_model_needs_no_other_weights(

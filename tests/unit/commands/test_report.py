@@ -69,11 +69,21 @@ def test_one_run_is_rebuilt(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_rebuilt_is_told(tmp_path: Path) -> None:
-    write_run(tmp_path / "reports", make_blessed(FIRST))
+    folder = write_run(tmp_path / "reports", make_blessed(FIRST))
+    (folder / "summary.json").write_text("{")
     result = _report(tmp_path)
     assert result.exit_code == 2
-    assert f"{FIRST}: ML Metadata does not know this run any more" in result.stdout
+    assert f"{FIRST}: {folder / 'summary.json'}: damaged" in result.stdout
     assert result.stdout.splitlines()[-1] == f"log: {tmp_path / 'reports' / '.rebuild.log'}"
+    assert (tmp_path / "reports" / "index.html").is_file()
+
+
+def test_a_page_that_stays_is_no_error(tmp_path: Path) -> None:
+    write_run(tmp_path / "reports", make_blessed(FIRST))
+    result = _report(tmp_path)
+    assert result.exit_code == 0
+    assert f"{FIRST}: ML Metadata does not know this run any more" in result.stdout
+    assert "index.html" not in result.stdout.splitlines()[0]
     assert (tmp_path / "reports" / "index.html").is_file()
 
 

@@ -26,6 +26,7 @@ from tests.factories_lineage import make_artifact, make_execution, make_run
 from tests.factories_summary import find_schema_errors, make_failed, make_records, make_unstarted, write_run
 
 RUN = "20260301T120000"
+UNKNOWN = "ML Metadata does not know this run any more; its page stays as it is"
 KEPT = ReviewSections((Section("data", "Data", "<p>from an older Reefline</p>"),))
 
 
@@ -182,7 +183,7 @@ def test_nothing_is_written_for_a_folder_that_nobody_knows(tmp_path: Path) -> No
 def test_a_page_stays_where_ml_metadata_is_gone(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "reports", make_failed(RUN))
     (rebuilt,) = _rebuild(tmp_path, RUN)
-    assert rebuilt.problems == ("ML Metadata does not know this run any more; its page stays as it is",)
+    assert (rebuilt.problems, rebuilt.notes) == ((), (UNKNOWN,))
     assert RUN in (folder / "index.html").read_text(encoding="utf-8")
 
 
@@ -206,7 +207,7 @@ def test_a_run_under_way_is_left_alone(tmp_path: Path, stopped: IngestionFolder,
     folder.mkdir(parents=True)
     monkeypatch.setattr(rebuild, "find_run_under_way", lambda _workspace: RUN)
     (rebuilt,) = _rebuild(tmp_path, RUN)
-    assert rebuilt.problems == ("is under way; its page is written when it ends",)
+    assert (rebuilt.problems, rebuilt.notes) == ((), ("is under way; its page is written when it ends",))
     assert list(folder.iterdir()) == []
     with pytest.raises(RecordError, match=f"{RUN}: is under way; follow it with `reefline report --serve`"):
         read_or_restore_summary(tmp_path, RUN)
@@ -219,7 +220,7 @@ def test_one_run_that_fails_does_not_stop_the_others(tmp_path: Path, stopped: In
     (tmp_path / "reports" / RUN / "summary.json").write_text("{")
     first, second = _rebuild(tmp_path, RUN, other)
     assert "delete the file" in first.problems[0]
-    assert second.problems == ("ML Metadata does not know this run any more; its page stays as it is",)
+    assert (second.problems, second.notes) == ((), (UNKNOWN,))
 
 
 def test_many_runs_are_rebuilt_with_one_look_into_ml_metadata(
