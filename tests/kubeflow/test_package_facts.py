@@ -197,7 +197,7 @@ def _read_files(backend: Backend, uri: str) -> dict[str, bytes]:
     ("serving", "settings", "problem"),
     [
         pytest.param("ftp://host/serving", {}, "scheme", id="unknown scheme"),
-        pytest.param("/srv/serving", {}, "volume", id="path of the compiling machine"),
+        pytest.param("/Users/me/serving", {}, "volume", id="path of the compiling machine"),
         pytest.param("s3://bucket/serving", {"trainer.strategy": "multi_worker"}, "multi_worker", id="several pods"),
     ],
 )
