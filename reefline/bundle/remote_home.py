@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
-from reefline.bundle.home import CURRENT_FILE, Current, parse_version, parse_version_names
+from reefline.bundle.home import CURRENT_FILE, WITHDRAWN_FOLDER, Current, parse_version, parse_version_names
 from reefline.bundle.manifest import MANIFEST_FILE, Manifest, verify_bundle
 from reefline.bundle.remote_bundle import fetch_remote_bundle, read_remote_manifest
 from reefline.errors import BundleError, StorageError, WorkspaceError
@@ -128,6 +128,18 @@ class RemoteHome:
                 f"{self.place}: {serving}, {before} did at the start: another push or rollback was faster; "
                 "run again to compare with the serving version"
             )
+
+    def list_withdrawn(self) -> Sequence[int]:
+        """See BundleHome."""
+        return parse_version_names(self._storage.list_children(WITHDRAWN_FOLDER))
+
+    def mark_withdrawn(self, version: int) -> None:
+        """See BundleHome."""
+        self._storage.write(f"{WITHDRAWN_FOLDER}/{version}", b"")
+
+    def unmark_withdrawn(self, version: int) -> None:
+        """See BundleHome."""
+        self._storage.delete(f"{WITHDRAWN_FOLDER}/{version}")
 
     def _check_sizes(self, manifest: Manifest) -> None:
         found = {stored.name: stored.bytes for stored in self._storage.list_objects(str(manifest.version))}
