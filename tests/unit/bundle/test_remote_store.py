@@ -34,6 +34,7 @@ from reefline.storage.location import Location
 from reefline.storage.opening import open_storage
 from reefline.system.files import cache_directory
 from tests.factories_evaluation import make_facts, make_metrics, make_scores, write_candidate
+from tests.s3_server import run_s3_server
 
 REPO = Path(__file__).resolve().parents[3]
 
@@ -343,6 +344,20 @@ def test_push_to_a_store_that_refuses(tmp_path, s3_folder, monkeypatch, destinat
 
     with pytest.raises(WorkspaceError, match=message):
         push_bundle(candidate, make_facts(), destination or s3_folder)
+
+
+@pytest.mark.parametrize("ignored", [("absent", "match"), ("absent",), ("match",)], ids=["both", "absent", "match"])
+def test_store_that_ignores_conditions_is_refused(tmp_path, s3_folder, monkeypatch, ignored):
+    candidate = write_candidate(tmp_path / "candidate")
+    with run_s3_server(*ignored) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+
+        with pytest.raises(
+            StorageError, match=r"/detector: the store ignores conditional writes, .* SeaweedFS >= 3\.97"
+        ):
+            push_bundle(candidate, make_facts(), s3_folder)
+
+        assert objects(s3_folder) == []
 
 
 @pytest.mark.parametrize("destination", ["hdfs://host/serving", "s3:/bucket/serving"], ids=["scheme", "collapsed"])
