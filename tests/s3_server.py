@@ -1,13 +1,14 @@
 """An S3 server for tests: moto's, on the loopback, with the conditional writes that moto 3.1 lacks.
 
-    python -m tests.s3_server
+    python -m tests.s3_server [absent] [match]
 
 prints its URL. It runs until its standard input is closed, so it ends with the process that started it.
 
 Real stores (AWS since 2024, MinIO, SeaweedFS, R2) honour `If-None-Match: *` and `If-Match` on PUT and answer 412;
 moto 3.1 ignores both, checks no key, and finds no object with a slash in its name under Werkzeug 2.2 or newer. The
 middleware adds the three. The precondition is checked and the object is written under one lock, as if the store did
-both at once. It speaks enough of Google's dialect for obstore's client, too: generations instead of ETags.
+both at once. The arguments name the conditions to ignore, as old stores do. It speaks enough of Google's dialect for
+obstore's client, too: generations instead of ETags.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,9 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def run_s3_server() -> Iterator[S3Server]:
-    """Run the server as a process, with the bucket BUCKET."""
-    command = [sys.executable, "-m", "tests.s3_server"]
+def run_s3_server(*ignored: str) -> Iterator[S3Server]:
+    """Run the server as a process, with the bucket BUCKET; `ignored` are conditions: "absent", "match"."""
+    command = [sys.executable, "-m", "tests.s3_server", *ignored]
     environment = {**os.environ, "PYTHONPATH": str(REPO_DIR)}
     with subprocess.Popen(
         command, cwd=REPO_DIR, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -67,8 +68,9 @@ def run_s3_server() -> Iterator[S3Server]:
 class RealStore:
     """What a real store does and moto 3.1 does not."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, ignored: Collection[str] = ()) -> None:
         self._app = app
+        self._ignored = ignored
         self._lock = threading.Lock()
         self._generations: dict[str, int] = defaultdict(int)
         self._next_generation = itertools.count(1)
@@ -104,8 +106,8 @@ class RealStore:
             return self._generations[environ["PATH_INFO"]] == int(generation)
         etag = _find_etag(environ["PATH_INFO"])
         if environ.get("HTTP_IF_NONE_MATCH") == "*":
-            return etag is None
-        return environ.get("HTTP_IF_MATCH") in (None, etag)
+            return etag is None or "absent" in self._ignored
+        return environ.get("HTTP_IF_MATCH") in (None, etag) or "match" in self._ignored
 
 
 def _find_etag(path: str) -> str | None:
@@ -140,7 +142,7 @@ def main() -> None:
 
     RegexConverter.part_isolating = False
     s3_backend.create_bucket(BUCKET, "us-east-1")
-    app = RealStore(DomainDispatcherApplication(create_backend_app, service="s3"))
+    app = RealStore(DomainDispatcherApplication(create_backend_app, service="s3"), sys.argv[1:])
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdout.write(f"http://127.0.0.1:{server.server_port}\n")

@@ -44,7 +44,8 @@ class PusherExecutor(BaseExecutor):
             run_id = (self._context.pipeline_run_id if self._context else None) or ""
             facts = _collect_facts(candidate, inputs, report, exec_properties["model_name"], run_id)
             record = push_bundle(candidate, facts, exec_properties["destination"])
-            _logger.info("version %d serves: %s", record.version, record.reason)
+            state = "serves" if record.serves else "does not serve"
+            _logger.info("version %d %s: %s", record.version, state, record.reason)
         else:
             failed = ", ".join(result.rule for result in report.gate if not result.passed)
             _logger.info("nothing pushed, the gate refused: %s", failed)

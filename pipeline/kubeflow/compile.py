@@ -36,7 +36,8 @@ def compile_to_file(request: PackageRequest, output: Path) -> tuple[str, ...]:
 
     Raises:
         ConfigError: KFP would refuse the package, or the config asks for what a cluster of pods cannot do.
-        UsageError: the output has another suffix than the target accepts, or cannot be written.
+        UsageError: the output has another suffix than the target accepts or cannot be written, or the serving folder is
+            a bucket.
     """
     if request.for_vertex:
         return _compile_for_vertex(request, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import difflib
 import json
@@ -41,8 +42,9 @@ from pipeline.kubeflow.tasks import (
     make_summary_task,
 )
 from reefline.config.run_config import RunConfig
-from reefline.errors import ConfigError
+from reefline.errors import ConfigError, StorageError, UsageError
 from reefline.settings import DistributionStrategy
+from reefline.storage.location import Location
 
 _INPUTS_SPEC_OPTION = "--json_serialized_inputs_spec_args"
 _EXAMPLE_GEN, _TRAINER, _EXPORTER = "VocExampleGen", "Trainer", "EdgeTpuExporter"
@@ -79,7 +81,13 @@ class PackageRequest:
     def reports(self) -> str:
         """Where the summaries of all runs are kept: as in a workspace, next to the serving folder."""
         given = self.config.kubeflow.reports
-        return given or f"{self.serving.rstrip('/').rpartition('/')[0]}/reports"
+        if given:
+            return given
+        try:
+            return str(Location.parse(self.serving).parent / "reports")
+        except StorageError:
+            # The linter refuses the place, in the terms of a pod.
+            return f"{self.serving}/reports"
 
 
 @dataclass(frozen=True)
@@ -111,8 +119,10 @@ def make_package(request: PackageRequest) -> Package:
 
     Raises:
         ConfigError: the config asks for what a cluster of pods cannot do, or names an unknown task.
+        UsageError: the serving folder is a bucket.
     """
     _check_config(request.config)
+    _check_serving(request.serving)
     job = _compile_with_tfx(request)
     spec: dict[str, Any] = job["pipelineSpec"]
     tasks = spec["root"]["dag"]["tasks"]
@@ -144,6 +154,18 @@ def _check_config(config: RunConfig) -> None:
             "mirrored with several GPUs in kubeflow.tasks.Trainer.gpu, or run `reefline train-worker` as a Training "
             "Operator job"
         )
+
+
+def _check_serving(serving: str) -> None:
+    """Refuse a bucket: the reports are kept next to the serving folder.
+
+    Raises:
+        UsageError: no folder is named.
+    """
+    with contextlib.suppress(StorageError):
+        location = Location.parse(serving)
+        if location.is_remote and not location.path:
+            raise UsageError(f"--serving {serving}: a bucket; name a folder, such as {location / 'serving'}")
 
 
 def _compile_with_tfx(request: PackageRequest) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from reefline.storage.interface import Revision
 from reefline.storage.location import Location
 
 CURRENT_FILE = "CURRENT"
+# One empty file for each version that a rollback withdrew, named by the version.
+WITHDRAWN_FOLDER = ".withdrawn"
 _MAX_DIGITS = 18
 # A folder of this machine, or a URI.
 Place = Union[Path, Location]
@@ -102,6 +104,15 @@ class BundleHome(Protocol):
         Raises:
             BundleError: something else serves by now.
         """
+
+    def list_withdrawn(self) -> Sequence[int]:
+        """Return the versions that a rollback withdrew, whether their folders still exist or not."""
+
+    def mark_withdrawn(self, version: int) -> None:
+        """Mark a version as withdrawn: its model is not pushed again."""
+
+    def unmark_withdrawn(self, version: int) -> None:
+        """Remove the mark of a version, if it has one."""
 
 
 def parse_version(text: str, path: object) -> int:

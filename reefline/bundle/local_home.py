@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
-from reefline.bundle.home import CURRENT_FILE, Current, parse_version, parse_version_names
+from reefline.bundle.home import CURRENT_FILE, WITHDRAWN_FOLDER, Current, parse_version, parse_version_names
 from reefline.bundle.manifest import MANIFEST_FILE, Manifest, read_manifest, verify_bundle
 from reefline.errors import BundleError, WorkspaceError
 from reefline.system.files import NO_SPACE_ERRNOS, flush_to_disk, write_whole
@@ -117,6 +117,22 @@ class LocalHome:
     def write_current(self, version: int, replaced: Optional[Current]) -> None:
         """See BundleHome; the lock has kept `replaced` serving."""
         write_whole(self.place / CURRENT_FILE, f"{version}\n")
+
+    def list_withdrawn(self) -> Sequence[int]:
+        """See BundleHome."""
+        folder = self.place / WITHDRAWN_FOLDER
+        return parse_version_names([path.name for path in folder.iterdir()]) if folder.is_dir() else []
+
+    def mark_withdrawn(self, version: int) -> None:
+        """See BundleHome."""
+        folder = self.place / WITHDRAWN_FOLDER
+        folder.mkdir(exist_ok=True)
+        write_whole(folder / str(version), "")
+        flush_to_disk(self.place)
+
+    def unmark_withdrawn(self, version: int) -> None:
+        """See BundleHome."""
+        (self.place / WITHDRAWN_FOLDER / str(version)).unlink(missing_ok=True)
 
     def _remove_leftovers(self) -> None:
         """Remove what a killed push left behind; the lock guarantees that no other push is running."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
-from reefline.bundle.home import CURRENT_FILE, Current, parse_version, parse_version_names
+from reefline.bundle.home import CURRENT_FILE, WITHDRAWN_FOLDER, Current, parse_version, parse_version_names
 from reefline.bundle.manifest import MANIFEST_FILE, Manifest, verify_bundle
 from reefline.bundle.remote_bundle import fetch_remote_bundle, read_remote_manifest
 from reefline.errors import BundleError, StorageError, WorkspaceError
@@ -44,13 +44,20 @@ class RemoteHome:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """See BundleHome; conditional writes replace the lock."""
-        try:
+        """See BundleHome; conditional writes replace the lock.
+
+        Raises:
+            StorageError: the store ignores their conditions.
+        """
+        with _explain_failures():
+            honours_conditions = self._probe_conditions()
+        if not honours_conditions:
+            raise StorageError(
+                f"{self.place}: the store ignores conditional writes, so two pushes could mix; "
+                "use SeaweedFS >= 3.97, a current MinIO, S3 or GCS"
+            )
+        with _explain_failures():
             yield
-        except StorageError as error:
-            raise WorkspaceError(
-                *(f"{problem}. The current version keeps serving." for problem in error.problems)
-            ) from error
 
     def locate(self, version: int) -> Location:
         """See BundleHome."""
@@ -129,6 +136,31 @@ class RemoteHome:
                 "run again to compare with the serving version"
             )
 
+    def list_withdrawn(self) -> Sequence[int]:
+        """See BundleHome."""
+        return parse_version_names(self._storage.list_children(WITHDRAWN_FOLDER))
+
+    def mark_withdrawn(self, version: int) -> None:
+        """See BundleHome."""
+        self._storage.write(f"{WITHDRAWN_FOLDER}/{version}", b"")
+
+    def unmark_withdrawn(self, version: int) -> None:
+        """See BundleHome."""
+        self._storage.delete(f"{WITHDRAWN_FOLDER}/{version}")
+
+    def _probe_conditions(self) -> bool:
+        """Return whether the store honours both conditions; old stores ignore them without an error."""
+        name = f"{_CLAIMS}/probe-{uuid.uuid4().hex}"
+        created = self._storage.create_if_absent(name, b"first")
+        try:
+            found = self._storage.read(name)
+            if not created or found is None or self._storage.create_if_absent(name, b"second"):
+                return False
+            self._storage.write(name, b"third")
+            return not self._storage.replace_if_match(name, b"fourth", found.revision)
+        finally:
+            self._storage.delete(name)
+
     def _check_sizes(self, manifest: Manifest) -> None:
         found = {stored.name: stored.bytes for stored in self._storage.list_objects(str(manifest.version))}
         for file in manifest.files:
@@ -138,3 +170,13 @@ class RemoteHome:
                     f"{self.locate(manifest.version) / file.name}: {size} bytes found after the upload, "
                     f"{file.bytes} expected; run again"
                 )
+
+
+@contextlib.contextmanager
+def _explain_failures() -> Iterator[None]:
+    try:
+        yield
+    except StorageError as error:
+        raise WorkspaceError(
+            *(f"{problem}. The current version keeps serving." for problem in error.problems)
+        ) from error

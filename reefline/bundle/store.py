@@ -2,6 +2,7 @@
 
 <destination>/<model>/<version>/   one bundle; the version is an integer that grows
 <destination>/<model>/CURRENT      the version that serves, a text file
+<destination>/<model>/.withdrawn/  the versions that a rollback withdrew: their models are not pushed again
 
 A destination is a folder of this machine (local_home.py) or the URI of an object store (remote_home.py). In both, a
 bundle appears completely or not at all, CURRENT is replaced in one step, and a crash anywhere leaves the old version
@@ -19,13 +20,14 @@ import datetime
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional, Union
 
 from reefline.bundle.home import CURRENT_FILE, BundleHome, Current, Place, to_place
 from reefline.bundle.layout import find_shipped_model
 from reefline.bundle.manifest import BundleFacts, FileRecord, Manifest, find_shipped_file, record_files
+from reefline.bundle.withdrawal import find_withdrawn, withdraw
 from reefline.errors import BundleError, ConfigError
 from reefline.storage.location import Location
 from reefline.storage.opening import open_storage
@@ -39,12 +41,16 @@ Destination = Union[str, os.PathLike[str], Location]
 
 @dataclass(frozen=True)
 class PushRecord:
-    """The bundle that serves after a push, the sha256 of its TFLite file, and what the push did."""
+    """The bundle that holds the candidate, the sha256 of its TFLite file, and what the push did.
+
+    `serves` is False for a bundle that a rollback withdrew.
+    """
 
     version: int
     path: Place
     sha256: str
     reason: str
+    serves: bool = True
 
 
 @dataclass(frozen=True)
@@ -169,6 +175,8 @@ def resolve_baseline(destination: Destination, model_name: str, candidate: Path)
 def push_bundle(candidate: Path, facts: BundleFacts, destination: Destination) -> PushRecord:
     """Make the candidate's files the bundle that serves; where they already are, nothing changes.
 
+    If a withdrawn version holds them, nothing changes either: otherwise the next run would undo the rollback.
+
     `candidate` is the folder with the TFLite files and labels.txt; its other files are not shipped.
 
     Raises:
@@ -184,6 +192,13 @@ def push_bundle(candidate: Path, facts: BundleFacts, destination: Destination) -
         if current is not None and _holds(home, current.version, files):
             reason = f"version {current.version} serves and holds this very model"
             return _record(home, current.version, files, reason)
+        withdrawn = find_withdrawn(home, files)
+        if withdrawn is not None:
+            reason = (
+                f"version {withdrawn} holds this model and was withdrawn by a rollback; nothing pushed. "
+                f"To serve it again: reefline rollback --to {withdrawn}"
+            )
+            return replace(_record(home, withdrawn, files, reason), serves=False)
         _check_baseline(home, current, facts, files)
         manifest = Manifest(
             facts=facts,
@@ -221,7 +236,7 @@ def rollback(destination: Destination, model_name: str, to: Optional[int] = None
         else:
             raise nothing_serves
         home.verify(target)
-        home.write_current(target, current)
+        withdraw(home, current, target)
     return RollbackRecord(model_name, current.version if current else None, target)
 
 

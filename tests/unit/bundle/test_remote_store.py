@@ -34,6 +34,7 @@ from reefline.storage.location import Location
 from reefline.storage.opening import open_storage
 from reefline.system.files import cache_directory
 from tests.factories_evaluation import make_facts, make_metrics, make_scores, write_candidate
+from tests.s3_server import run_s3_server
 
 REPO = Path(__file__).resolve().parents[3]
 
@@ -133,6 +134,51 @@ def test_rollback_and_versions_after_it(tmp_path, s3_folder):
     rollback(s3_folder, "detector")
     with pytest.raises(BundleError, match="version 1 replaced no other"):
         rollback(s3_folder, "detector")
+
+
+def test_withdrawn_model_is_not_pushed_again(tmp_path, s3_folder):
+    for content in (b"one", b"two"):
+        push(tmp_path, s3_folder, content)
+    rollback(s3_folder, "detector")
+
+    record = push(tmp_path, s3_folder, b"two")
+
+    assert (record.version, record.path) == (2, locate_bundle(s3_folder, "detector", 2))
+    assert record.sha256 == hashlib.sha256(b"two").hexdigest() and not record.serves
+    assert record.reason == (
+        "version 2 holds this model and was withdrawn by a rollback; nothing pushed. "
+        "To serve it again: reefline rollback --to 2"
+    )
+    assert read_current(s3_folder, "detector") == 1
+    assert ".claims/3" not in objects(f"{s3_folder}/detector")
+    assert push(tmp_path, s3_folder, b"three").version == 3
+
+
+def test_version_that_serves_again_is_not_withdrawn(tmp_path, s3_folder):
+    for content in (b"one", b"two"):
+        push(tmp_path, s3_folder, content)
+    rollback(s3_folder, "detector")
+    rollback(s3_folder, "detector", to=2)
+    push(tmp_path, s3_folder, b"three")
+
+    assert push(tmp_path, s3_folder, b"two").version == 4
+    assert "version 1 holds this model" in push(tmp_path, s3_folder, b"one").reason
+
+
+def test_rollback_that_loses_a_race_withdraws_nothing(tmp_path, s3_folder, monkeypatch):
+    for content in (b"one", b"two"):
+        push(tmp_path, s3_folder, content)
+
+    def lose(*_):
+        raise BundleError("another push was faster")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RemoteHome, "write_current", lose)
+        with pytest.raises(BundleError, match="another push was faster"):
+            rollback(s3_folder, "detector")
+    push(tmp_path, s3_folder, b"three")
+
+    assert push(tmp_path, s3_folder, b"two").version == 4
 
 
 def test_rollback_where_nothing_serves(s3_folder):
@@ -298,6 +344,20 @@ def test_push_to_a_store_that_refuses(tmp_path, s3_folder, monkeypatch, destinat
 
     with pytest.raises(WorkspaceError, match=message):
         push_bundle(candidate, make_facts(), destination or s3_folder)
+
+
+@pytest.mark.parametrize("ignored", [("absent", "match"), ("absent",), ("match",)], ids=["both", "absent", "match"])
+def test_store_that_ignores_conditions_is_refused(tmp_path, s3_folder, monkeypatch, ignored):
+    candidate = write_candidate(tmp_path / "candidate")
+    with run_s3_server(*ignored) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+
+        with pytest.raises(
+            StorageError, match=r"/detector: the store ignores conditional writes, .* SeaweedFS >= 3\.97"
+        ):
+            push_bundle(candidate, make_facts(), s3_folder)
+
+        assert objects(s3_folder) == []
 
 
 @pytest.mark.parametrize("destination", ["hdfs://host/serving", "s3:/bucket/serving"], ids=["scheme", "collapsed"])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from reefline.bundle.local_home import LocalHome
 from reefline.bundle.manifest import read_manifest, verify_bundle
 from reefline.bundle.store import (
     NO_BASELINE,
@@ -143,6 +144,60 @@ def test_rollback_moves_current_and_keeps_the_withdrawn_bundle(tmp_path, serving
     assert (record.withdrawn_version, record.serving_version) == (2, 1)
     assert read_current(serving, "detector") == 1
     assert verify_bundle(locate_bundle(serving, "detector", 2)).version == 2
+
+
+def test_withdrawn_model_is_not_pushed_again(tmp_path, serving):
+    for content in (b"one", b"two"):
+        push(tmp_path, content)
+    rollback(serving, "detector")
+
+    record = push(tmp_path, b"two")
+
+    assert (record.version, record.path) == (2, locate_bundle(serving, "detector", 2))
+    assert record.sha256 == hashlib.sha256(b"two").hexdigest() and not record.serves
+    assert record.reason == (
+        "version 2 holds this model and was withdrawn by a rollback; nothing pushed. "
+        "To serve it again: reefline rollback --to 2"
+    )
+    assert read_current(serving, "detector") == 1
+    assert names(serving) == [".withdrawn", "1", "2", "CURRENT"]
+    assert push(tmp_path, b"three").version == 3
+
+
+def test_version_that_serves_again_is_not_withdrawn(tmp_path, serving):
+    for content in (b"one", b"two"):
+        push(tmp_path, content)
+    rollback(serving, "detector")
+    rollback(serving, "detector", to=2)
+    push(tmp_path, b"three")
+
+    assert push(tmp_path, b"two").version == 4
+    assert "version 1 holds this model" in push(tmp_path, b"one").reason
+
+
+def test_bundle_of_a_killed_push_is_not_withdrawn(tmp_path, serving):
+    """A crash between the bundle and CURRENT leaves a complete bundle that never served."""
+    push(tmp_path, b"one")
+    push(tmp_path, b"two")
+    (serving / "detector" / "CURRENT").write_text("1\n")
+
+    assert push(tmp_path, b"two").version == 3
+
+
+def test_rollback_that_loses_a_race_withdraws_nothing(tmp_path, serving, monkeypatch):
+    for content in (b"one", b"two"):
+        push(tmp_path, content)
+
+    def lose(*_):
+        raise BundleError("another push was faster")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalHome, "write_current", lose)
+        with pytest.raises(BundleError, match="another push was faster"):
+            rollback(serving, "detector")
+    push(tmp_path, b"three")
+
+    assert push(tmp_path, b"two").version == 4
 
 
 def test_rollback_twice_goes_two_back(tmp_path, serving):

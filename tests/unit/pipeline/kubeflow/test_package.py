@@ -13,7 +13,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from pipeline.component_code import component_code
 from pipeline.kubeflow.lint import lint_documents
 from pipeline.kubeflow.start import know_start
-from reefline.errors import ConfigError
+from reefline.errors import ConfigError, UsageError
 from reefline.settings import TrainerSettings
 from tests.factories_kubeflow import IMAGE, compile_package
 
@@ -198,3 +198,24 @@ def test_vertex_keeps_the_command_of_tfx() -> None:
     parameters = package.pipeline["root"]["dag"]["tasks"]["VocExampleGen"]["inputs"]["parameters"]
     assert parameters["data_dir"] == {"runtimeValue": {"constant": "s3://bucket/data"}}
     json_format.ParseDict(json.loads(package.format_job()), pipeline_spec_pb2.PipelineJob())
+
+
+@pytest.mark.parametrize("serving", ["s3://bucket", "s3://bucket/", "gs://bucket"], ids=["s3", "slash", "gs"])
+def test_bare_bucket_is_no_serving_folder(serving: str) -> None:
+    """The reports, next to it, would be in the bucket `reports`, which belongs to somebody else."""
+    bucket = serving.rstrip("/")
+    with pytest.raises(UsageError, match=f"^--serving {serving}: a bucket; name a folder, such as {bucket}/serving$"):
+        compile_package(serving=serving)
+
+
+@pytest.mark.parametrize(
+    ("serving", "reports"),
+    [
+        pytest.param("s3://bucket/serving", "s3://bucket/reports", id="folder"),
+        pytest.param("gs://bucket/team/serving/", "gs://bucket/team/reports", id="deeper"),
+    ],
+)
+def test_reports_are_kept_next_to_the_serving_folder(serving: str, reports: str) -> None:
+    executors = compile_package(serving=serving).pipeline["deploymentSpec"]["executors"]
+    environment = executors["Pusher_executor"]["container"]["env"]
+    assert {"name": "REEFLINE_REPORTS", "value": reports} in environment
