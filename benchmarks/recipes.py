@@ -32,7 +32,7 @@ trainer:
   steps_per_eval: {steps}
   learning_rate: 0.02
   warmup_steps: 50
-  augmentations: [horizontal_flip, random_crop]
+  augmentations: [horizontal_flip, ssd_random_crop]
 gate: {{}}
 """
 EXPERIMENTS = {
@@ -48,6 +48,8 @@ EXPERIMENTS = {
             (),
             ("horizontal_flip",),
             ("horizontal_flip", "random_crop"),
+            ("horizontal_flip", "ssd_random_crop"),
+            ("horizontal_flip", "ssd_random_crop_pad"),
             ("horizontal_flip", "vertical_flip", "random_crop"),
             ("horizontal_flip", "random_crop", "brightness", "contrast", "saturation"),
         )

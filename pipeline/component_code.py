@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.fingerprint import code_fingerprint
 from reefline.edgetpu.compiler.identity import identify_compiler
 from reefline.od_api.model_config import TEMPLATE_DIR
-from reefline.report.section import list_page_templates
+from reefline.report.section import list_review_templates
 from reefline.settings import ExporterSettings
 
 _TRAINER, _EXPORTER = "trainer", "edge_tpu_exporter"
@@ -23,7 +23,7 @@ def component_code(component: str, *, model: str = "", compiler: str = "") -> st
     the components that use them.
     """
     templates = [TEMPLATE_DIR / f"{model}.config"] if component in (_TRAINER, _PREFLIGHT) else []
-    pages = list_page_templates() if component == _REVIEW else []
+    pages = list_review_templates() if component == _REVIEW else []
     tools = [compiler] if component in (_EXPORTER, _PREFLIGHT) else []
     return code_fingerprint(f"components.{component}", files=[*templates, *pages], tools=tools)
 

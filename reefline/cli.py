@@ -6,7 +6,6 @@ import signal
 from typing import Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from reefline.commands.analyze import analyze
 from reefline.commands.coco_results import coco_results
@@ -18,12 +17,14 @@ from reefline.commands.recommend import recommend
 from reefline.commands.report import report
 from reefline.commands.rollback import rollback
 from reefline.commands.train_worker import train_worker
+from reefline.commands.usage_errors import EscapingGroup
 from reefline.commands.verify import verify
+from reefline.commands.verify_bundle import verify_bundle
 from reefline.errors import UserError
 from reefline.system.terminal import say_error
 
 
-class _Commands(TyperGroup):
+class _Commands(EscapingGroup):
     """Turns an error that the user can fix into one line per problem and the error's exit code."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -55,6 +56,7 @@ app.command("analyze")(analyze)
 app.command("train-worker")(train_worker)
 app.command("rollback")(rollback)
 app.command("report")(report)
+app.command("verify-bundle")(verify_bundle)
 
 
 def main() -> None:

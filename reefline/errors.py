@@ -6,7 +6,8 @@ ReeflineError                 exit code 1
     ├── ConfigError           the YAML, a --set, a pipeline.config, a label map
     ├── DataError             images, annotations, splits; carries the findings
     ├── PreflightError        a model that the gate would refuse for its Edge TPU placement (edgetpu/record.py)
-    ├── CheckpointError       a fine-tune checkpoint that is unavailable or does not fit
+    ├── CheckpointError       weights to start from that are unavailable or do not fit
+    │   └── ArchitectureError     weights of another architecture than the model's
     ├── DownloadError         a failed download, or a file with another hash
     │   └── HashMismatchError     a downloaded file with another sha256 than expected
     ├── ArchiveError          an archive that is damaged, too large or unsafe to unpack
@@ -61,6 +62,10 @@ class DataError(UserError):
 
 class CheckpointError(UserError):
     """Weights to start from that are unavailable or do not fit the model."""
+
+
+class ArchitectureError(CheckpointError):
+    """Weights of another architecture than the model's."""
 
 
 class DownloadError(UserError):

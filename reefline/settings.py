@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import json
+import urllib.parse
 from typing import Annotated, Any, Optional
 
 import pydantic
@@ -15,9 +16,13 @@ from typing_extensions import Self
 from reefline.findings import Severity
 
 Fraction = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
-PositiveInt = Annotated[int, pydantic.Field(gt=0)]
-NonNegativeInt = Annotated[int, pydantic.Field(ge=0)]
-PositiveFloat = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, pydantic.Field(gt=0, le=1e9, allow_inf_nan=False)]
+# Maxima are far above anything useful; they turn a slip into a message, and keep numbers within int32.
+Count = Annotated[int, pydantic.Field(gt=0, le=1_000_000)]
+Steps = Annotated[int, pydantic.Field(gt=0, le=100_000_000)]
+StepsOrNone = Annotated[int, pydantic.Field(ge=0, le=100_000_000)]
+SizePx = Annotated[int, pydantic.Field(gt=0, le=65_535)]
+Seed = Annotated[int, pydantic.Field(ge=0, le=2**31 - 1)]
 
 
 class Section(pydantic.BaseModel):
@@ -42,23 +47,27 @@ class Section(pydantic.BaseModel):
 class DemoSettings(Section):
     """The data set that is generated if the command line names none."""
 
-    images: PositiveInt = 360
-    seed: NonNegativeInt = 0
+    images: Count = 360
+    seed: Seed = 0
 
 
 class IngestionSettings(Section):
-    """How images and annotations are found, repaired and split."""
+    """How images and annotations are found, repaired and split.
+
+    `split_folders` is whether folders named train, valid and test give the splits where ImageSets does not.
+    """
 
     label_map: Optional[str] = None
     image_dir: Optional[str] = None
     annotation_dir: Optional[str] = None
-    max_dimension: Optional[PositiveInt] = None
+    max_dimension: Optional[SizePx] = None
     max_rejected_fraction: Fraction = 0.02
-    max_image_pixels: PositiveInt = 100_000_000
+    max_image_pixels: Annotated[int, pydantic.Field(gt=0, le=1_000_000_000)] = 100_000_000
     eval_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.0
-    images_per_shard: PositiveInt = 500
-    workers: PositiveInt = 1
+    split_folders: bool = True
+    images_per_shard: Count = 500
+    workers: Annotated[int, pydantic.Field(gt=0, le=1024)] = 1
 
 
 class ValidationSettings(Section):
@@ -67,7 +76,7 @@ class ValidationSettings(Section):
     severities: dict[str, Severity] = {}
     min_box_px: PositiveFloat = 2.0
     max_class_imbalance: PositiveFloat = 50.0
-    near_duplicate_bits: NonNegativeInt = 4
+    near_duplicate_bits: Annotated[int, pydantic.Field(ge=0, le=64)] = 4
 
 
 class EdgeTpuTarget(str, enum.Enum):
@@ -141,12 +150,21 @@ def find_keyword(source: str) -> Optional[StartKeyword]:
 
 def _check_scheme(source: str, sha256: Optional[str]) -> None:
     scheme, separator, _ = source.partition("://")
+    if separator:
+        _check_url(source)
     if separator and scheme not in ("file", "http", "https", "s3", "minio", "gs"):
         raise ValueError(
             f"{scheme}:// is not supported; use a path, a file://, http:// or https:// URL, or a bundle at s3:// or gs://"
         )
     if separator and scheme == "http" and sha256 is None:
         raise ValueError("an http:// URL needs its sha256, as anyone on the way can change the file; add it")
+
+
+def _check_url(source: str) -> None:
+    try:
+        urllib.parse.urlsplit(source).port  # noqa: B018 (reading it checks it)
+    except ValueError as error:
+        raise ValueError(f"{source[:100]} is not a valid URL ({error}); correct it") from None
 
 
 class Augmentation(str, enum.Enum):
@@ -156,6 +174,8 @@ class Augmentation(str, enum.Enum):
     VERTICAL_FLIP = "vertical_flip"
     ROTATION_90 = "rotation_90"
     RANDOM_CROP = "random_crop"
+    SSD_RANDOM_CROP = "ssd_random_crop"
+    SSD_RANDOM_CROP_PAD = "ssd_random_crop_pad"
     BRIGHTNESS = "brightness"
     CONTRAST = "contrast"
     SATURATION = "saturation"
@@ -171,22 +191,22 @@ class DistributionStrategy(str, enum.Enum):
 
 
 class TrainerSettings(Section):
-    """Which model is trained, for how long, and from which weights."""
+    """Which model is trained, for how long, and from which weights; without a patience it never stops early."""
 
     model: str
-    input_size: Optional[PositiveInt] = None
-    batch_size: PositiveInt = 16
-    num_steps: PositiveInt = 10_000
-    steps_per_eval: PositiveInt = 1_000
+    input_size: Optional[SizePx] = None
+    batch_size: Annotated[int, pydantic.Field(gt=0, le=65_536)] = 16
+    num_steps: Steps = 10_000
+    steps_per_eval: Steps = 1_000
     learning_rate: PositiveFloat = 0.08
-    warmup_steps: NonNegativeInt = 500
+    warmup_steps: StepsOrNone = 500
     augmentations: tuple[Augmentation, ...] = (Augmentation.HORIZONTAL_FLIP,)
-    early_stopping_patience: Optional[PositiveInt] = None
+    early_stopping_patience: Optional[Count] = 8
     start: Start = Start(source=StartKeyword.SCRATCH.value)
     isolate_evaluation: bool = False
     strategy: DistributionStrategy = DistributionStrategy.NONE
-    sample_images: NonNegativeInt = 4
-    seed: NonNegativeInt = 0
+    sample_images: Annotated[int, pydantic.Field(ge=0, le=10_000)] = 4
+    seed: Seed = 0
 
 
 class CompilerSettings(Section):
@@ -199,7 +219,7 @@ class CompilerSettings(Section):
     image: Optional[Annotated[str, pydantic.Field(pattern=r"^[a-zA-Z0-9][\w.:/@-]*$")]] = None
     min_runtime_version: Optional[Annotated[int, pydantic.Field(ge=10, le=14)]] = None
     search_delegate: bool = False
-    delegate_search_step: PositiveInt = 1
+    delegate_search_step: Count = 1
     timeout_s: PositiveFloat = 600.0
 
 
@@ -209,9 +229,9 @@ class ExporterSettings(Section):
     `quantization_aware_steps` is how long the model is first fine-tuned with simulated int8 rounding; 0 skips this.
     """
 
-    calibration_images: PositiveInt = 200
-    quantization_aware_steps: NonNegativeInt = 0
-    max_detections: PositiveInt = 100
+    calibration_images: Count = 200
+    quantization_aware_steps: StepsOrNone = 0
+    max_detections: Annotated[int, pydantic.Field(gt=0, le=10_000)] = 100
     nms_score_threshold: Fraction = 0.01
     compiler: CompilerSettings = CompilerSettings()
 

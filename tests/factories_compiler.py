@@ -55,15 +55,16 @@ sys.exit({exit_code})
 
 _ENGINE = """\
 #!{python} -IS
-import json, os, pathlib, sys
+import csv, json, os, pathlib, sys
 folder = pathlib.Path(__file__).parent
 with (folder / "engine.jsonl").open("a") as stream:
     stream.write(json.dumps(sys.argv[1:]) + "\\n")
 if sys.argv[1] == "run":
     place = sys.argv.index("--entrypoint")
     arguments = sys.argv[place + 3:]
-    for volume in [sys.argv[i + 1] for i, argument in enumerate(sys.argv) if argument == "--volume"]:
-        source, mount = volume.split(":")[:2]
+    for line in [sys.argv[i + 1] for i, argument in enumerate(sys.argv) if argument == "--mount"]:
+        fields = dict(field.partition("=")[::2] for field in next(csv.reader([line])))
+        source, mount = fields["source"], fields["target"]
         arguments = [source + a[len(mount):] if a == mount or a.startswith(mount + "/") else a for a in arguments]
     os.execv(folder / "compiler", ["compiler", *arguments])
 """

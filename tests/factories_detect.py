@@ -23,10 +23,11 @@ def push_small_bundle(
     compiled: bytes | None = None,
     old_order: bool = False,
     thresholds: Mapping[str, float | None] | None = None,
+    content: bytes | None = None,
 ) -> Path:
     """Push the two-anchor model of factories_evaluation and return its bundle; `compiled` is what the compiler made."""
     name = "model_int8.tflite" if quantized else "model_float.tflite"
-    content = build_tflite(quantized=quantized, old_order=old_order)
+    content = content or build_tflite(quantized=quantized, old_order=old_order)
     candidate = write_candidate(directory / "candidate", content, labels, name)
     if compiled is not None:
         (candidate / "model_int8_edgetpu.tflite").write_bytes(compiled)

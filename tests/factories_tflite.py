@@ -91,6 +91,36 @@ def build_model(
     return bytes(builder.Output())
 
 
+def add_unstable_convolution(model: bytes) -> bytes:
+    """Return a quantized model with one more convolution on its image, of a scale that XNNPACK refuses.
+
+    XNNPACK prepares int8 convolutions only where input scale * kernel scale / output scale is below 256.
+    """
+    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(model), 0))
+    graph = parsed.subgraphs[0]
+    image = graph.operators[0].outputs[0]
+    scale = graph.tensors[image].quantization.scale[0]
+    height, width = graph.tensors[image].shape[1:3]
+    tensors = (
+        quantized("unstable kernel", np.ones((4, 1, 1, 3), np.int8), (1000.0,) * 4),
+        quantized("unstable bias", np.zeros(4, np.int32), (1000.0 * scale,) * 4),
+        TensorSpec("unstable", (1, height, width, 4), scales=(scale,)),
+    )
+    first = len(graph.tensors)
+    graph.tensors += [_make_tensor(tensor, len(parsed.buffers) + place) for place, tensor in enumerate(tensors)]
+    parsed.buffers += map(_make_buffer, tensors)
+    options = make_options("Conv2DOptions", strideW=1, strideH=1, dilationWFactor=1, dilationHFactor=1)
+    op = OpSpec("CONV_2D", ("kernel", "bias"), ("output",), 3, options)
+    operator = _make_operator(op, len(parsed.operatorCodes), ["kernel", "bias", "output"])
+    operator.inputs, operator.outputs = [image, first, first + 1], [first + 2]
+    graph.outputs = [*graph.outputs, first + 2]
+    parsed.operatorCodes.append(_make_code(op))
+    graph.operators.append(operator)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(parsed.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
 def write_model(path: Path, *arguments: Any, **named: Any) -> Path:
     path.write_bytes(build_model(*arguments, **named))
     return path

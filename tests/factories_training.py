@@ -68,6 +68,7 @@ def make_tiny_settings(**values: Any) -> TrainerSettings:
         "warmup_steps": 1,
         "sample_images": 0,
         "augmentations": (),
+        "early_stopping_patience": None,
     }
     return TrainerSettings(**{**smallest, **values})
 

@@ -104,7 +104,7 @@ def _tracked_text_files() -> Iterator[tuple[str, str]]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPO_DIR, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         path = REPO_DIR / name
-        if path.is_file() and path.suffix != ".jpg":
+        if path.is_file() and path.suffix not in (".jpg", ".png"):
             yield name, path.read_text(encoding="utf-8")
 
 

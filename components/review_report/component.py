@@ -16,17 +16,7 @@ from tfx.types.standard_artifacts import (
 from reefline.config.run_config import RunConfig
 from reefline.report.review import write_review
 from reefline.report.sources import RunSources
-from reefline.structures.artifacts import (
-    EvaluationFolder,
-    FindingsFolder,
-    IngestionFolder,
-    LabelMapFolder,
-    ModelFolder,
-    ModelRunFolder,
-    PreflightFolder,
-    ReviewFolder,
-    ScoresFolder,
-)
+from reefline.structures.artifacts import ReviewFolder
 
 
 @component
@@ -50,16 +40,16 @@ def ReviewReport(
     never compiled. The output is a ReviewFolder. What differs between a run and one that finds everything in the cache,
     such as durations, is added by what runs the pipeline.
     """
-    sources = RunSources(
-        config=config,
-        ingestion=IngestionFolder(Path(report.uri)),
-        label_map=LabelMapFolder(Path(label_map.uri)),
+    sources = RunSources.from_roots(
+        config,
+        report=Path(report.uri),
+        label_map=Path(label_map.uri),
         statistics=Path(statistics.uri),
-        findings=FindingsFolder(Path(findings.uri)),
-        preflight=PreflightFolder(Path(preflight.uri)) if preflight is not None else None,
-        model_run=ModelRunFolder(Path(model_run.uri)),
-        model=ModelFolder(Path(model.uri)),
-        scores=ScoresFolder(Path(scores.uri)),
-        evaluation=EvaluationFolder(Path(evaluation.uri)),
+        findings=Path(findings.uri),
+        preflight=Path(preflight.uri) if preflight is not None else None,
+        model_run=Path(model_run.uri),
+        model=Path(model.uri),
+        scores=Path(scores.uri),
+        evaluation=Path(evaluation.uri),
     )
     write_review(sources, RunConfig.from_json(config).model_name, ReviewFolder(Path(review.uri)))

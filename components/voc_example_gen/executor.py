@@ -58,7 +58,7 @@ class Executor(BaseBeamExecutor):
         files = list_data_files(data_dir, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
         passes = Passes(str(data_dir), str(work_dir), examples.uri, exec_properties["settings"], given)
         with _rare_garbage_collection(), self._make_beam_pipeline() as pipeline:
-            apply_passes(pipeline, passes, discover(data_dir, files))
+            apply_passes(pipeline, passes, discover(data_dir, files, split_folders=settings.split_folders))
         failure = read_failure(work_dir)
         if failure is not None:
             raise failure

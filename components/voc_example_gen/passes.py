@@ -58,7 +58,7 @@ def apply_passes(pipeline: beam.Pipeline, passes: Passes, discovery: Discovery) 
         | "Candidates" >> beam.Create(chunks, reshuffle=False)
         | "Inspect" >> beam.ParDo(InspectDoFn(passes))
         | "AllInspected" >> beam.CombineGlobally(sum).without_defaults()
-        | "Plan" >> beam.ParDo(PlanDoFn(passes, discovery.findings, discovery.has_split_lists))
+        | "Plan" >> beam.ParDo(PlanDoFn(passes, discovery.findings, discovery.names_splits))
         | "Write" >> beam.ParDo(WriteDoFn(passes))
     )
 
@@ -118,10 +118,10 @@ class InspectDoFn(beam.DoFn):
 class PlanDoFn(beam.DoFn):
     """Plans what to write once everything is inspected; a refused data set leaves an IngestionFailure and no shard."""
 
-    def __init__(self, passes: Passes, findings: tuple[Finding, ...], has_split_lists: bool) -> None:
+    def __init__(self, passes: Passes, findings: tuple[Finding, ...], names_splits: bool) -> None:
         self._passes = passes
         self._findings = findings
-        self._has_split_lists = has_split_lists
+        self._names_splits = names_splits
 
     def process(self, _: int) -> Iterator[Shard]:
         """Yield the shards to write."""
@@ -132,7 +132,7 @@ class PlanDoFn(beam.DoFn):
                 self._passes.settings,
                 self._passes.given_label_map,
                 matching_findings=self._findings,
-                has_split_lists=self._has_split_lists,
+                names_splits=self._names_splits,
             )
         except DataError as error:
             IngestionFailure.from_error(error).write(_failure_file(work_dir))

@@ -249,7 +249,7 @@ def _equip(request: PackageRequest, spec: dict[str, Any], task: str) -> None:
     resources = make_container_resources(own)
     if resources:
         container["resources"] = resources
-    environment = {}
+    environment: dict[str, str] = {}
     if task in _STORAGE_TASKS:
         environment |= {REPORTS_VARIABLE: request.reports, MODEL_VARIABLE: request.config.model_name, **settings.env}
     if environment:

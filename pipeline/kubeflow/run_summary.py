@@ -24,7 +24,7 @@ from pipeline.kubeflow.stop import SUMMARY_FILE, run_task
 from reefline.report.collect import collect
 from reefline.report.environment import read_environment
 from reefline.report.reviewed_run import ReviewedRun
-from reefline.report.run_facts import PAGE_FILE
+from reefline.report.run_folder import PAGE_FILE
 from reefline.report.run_page import make_run_page
 from reefline.report.summary import RunRecords, Summary, Verdict, decide_verdict, summarize
 from reefline.report.text import describe_results

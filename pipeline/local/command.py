@@ -14,6 +14,7 @@ from reefline.commands.options import (
     OverridesOption,
     WorkspaceOption,
 )
+from reefline.commands.usage_errors import EscapingCommand
 from reefline.config.run_request import RunRequest
 from reefline.system.terminal import say
 
@@ -30,7 +31,7 @@ _EXIT_CODES = (
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command(help=_HELP, epilog=_EXIT_CODES)
+@app.command(cls=EscapingCommand, help=_HELP, epilog=_EXIT_CODES)
 def run(
     config: ConfigOption = None,
     data: DataOption = None,

@@ -10,19 +10,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.local.recommended import check_minutes, recommend_config, warn_of_long_run
+from pipeline.local.recommended import recommend_config, warn_of_long_run
 from pipeline.local.run_report import write_page, write_summary
+from pipeline.local.start_check import check_start
 from pipeline.local.stop import Stop, Terminated
-from pipeline.local.workspace import Workspace, hold_lock, place_by_content, point_source_at
+from pipeline.local.workspace import (
+    Workspace,
+    check_metadata,
+    hold_lock,
+    place_by_content,
+    point_source_at,
+    remove_leftovers,
+)
 from reefline.config.overrides import parse_override
 from reefline.config.run_config import CONFIG_DIR, RunConfig, choose_config_file, load_config
-from reefline.config.run_request import RunRequest
+from reefline.config.run_request import RunRequest, check_minutes
 from reefline.config.yaml_writer import format_yaml
 from reefline.data.source import provide_data
 from reefline.lineage.store import read_run
 from reefline.recommendation.wishes import read_wishes
 from reefline.report.collect import collect
-from reefline.report.run_facts import CONFIG_FILE
+from reefline.report.run_folder import CONFIG_FILE
 from reefline.report.summary import RunRecords, Summary, Verdict, decide_verdict
 from reefline.report.text import describe_run
 from reefline.system.files import write_whole
@@ -98,6 +106,8 @@ def _run_stages(request: RunRequest, workspace: Workspace, run_folder: Path, pro
     progress.model, progress.is_recommended = config.model_name, request.asks_for_recommendation
     progress.stage = "workspace"
     with hold_lock(workspace):
+        remove_leftovers(workspace)
+        check_metadata(workspace)
         progress.stage = "data"
         data_dir = provide_data(request.data_dir, config.demo, workspace.demo_data, say)
         progress.shown_as = {workspace.source: str(data_dir)}
@@ -106,6 +116,8 @@ def _run_stages(request: RunRequest, workspace: Workspace, run_folder: Path, pro
             if request.asks_for_recommendation:
                 progress.stage = "recommendation"
                 config = recommend_config(data_dir, request.minutes, overrides, workspace, run_folder)
+            progress.stage = "trainer.start"
+            check_start(config.trainer, config.model_name, workspace)
             progress.stage = "pipeline"
             _keep_config(config, run_folder, progress)
             _run_dag(config, workspace, run_folder.name, progress)

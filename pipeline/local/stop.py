@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Optional
 from reefline.edgetpu.record import EdgeTpuRecord, PreflightError
 from reefline.errors import DataError, UserError
 from reefline.findings import Finding
+from reefline.formats.damaged_records import find_damaged_records, tells_of_damage
 from reefline.report.collect import EarlyEnd
 from reefline.report.summary import Failure
 from reefline.system.files import is_out_of_space
@@ -77,11 +78,25 @@ def _explain(error: BaseException, run_folder: Path) -> tuple[int, tuple[str, ..
     if isinstance(error, KeyboardInterrupt):
         terminated = isinstance(error, Terminated)
         return (_SIGTERM, ("stopped by SIGTERM",)) if terminated else (_CTRL_C, ("stopped by Ctrl-C",))
+    details = "".join(traceback.format_exception(error))
+    damaged = _find_damaged_artifacts(run_folder.parents[1], details)
+    if damaged:
+        return 2, damaged
     log_file = run_folder / "error.log"
     with contextlib.suppress(OSError):
-        log_file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        log_file.write_text(details, encoding="utf-8", errors="backslashreplace")
     first_line = next(iter(str(error).splitlines()), "")
     return 1, (f"unexpected {type(error).__name__}: {first_line} (traceback: {log_file})",)
+
+
+def _find_damaged_artifacts(workspace: Path, details: str) -> tuple[str, ...]:
+    """Return a message for each damaged file of records, none if the error's traceback is about something else."""
+    if not tells_of_damage(details):
+        return ()
+    return tuple(
+        f"{path}: damaged; delete the folder {path.parents[1]} and run the same command to make it again"
+        for path in find_damaged_records(workspace / "artifacts")
+    )
 
 
 def _show_paths(problem: str, shown_as: Mapping[Path, str]) -> str:

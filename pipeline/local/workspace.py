@@ -7,12 +7,16 @@ import datetime
 import fcntl
 import hashlib
 import os
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.errors import WorkspaceError
-from reefline.system.files import write_whole
+from reefline.recommendation import memory as recommendation_memory
+from reefline.system.files import is_out_of_space, write_whole
+from reefline.system.lock_file import open_lock_file
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Workspace:
     @property
     def recommendations(self) -> Path:
         """What was recommended, by data and command line, so that a second run gets the same config."""
-        return self.root / "recommendations"
+        return self.root / recommendation_memory.FOLDER
 
     @property
     def start_memory(self) -> Path:
@@ -90,9 +94,9 @@ def hold_lock(workspace: Workspace) -> Iterator[None]:
     """Hold the workspace for one run; the lock ends with the process, however it ends.
 
     Raises:
-        WorkspaceError: another process holds it; the message has its process id.
+        WorkspaceError: another process holds it (the message has its process id), or its file is something else.
     """
-    with (workspace.root / ".lock").open("a+") as file:
+    with open_lock_file(workspace.root / ".lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -108,8 +112,58 @@ def hold_lock(workspace: Workspace) -> Iterator[None]:
         yield
 
 
+def remove_leftovers(workspace: Workspace) -> None:
+    """Remove the .<name>.<pid>.part files and folders of killed runs; those of running processes stay."""
+    folders = (workspace.root, workspace.reports, *workspace.reports.glob("*/"))
+    for part in [part for folder in folders for part in folder.glob(".*.part")]:
+        pid = part.name.split(".")[-2]
+        if not pid.isdigit() or _is_running(int(pid)):
+            continue
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it runs as another user
+        pass
+    return True
+
+
+def check_metadata(workspace: Workspace) -> None:
+    """Make sure that SQLite can read ML Metadata's file, if it exists.
+
+    Raises:
+        WorkspaceError: it is damaged.
+    """
+    path = workspace.metadata_db
+    if not path.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        if is_out_of_space(error):
+            raise
+        found = str(error)
+    if found != "ok":
+        raise WorkspaceError(
+            f"{path}: damaged ({next(iter(found.splitlines()), '')}); delete it and {workspace.artifacts}, and run the "
+            "same command: all components run again, and reports and bundles stay"
+        )
+
+
 def point_source_at(workspace: Workspace, data_dir: Path) -> None:
-    """Point `<workspace>/source` at the data set, so that no cache key depends on its path."""
+    """Point `<workspace>/source` at the data set, so that no cache key depends on its path.
+
+    Raises:
+        WorkspaceError: it is a folder.
+    """
     _replace_symlink(workspace.source, data_dir.resolve())
 
 
@@ -149,7 +203,11 @@ def make_run_folder(workspace: Workspace, now: datetime.datetime) -> Path:
 
 
 def point_latest_at(workspace: Workspace, run_folder: Path) -> None:
-    """Point reports/latest at a run's folder."""
+    """Point reports/latest at a run's folder.
+
+    Raises:
+        WorkspaceError: it is a folder.
+    """
     _replace_symlink(workspace.reports / "latest", Path(run_folder.name))
 
 
@@ -157,4 +215,8 @@ def _replace_symlink(link: Path, target: Path) -> None:
     part = link.with_name(f".{link.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)
     part.symlink_to(target)
-    part.replace(link)
+    try:
+        part.replace(link)
+    except IsADirectoryError:
+        part.unlink()
+        raise WorkspaceError(f"{link}: a folder, where Reefline keeps a symlink; move or delete it") from None

@@ -14,6 +14,7 @@ from reefline.storage.interface import Revision
 from reefline.storage.location import Location
 
 CURRENT_FILE = "CURRENT"
+_MAX_DIGITS = 18
 # A folder of this machine, or a URI.
 Place = Union[Path, Location]
 
@@ -110,11 +111,13 @@ def parse_version(text: str, path: object) -> int:
         BundleError: it is not a version.
     """
     text = text.strip()
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise BundleError(f"{path}: {text!r} found, a version expected; write the version that should serve into it")
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS and int(text) > 0):
+        raise BundleError(
+            f"{path}: {text[:40]!r} found, a version expected; write the version that should serve into it"
+        )
     return int(text)
 
 
 def parse_version_names(names: Sequence[str]) -> Sequence[int]:
     """Return the versions among the names of folders."""
-    return [int(name) for name in names if name.isascii() and name.isdigit()]
+    return [int(name) for name in names if name.isascii() and name.isdigit() and len(name) <= _MAX_DIGITS]

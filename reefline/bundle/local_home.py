@@ -18,10 +18,12 @@ from typing import Optional
 
 from reefline.bundle.home import CURRENT_FILE, Current, parse_version, parse_version_names
 from reefline.bundle.manifest import MANIFEST_FILE, Manifest, read_manifest, verify_bundle
-from reefline.errors import WorkspaceError
+from reefline.errors import BundleError, WorkspaceError
 from reefline.system.files import NO_SPACE_ERRNOS, flush_to_disk, write_whole
+from reefline.system.lock_file import open_lock_file
 
 _LOCK_FILE = ".lock"
+_MAX_CURRENT_CHARACTERS = 100
 _LEFTOVERS = (".push-*", ".*.part")
 _DISK_ERRNOS = NO_SPACE_ERRNOS | {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 
@@ -42,7 +44,7 @@ class LocalHome:
         """See BundleHome; the lock ends with its process, however that ends."""
         with self._explain_disk_errors():
             self.place.mkdir(parents=True, exist_ok=True)
-            with (self.place / _LOCK_FILE).open("w") as stream:
+            with open_lock_file(self.place / _LOCK_FILE) as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX)
                 self._remove_leftovers()
                 yield
@@ -67,10 +69,14 @@ class LocalHome:
         """
         path = self.place / CURRENT_FILE
         with self._explain_disk_errors():
-            try:
-                text = path.read_text(encoding="utf-8", errors="replace")
-            except FileNotFoundError:
+            if not path.exists() and not path.is_symlink():
                 return None
+            if not path.is_file():
+                raise BundleError(
+                    f"{path}: not a file; delete it, then choose a version with `reefline rollback --to VERSION`"
+                )
+            with path.open(encoding="utf-8", errors="replace") as file:
+                text = file.read(_MAX_CURRENT_CHARACTERS)
         return Current(parse_version(text, path))
 
     def read_manifest(self, version: int) -> Manifest:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -20,6 +21,8 @@ from reefline.tflite.labels import LABELS_FILE
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
 REMEDY = "restore the bundle or push again"
+# Far above any manifest.
+_MAX_BYTES = 16_000_000
 # The files of a candidate that are shipped where they exist; the manifest holds what is in the others.
 _SHIPPED_FILES = (INT8_FILE, EDGE_TPU_FILE, FLOAT_FILE, LABELS_FILE)
 
@@ -163,9 +166,14 @@ def read_manifest(bundle: Path) -> Manifest:
     """
     path = bundle / MANIFEST_FILE
     try:
-        content = path.read_bytes()
+        if path.exists() and not path.is_file():
+            raise BundleError(f"{path}: not a file; {REMEDY}")
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise BundleError(f"{path}: missing or unreadable ({error.strerror}); {REMEDY}") from error
+    if len(content) > _MAX_BYTES:
+        raise BundleError(f"{path}: more than {_MAX_BYTES} bytes; {REMEDY}")
     return parse_manifest(content, path)
 
 
@@ -183,11 +191,42 @@ def parse_manifest(content: bytes, path: object) -> Manifest:
                 "use the Reefline that wrote it"
             )
         manifest = Manifest.from_json(record)
+    except RecursionError:
+        raise BundleError(f"{path}: damaged (nested too deep); {REMEDY}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(*(f"{path}: {problem}; {REMEDY}" for problem in describe_damage(error))) from error
-    if not any(file.name in (INT8_FILE, FLOAT_FILE) for file in manifest.files):
-        raise BundleError(f"{path}: lists no TFLite model; {REMEDY}")
+    problems = (*_check_versions(manifest), *_check_files(manifest.files))
+    if problems:
+        raise BundleError(*(f"{path}: {problem}; {REMEDY}" for problem in problems))
     return manifest
+
+
+def _check_versions(manifest: Manifest) -> Iterator[str]:
+    """Check the versions, which name folders: a version is above all earlier ones, so it replaces a lower one."""
+    version, replaces = manifest.version, manifest.replaces
+    if type(version) is not int or version < 1:
+        yield f"version: {_shorten(version)} found, a number above 0 expected"
+    elif replaces is not None and not (type(replaces) is int and 0 < replaces < version):
+        yield f"replaces: {_shorten(replaces)} found, null or a version below {version} expected"
+
+
+def _check_files(files: Sequence[FileRecord]) -> Iterator[str]:
+    """Check the names, which are joined to the bundle's path, and that nothing required is left out."""
+    for file in files:
+        if file.name not in _SHIPPED_FILES:
+            yield f"files: {_shorten(file.name)} is no file of a bundle ({', '.join(_SHIPPED_FILES)})"
+        elif type(file.bytes) is not int or not re.fullmatch("[0-9a-f]{64}", str(file.sha256)):
+            yield f"files: {file.name}: size or sha256 damaged"
+    names = {file.name for file in files}
+    if not names & {INT8_FILE, FLOAT_FILE}:
+        yield "lists no TFLite model"
+    if LABELS_FILE not in names:
+        yield f"does not list {LABELS_FILE}"
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def verify_bundle(bundle: Path, shown_as: Optional[object] = None) -> Manifest:
@@ -208,6 +247,16 @@ def verify_bundle(bundle: Path, shown_as: Optional[object] = None) -> Manifest:
     if problems:
         raise BundleError(*problems)
     return manifest
+
+
+def find_unlisted(bundle: Path) -> tuple[Path, ...]:
+    """Return what a bundle's folder contains besides its manifest and the files that the manifest lists.
+
+    Raises:
+        BundleError: the manifest is missing or damaged.
+    """
+    listed = {MANIFEST_FILE, *(file.name for file in read_manifest(bundle).files)}
+    return tuple(path for path in sorted(bundle.iterdir()) if path.name not in listed)
 
 
 def _find_damage(path: Path, expected: FileRecord) -> Optional[str]:

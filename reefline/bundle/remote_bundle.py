@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Union
 
 from reefline.bundle.manifest import MANIFEST_FILE, REMEDY, Manifest, parse_manifest, verify_bundle
@@ -44,9 +44,6 @@ def fetch_remote_bundle(storage: Storage, folder: Path) -> Manifest:
     manifest = parse_manifest(content, storage.location / MANIFEST_FILE)
     folder.mkdir(parents=True, exist_ok=True)
     for file in manifest.files:
-        # A name with folders in it could lie outside this one.
-        if PurePosixPath(file.name).name != file.name:
-            raise BundleError(f"{storage.location / MANIFEST_FILE}: {file.name!r} is not a plain file name; push again")
         storage.download(file.name, folder / file.name)
     (folder / MANIFEST_FILE).write_bytes(content)
     return verify_bundle(folder, shown_as=storage.location)

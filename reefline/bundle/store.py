@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
 
-from reefline.bundle.home import BundleHome, Current, Place, to_place
+from reefline.bundle.home import CURRENT_FILE, BundleHome, Current, Place, to_place
 from reefline.bundle.layout import find_shipped_model
 from reefline.bundle.manifest import BundleFacts, FileRecord, Manifest, find_shipped_file, record_files
 from reefline.errors import BundleError, ConfigError
@@ -49,10 +49,10 @@ class PushRecord:
 
 @dataclass(frozen=True)
 class RollbackRecord:
-    """What a rollback did."""
+    """What a rollback did; `withdrawn_version` is None where none served."""
 
     model: str
-    withdrawn_version: int
+    withdrawn_version: Optional[int]
     serving_version: int
 
 
@@ -125,10 +125,18 @@ def fetch_bundle(destination: Destination, model_name: str, version: int, folder
     """Copy one version's bundle into a local folder, and verify it.
 
     Raises:
-        BundleError: it is missing or damaged.
+        BundleError: it is missing or damaged; if it is the serving one, the message has the command that makes another
+            one serve.
         StorageError: the destination cannot be read.
     """
-    return _open_home(destination, model_name).fetch(version, folder)
+    home = _open_home(destination, model_name)
+    try:
+        return home.fetch(version, folder)
+    except BundleError as error:
+        current = home.read_current()
+        if current is None or current.version != version:
+            raise
+        raise BundleError(*error.problems, _advise_another(home, version)) from error
 
 
 def resolve_baseline(destination: Destination, model_name: str, candidate: Path) -> Baseline:
@@ -138,14 +146,18 @@ def resolve_baseline(destination: Destination, model_name: str, candidate: Path)
     changed compares the same two models as the first.
 
     Raises:
-        BundleError: the candidate is incomplete, or the serving bundle is damaged.
+        BundleError: the candidate is incomplete, or the serving bundle is missing or damaged; the message has the
+            command that makes another one serve. Without its baseline, the gate could not judge a regression.
         WorkspaceError, StorageError: the destination cannot be read.
     """
     home = _open_home(destination, model_name)
     current = home.read_current()
     if current is None:
         return NO_BASELINE
-    serving = home.read_manifest(current.version)
+    try:
+        serving = home.read_manifest(current.version)
+    except BundleError as error:
+        raise BundleError(*error.problems, _advise_another(home, current.version)) from error
     if serving.shipped_file.sha256 != hash_file(find_shipped_model(candidate)):
         return Baseline(current.version, serving.shipped_file.sha256)
     if serving.replaces is None or not home.has_bundle(serving.replaces):
@@ -186,13 +198,14 @@ def push_bundle(candidate: Path, facts: BundleFacts, destination: Destination) -
     return _record(home, manifest.version, files, reason)
 
 
-def rollback(destination: Destination, model_name: str) -> RollbackRecord:
-    """Serve the version that the current one replaced; the withdrawn bundle stays where it is.
+def rollback(destination: Destination, model_name: str, to: Optional[int] = None) -> RollbackRecord:
+    """Serve the version that the current one replaced, or version `to`; the withdrawn bundle stays where it is.
+
+    `to` needs no current version, so it works if CURRENT is missing or names a bundle that is missing or damaged.
 
     Raises:
-        BundleError: nothing serves, the current version replaced none, what it replaced is missing or damaged, or
-        another
-            version began to serve meanwhile.
+        BundleError: there is nothing to serve instead, it is missing or damaged, or another version began to serve
+            meanwhile.
         WorkspaceError: the destination cannot be written.
     """
     home = _open_home(destination, model_name)
@@ -201,17 +214,35 @@ def rollback(destination: Destination, model_name: str) -> RollbackRecord:
         raise nothing_serves
     with home.changing():
         current = home.read_current()
-        if current is None:
+        if to is not None:
+            target = to
+        elif current is not None:
+            target = _find_replaced(home, current)
+        else:
             raise nothing_serves
-        withdrawn = current.version
-        replaced = home.read_manifest(withdrawn).replaces
-        if replaced is None:
-            raise BundleError(
-                f"{home.locate(withdrawn)}: nothing to roll back to, as version {withdrawn} replaced no other"
-            )
-        home.verify(replaced)
-        home.write_current(replaced, current)
-    return RollbackRecord(model_name, withdrawn_version=withdrawn, serving_version=replaced)
+        home.verify(target)
+        home.write_current(target, current)
+    return RollbackRecord(model_name, current.version if current else None, target)
+
+
+def _find_replaced(home: BundleHome, current: Current) -> int:
+    """Return the version that the current one replaced."""
+    replaced = home.read_manifest(current.version).replaces
+    if replaced is None:
+        raise BundleError(
+            f"{home.locate(current.version)}: nothing to roll back to, as version {current.version} replaced no other"
+        )
+    return replaced
+
+
+def _advise_another(home: BundleHome, unusable: int) -> str:
+    """Return what to do where the serving version is missing or damaged: serve the newest other one."""
+    start = f"{home.place / CURRENT_FILE}: names version {unusable}, so nothing can be compared with it;"
+    for version in sorted(set(home.list_versions()) - {unusable}, reverse=True):
+        with contextlib.suppress(BundleError):
+            home.read_manifest(version)
+            return f"{start} run `reefline rollback --to {version}`"
+    return f"{start} delete CURRENT to begin without a serving version"
 
 
 def _open_home(destination: Destination, model_name: str) -> BundleHome:

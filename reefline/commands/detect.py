@@ -72,11 +72,11 @@ def _make_listener(*, is_quiet: bool) -> Listener:
     from reefline.inference.detect.detect_objects import Listener
     from reefline.inference.detect.records import Device, ImageResult, Runtime
 
-    device_names = {Device.CPU: "CPU, XNNPACK, 2 threads", Device.EDGETPU: "Edge TPU"}
-
     class Terminal(Listener):
         def started(self, runtime: Runtime) -> None:
-            self._say(f"{runtime.model_file} on the {device_names[runtime.device]}: {runtime.reason}")
+            cpu = "CPU, XNNPACK, 2 threads" if runtime.uses_xnnpack else "CPU, 2 threads"
+            device = cpu if runtime.device is Device.CPU else "Edge TPU"
+            self._say(f"{runtime.model_file} on the {device}: {runtime.reason}")
 
         def seen(self, result: ImageResult) -> None:
             counts = Counter(seen.label for seen in result.objects)

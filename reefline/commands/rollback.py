@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -23,12 +23,18 @@ def rollback(
             metavar="URI", help="where bundles are pushed to, such as s3://bucket/serving; default: WORKSPACE/serving"
         ),
     ] = "",
+    to: Annotated[
+        Optional[int], typer.Option("--to", metavar="VERSION", min=1, help="the version that should serve")
+    ] = None,
 ) -> None:
-    """Roll back to the previous version."""
+    """Roll back to the previous version, or to any other."""
     from reefline.bundle import store
 
     destination = Location.parse(serving or workspace / "serving")
-    record = store.rollback(destination, model or _find_only_model(destination))
+    record = store.rollback(destination, model or _find_only_model(destination), to)
+    if record.withdrawn_version in (None, record.serving_version):
+        say(f"Version {record.serving_version} of {record.model} serves.")
+        return
     say(
         f"Rolled back {record.model} to version {record.serving_version}; "
         f"version {record.withdrawn_version} is withdrawn."

@@ -8,9 +8,11 @@ from typing import Annotated, Optional
 
 import pydantic
 
-from reefline.settings import NonNegativeInt, PositiveFloat, PositiveInt, Section
+from reefline.settings import PositiveFloat, Section
 
 Name = Annotated[str, pydantic.Field(min_length=1)]
+# Up to a year.
+Seconds = Annotated[int, pydantic.Field(gt=0, le=31_536_000)]
 AbsolutePath = Annotated[str, pydantic.Field(pattern=r"^/[^:]*[^/:]$")]
 # Kubernetes' resource quantities, without fractions of a byte.
 Quantity = Annotated[str, pydantic.Field(pattern=r"^[0-9]+(\.[0-9]+)?([kMGT]|[KMGT]i)?$")]
@@ -34,7 +36,7 @@ def count_bytes(quantity: str) -> int:
 class GpuSettings(Section):
     """GPUs of a pod; `type` is the resource's name in the cluster."""
 
-    count: PositiveInt = 1
+    count: Annotated[int, pydantic.Field(gt=0, le=1024)] = 1
     type: Name = "nvidia.com/gpu"
 
 
@@ -52,7 +54,7 @@ class TolerationSettings(Section):
     operator: TolerationOperator = TolerationOperator.EXISTS
     value: Optional[str] = None
     effect: Optional[Name] = None
-    seconds: Optional[PositiveInt] = None
+    seconds: Optional[Seconds] = None
 
 
 class SecretSettings(Section):
@@ -79,8 +81,8 @@ class TaskSettings(Section):
     tolerations: tuple[TolerationSettings, ...] = ()
     shared_memory: Optional[Quantity] = None
     secrets: tuple[SecretSettings, ...] = ()
-    deadline_s: Optional[PositiveInt] = None
-    retries: NonNegativeInt = 0
+    deadline_s: Optional[Seconds] = None
+    retries: Annotated[int, pydantic.Field(ge=0, le=100)] = 0
 
 
 class KubeflowSettings(Section):
@@ -91,7 +93,6 @@ class KubeflowSettings(Section):
     `reports` is where summaries are kept, by default the folder `reports` next to the serving folder.
     """
 
-    service_account: Optional[Name] = None
     pipeline_root: Optional[Name] = None
     reports: Optional[Name] = None
     secrets: tuple[SecretSettings, ...] = ()

@@ -14,6 +14,8 @@ from reefline.config.replaced_keys import describe_replaced_key
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+_MAX_SHOWN = 200
+
 
 def describe_problems(error: pydantic.ValidationError, model: type[pydantic.BaseModel], source: str) -> tuple[str, ...]:
     """Return one sentence per problem of validating `model`; each starts with `source` and the value's dotted name."""
@@ -39,7 +41,11 @@ def _describe(problem: ErrorDetails, model: type[pydantic.BaseModel]) -> str:
         return f"unknown key; {hint}expected one of {', '.join(known)}"
     found = problem["input"]
     shown = found if isinstance(found, (str, int, float, bool)) or found is None else type(found).__name__
-    return f"found {shown!r}; {_describe_expected(problem)}"
+    return f"found {_shorten(repr(shown))}; {_describe_expected(problem)}"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _describe_expected(problem: ErrorDetails) -> str:

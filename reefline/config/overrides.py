@@ -9,6 +9,8 @@ from typing import Any
 from reefline.config.yaml_reader import parse_value
 from reefline.errors import ConfigError
 
+_MAX_PARTS = 10
+
 
 @dataclass(frozen=True)
 class Override:
@@ -33,6 +35,8 @@ def parse_override(text: str) -> Override:
     path = tuple(name.strip().split("."))
     if not equals or not all(path):
         raise ConfigError(f"--set {text}: expected KEY=VALUE with a dotted name, such as trainer.num_steps=50")
+    if len(path) > _MAX_PARTS:
+        raise ConfigError(f"--set {name[:60]}…: {len(path)} parts found; no value has more than {_MAX_PARTS}")
     return Override(path, parse_value(value, name))
 
 

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from reefline.data.remote_data import list_remote_data
 from reefline.errors import ConfigError, DataError
 from reefline.settings import IngestionSettings
 from reefline.storage.location import Location
-from reefline.system.files import hash_file
+from reefline.system.files import hash_file, show_path
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS file_hash "
@@ -39,7 +39,9 @@ def fingerprint_data(data_dir: str | Path, settings: IngestionSettings, hash_mem
         return remote.fingerprint(read_extra(settings))
     data_dir = location.local_path
     files = list_data_files(data_dir, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
-    return fingerprint_files(data_dir, files.all, hash_memory, extra=read_extra(settings))
+    # A finding must not come from the cache once its file is repaired.
+    findings = [repr(files.findings).encode()] if files.findings else []
+    return fingerprint_files(data_dir, files.all, hash_memory, extra=[*findings, *read_extra(settings)])
 
 
 def provide_locally(data_dir: str, settings: IngestionSettings, fingerprint: str, folder: Path) -> Path:
@@ -91,50 +93,55 @@ def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path | None,
         digest.update(f"extra\0{hashlib.sha256(content).hexdigest()}\n".encode())
     # By real path: the folder's path may be a link whose target changes.
     real_dir = data_dir.resolve()
-    with _open_memory(memory) as connection:
-        remembered = {path: tuple(facts) for path, *facts in connection.execute("SELECT * FROM file_hash")}
-        fresh = []
-        for name in sorted(files):
-            row = _hash_row(real_dir / name, remembered)
-            digest.update(os.fsencode(name) + f"\0{row[-1]}\n".encode())
-            if remembered.get(row[0]) != row[1:]:
-                fresh.append(row)
-        connection.executemany("INSERT OR REPLACE INTO file_hash VALUES (?, ?, ?, ?)", fresh)
-        connection.commit()
+    remembered = _read_memory(memory)
+    fresh = []
+    for name in sorted(files):
+        row = _hash_row(real_dir / name, remembered)
+        digest.update(os.fsencode(name) + f"\0{row[-1]}\n".encode())
+        if remembered.get(row[0]) != row[1:]:
+            fresh.append(row)
+    _add_to_memory(memory, fresh)
     return digest.hexdigest()
 
 
 def _hash_row(path: Path, remembered: Mapping[str, tuple[Any, ...]]) -> tuple[str, int, int, str]:
     """Return the file's path, size, mtime_ns and sha256, the latter from memory where the others are unchanged."""
+    # The path of the data folder may not be UTF-8, which SQLite requires.
+    key = show_path(str(path))
     try:
         status = path.stat()
-        known = remembered.get(str(path))
+        known = remembered.get(key)
         if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
-            return str(path), status.st_size, status.st_mtime_ns, known[2]
+            return key, status.st_size, status.st_mtime_ns, known[2]
         found = hash_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot read it ({error.strerror})") from error
-    return str(path), status.st_size, status.st_mtime_ns, found
+    return key, status.st_size, status.st_mtime_ns, found
 
 
-@contextlib.contextmanager
-def _open_memory(path: Path | None) -> Iterator[sqlite3.Connection]:
-    """Open the memory; a damaged one is deleted, as it only saves time."""
+def _read_memory(path: Path | None) -> dict[str, tuple[Any, ...]]:
+    """Return what is remembered by path. A damaged file is deleted and remembers nothing: it only saves time."""
     if path is None:
-        with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        return {}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute(_TABLE)
-            yield connection
+            rows = connection.execute("SELECT path, bytes, mtime_ns, sha256 FROM file_hash").fetchall()
+    except (OSError, sqlite3.Error) as error:
+        # An OperationalError is about the disk or a lock, except for a table with other columns.
+        if not isinstance(error, (OSError, sqlite3.OperationalError)) or "no such column" in str(error):
+            with contextlib.suppress(OSError):
+                path.unlink()
+        return {}
+    return {name: tuple(facts) for name, *facts in rows}
+
+
+def _add_to_memory(path: Path | None, rows: Sequence[tuple[str, int, int, str]]) -> None:
+    """Remember rows; without success where the file cannot be written, as the next run only takes longer."""
+    if path is None or not rows:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        try:
-            connection.execute(_TABLE)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            path.unlink()
-            with contextlib.closing(sqlite3.connect(path)) as new_connection:
-                new_connection.execute(_TABLE)
-                yield new_connection
-            return
-        yield connection
+    with contextlib.suppress(OSError, sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(_TABLE)
+        connection.executemany("INSERT OR REPLACE INTO file_hash VALUES (?, ?, ?, ?)", rows)
+        connection.commit()

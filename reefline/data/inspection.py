@@ -10,7 +10,7 @@ from pathlib import Path
 from reefline.data.annotation_file import read_annotation
 from reefline.data.image_record import ImageRecord, ObjectRecord
 from reefline.data.matching import Candidate
-from reefline.data.rules.annotation_rules import ImageContext, check_size
+from reefline.data.rules.annotation_rules import ImageContext, is_resized, match_size
 from reefline.data.rules.box_repair import repair_objects
 from reefline.findings import Action, Finding
 from reefline.images.codec import MAX_JPEG_SIDE_PX, ImageFacts, ImageProblemError, inspect_image, shrunk_size_px
@@ -37,9 +37,13 @@ class Inspection:
 
 @dataclass(frozen=True)
 class _Rendering:
-    """How an image is written: `drawn_px` is the size that its boxes were drawn on, `written_px` that of the JPEG."""
+    """How an image is written: `drawn_px` is the size that its boxes are drawn on, `written_px` that of the JPEG.
+
+    `boxes_decided` is False where nothing in the annotation shows whether the orientation applies.
+    """
 
     apply_exif: bool
+    boxes_decided: bool
     passes_through: bool
     drawn_px: tuple[int, int]
     written_px: tuple[int, int]
@@ -66,7 +70,8 @@ def inspect_candidate(
     except ImageProblemError as error:
         return _leave_out(candidate, annotation, error)
     names = None if label_names is None else tuple(label_names)
-    objects, box_findings = repair_objects(ImageContext(candidate.xml, *rendering.drawn_px, names), annotation.objects)
+    annotated, size_findings = match_size(candidate.xml, annotation, rendering.drawn_px)
+    objects, box_findings = repair_objects(ImageContext(candidate.xml, *rendering.drawn_px, names), annotated)
     record = ImageRecord(
         image=candidate.image,
         xml=candidate.xml,
@@ -81,9 +86,10 @@ def inspect_candidate(
     )
     findings = (
         *_report_rotation(candidate.image, facts, rendering),
-        *check_size(candidate.xml, annotation, rendering.drawn_px),
+        *size_findings,
         *box_findings,
         *_report_frames(candidate.image, facts),
+        *_report_range(candidate.image, facts),
     )
     return Inspection(record, findings, boxes_found=len(annotation.objects))
 
@@ -94,7 +100,8 @@ def _leave_out(candidate: Candidate, annotation: Annotation, problem: ImageProbl
 
 
 def _plan_rendering(annotation: Annotation, facts: ImageFacts, max_dimension: int | None) -> _Rendering:
-    apply_exif = facts.exif_orientation != 1 and _is_drawn_upright(annotation, facts)
+    drawn_upright = _find_drawn_upright(annotation, facts) if facts.exif_orientation != 1 else False
+    apply_exif = drawn_upright is not False
     drawn_px = facts.upright_size_px if apply_exif else (facts.width_px, facts.height_px)
     written_px = shrunk_size_px(drawn_px, max_dimension)
     passes_through = facts.is_rgb_jpeg and not apply_exif and written_px == drawn_px
@@ -104,27 +111,43 @@ def _plan_rendering(annotation: Annotation, facts: ImageFacts, max_dimension: in
             f"{written_px[0]} x {written_px[1]} px exceed a JPEG's limit of {MAX_JPEG_SIDE_PX} px a side: "
             "set data.max_dimension",
         )
-    return _Rendering(apply_exif, passes_through, drawn_px, written_px)
+    return _Rendering(apply_exif, drawn_upright is not None, passes_through, drawn_px, written_px)
 
 
-def _is_drawn_upright(annotation: Annotation, facts: ImageFacts) -> bool:
-    """Return whether the boxes were drawn on the upright image: <size> decides, else where the boxes lie."""
+def _find_drawn_upright(annotation: Annotation, facts: ImageFacts) -> bool | None:
+    """Return whether the boxes were drawn on the upright image: <size> decides, else where they lie; None: neither."""
     stored, upright = (facts.width_px, facts.height_px), facts.upright_size_px
+    if stored == upright:
+        return None
     annotated = (annotation.width_px, annotation.height_px)
     if annotated in (stored, upright):
         return annotated == upright
-    boxes = (item.box_xyxy_px for item in annotation.objects)
-    return all(box.overhang_px(*upright) == 0 for box in boxes if box.is_finite)
+    if is_resized(annotated, stored) != is_resized(annotated, upright):
+        return is_resized(annotated, upright)
+    boxes = [item.box_xyxy_px for item in annotation.objects if item.box_xyxy_px.is_finite]
+    off_stored, off_upright = (
+        max((box.overhang_px(*size) for box in boxes), default=0.0) for size in (stored, upright)
+    )
+    return off_upright < off_stored if off_upright != off_stored else None
 
 
 def _report_rotation(image: str, facts: ImageFacts, rendering: _Rendering) -> tuple[Finding, ...]:
     if facts.exif_orientation == 1:
         return ()
-    if rendering.apply_exif:
-        message = f"EXIF orientation {facts.exif_orientation} is applied: the boxes match the upright image"
-        return (Finding(image, None, "exif_rotated", message, Action.FIXED),)
-    message = f"EXIF orientation {facts.exif_orientation} is ignored: the boxes match the image as stored"
-    return (Finding(image, None, "exif_rotated", message, Action.KEPT),)
+    orientation, action = f"EXIF orientation {facts.exif_orientation}", Action.FIXED
+    if not rendering.boxes_decided:
+        message = f"{orientation} is applied, but the annotation fits both ways: check the boxes on the upright image"
+    elif rendering.apply_exif:
+        message = f"{orientation} is applied: the boxes match the upright image"
+    else:
+        message, action = f"{orientation} is ignored: the boxes match the image as stored", Action.KEPT
+    return (Finding(image, None, "exif_rotated", message, action),)
+
+
+def _report_range(image: str, facts: ImageFacts) -> tuple[Finding, ...]:
+    if facts.range_problem is None:
+        return ()
+    return (Finding(image, None, "image_range", facts.range_problem, Action.KEPT),)
 
 
 def _report_frames(image: str, facts: ImageFacts) -> tuple[Finding, ...]:

@@ -7,14 +7,17 @@ Only images found inside the data folder are matched: <filename> is compared wit
 from __future__ import annotations
 
 import posixpath
-from collections import defaultdict
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from reefline.data.annotation_file import read_annotation, split_path
 from reefline.data.image_record import UNASSIGNED
-from reefline.data.layouts import DataFiles, SplitLists, read_split_lists
+from reefline.data.layouts import DataFiles
+from reefline.data.split_folders import SplitFolders, find_split_folders
+from reefline.data.split_lists import SplitLists, list_keys, read_split_lists
 from reefline.findings import Action, Finding
 from reefline.structures.annotation import Annotation
 
@@ -34,11 +37,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Discovery:
-    """The candidates in the order of their images, the findings on other files, and whether lists name the splits."""
+    """The candidates in the order of their images, the findings on other files, and whether the data names its splits.
+
+    A data set names its splits by lists or by folders.
+    """
 
     candidates: tuple[Candidate, ...]
     findings: tuple[Finding, ...]
-    has_split_lists: bool
+    names_splits: bool
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,14 @@ class _Match:
     annotation: Annotation | None
 
 
-def discover(data_dir: Path, files: DataFiles) -> Discovery:
-    """Match annotations with images and give each pair its split from ImageSets."""
+def discover(data_dir: Path, files: DataFiles, *, split_folders: bool = True) -> Discovery:
+    """Match annotations with images and give each pair its split, from ImageSets or from the names of folders.
+
+    `split_folders` is whether folder names count; lists win over them.
+    """
     index = _ImageIndex(files.images)
     matches: dict[str, list[_Match]] = defaultdict(list)
-    findings = []
+    findings = list(files.findings)
     for xml in files.annotations:
         match = _match(data_dir, xml, index)
         if isinstance(match, Finding):
@@ -67,27 +76,36 @@ def discover(data_dir: Path, files: DataFiles) -> Discovery:
             found if len(found) == 1 else sorted(found, key=lambda each: _nearness(each.xml, image), reverse=True)
         )
         findings += [_report_duplicate(other.xml, image, pairs[image].xml) for other in others]
-    lists = read_split_lists(data_dir, files.split_lists)
-    candidates, more = _assign_listed_splits(files, pairs, lists)
-    return Discovery(tuple(candidates), (*findings, *more), lists is not None)
+    findings += _report_far_pairs(pairs)
+    everything = (*files.images, *files.annotations)
+    splits: SplitLists | SplitFolders | None = read_split_lists(data_dir, files.split_lists, everything)
+    if splits is None and split_folders:
+        splits = find_split_folders(everything)
+    candidates, more = _assign_splits(files, pairs, splits)
+    return Discovery(tuple(candidates), (*findings, *more), splits is not None)
 
 
 class _ImageIndex:
-    """The images by name and by stem, case folded: Windows tools vary the case."""
+    """The images by name and by stem.
+
+    Letter case and Unicode form are ignored, which Windows tools and macOS vary, unless a name fits exactly.
+    """
 
     def __init__(self, images: Iterable[str]) -> None:
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for image in images:
             name = posixpath.basename(image)
-            self._by_name[name.casefold()].append(image)
-            self._by_stem[_stem(name).casefold()].append(image)
+            self._by_name[_fold(name)].append(image)
+            self._by_stem[_fold(_stem(name))].append(image)
 
     def with_stem(self, stem: str) -> Sequence[str]:
-        return self._by_stem.get(stem.casefold(), ())
+        found = self._by_stem.get(_fold(stem), ())
+        return found if len(found) < 2 else [image for image in found if _stem(image) == stem] or found
 
     def with_name(self, name: str) -> Sequence[str]:
-        return self._by_name.get(name.casefold(), ())
+        found = self._by_name.get(_fold(name), ())
+        return found if len(found) < 2 else [image for image in found if posixpath.basename(image) == name] or found
 
 
 def _match(data_dir: Path, xml: str, index: _ImageIndex) -> _Match | Finding:
@@ -115,6 +133,11 @@ def _match(data_dir: Path, xml: str, index: _ImageIndex) -> _Match | Finding:
     return Finding(xml, None, "image_missing", message, Action.DROPPED_IMAGE)
 
 
+def _fold(name: str) -> str:
+    # The Unicode form only matters for characters outside ASCII, and takes longer.
+    return name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+
+
 def _stem(path: str) -> str:
     """Return the file's name without its last suffix; PurePosixPath takes five times as long."""
     return posixpath.splitext(posixpath.basename(path))[0]
@@ -124,20 +147,24 @@ def _nearest(xml: str, images: Sequence[str]) -> list[str]:
     """Return the images nearest to the XML's folder: more than one where the folders do not decide."""
     if len(images) < 2:
         return list(images)
-    ranked = [(_nearness(xml, image)[:3], image) for image in images]
+    ranked = [(_nearness(xml, image)[:4], image) for image in images]
     best = max(rank for rank, _ in ranked)
     return [image for rank, image in ranked if rank == best]
 
 
-def _nearness(xml: str, image: str) -> tuple[bool, int, int, bool]:
-    """Return how near two files are: same folder, common leading folders, common trailing ones, same stem."""
+def _nearness(xml: str, image: str) -> tuple[bool, int, int, int, bool]:
+    """Return how near two files are: same folder, common leading folders, common trailing ones, depth, same stem.
+
+    The depth counts where a data set lies in the root of another: the files of the outer one have equal depths.
+    """
     xml_path, image_path = PurePosixPath(xml), PurePosixPath(image)
     xml_folders, image_folders = xml_path.parts[:-1], image_path.parts[:-1]
     return (
         xml_folders == image_folders,
         _common_length(xml_folders, image_folders),
         _common_length(xml_folders[::-1], image_folders[::-1]),
-        xml_path.stem.casefold() == image_path.stem.casefold(),
+        -abs(len(xml_folders) - len(image_folders)),
+        _fold(xml_path.stem) == _fold(image_path.stem),
     )
 
 
@@ -153,32 +180,59 @@ def _report_duplicate(xml: str, image: str, winner: str) -> Finding:
     return Finding(xml, None, "annotation_duplicate", message, Action.FIXED)
 
 
-def _assign_listed_splits(
-    files: DataFiles, pairs: dict[str, _Match], lists: SplitLists | None
+def _report_far_pairs(pairs: dict[str, _Match]) -> list[Finding]:
+    """Report pairs across folders that otherwise pair with others: equal names may be a coincidence."""
+    folders = {image: (posixpath.dirname(match.xml), posixpath.dirname(image)) for image, match in pairs.items()}
+    together = Counter(folders.values())
+    most_of_xmls: dict[str, int] = defaultdict(int)
+    most_of_images: dict[str, int] = defaultdict(int)
+    for (xml_folder, image_folder), count in together.items():
+        most_of_xmls[xml_folder] = max(most_of_xmls[xml_folder], count)
+        most_of_images[image_folder] = max(most_of_images[image_folder], count)
+    rare = {
+        pair for pair, count in together.items() if count < most_of_xmls[pair[0]] and count < most_of_images[pair[1]]
+    }
+    return [
+        Finding(
+            pairs[image].xml,
+            None,
+            "match_doubtful",
+            f"matches {image} by name, but most annotations and images of these folders match other folders: check it",
+            Action.KEPT,
+        )
+        for image, pair in folders.items()
+        if pair in rare
+    ]
+
+
+def _assign_splits(
+    files: DataFiles, pairs: dict[str, _Match], splits: SplitLists | SplitFolders | None
 ) -> tuple[list[Candidate], list[Finding]]:
-    candidates, findings, unlisted = [], [], 0
+    candidates, findings, unassigned = [], [], 0
     for image in files.images:
         match = pairs.get(image)
-        split = UNASSIGNED if lists is None else lists.split_of(image, *([match.xml] if match else []))
+        split = UNASSIGNED if splits is None else splits.split_of(image, *([match.xml] if match else []))
         if split is None:
-            unlisted += 1
+            unassigned += 1
         elif match is None:
             message = "the image has no annotation: annotate it, or save an empty annotation if it shows nothing"
             findings.append(Finding(image, None, "image_not_annotated", message, Action.DROPPED_IMAGE))
         else:
             candidates.append(Candidate(image, match.xml, split, match.annotation))
-    if unlisted:
-        message = f"{unlisted} images are left out: no list in ImageSets/Main names them"
+    if unassigned:
+        where = "no split folder contains" if isinstance(splits, SplitFolders) else "no list in ImageSets names"
+        message = f"{unassigned} images are left out: {where} them"
         findings.append(Finding("", None, "image_not_listed", message, Action.KEPT))
-    return candidates, findings + (_check_lists(files, lists) if lists else [])
+    if isinstance(splits, SplitLists):
+        findings += _check_lists(files, splits)
+    elif splits is not None:
+        message = f"folder names decide the splits: {splits.describe()}; data.split_folders: false turns this off"
+        findings.append(Finding("", None, "split_by_folder", message, Action.KEPT))
+    return candidates, findings
 
 
 def _check_lists(files: DataFiles, lists: SplitLists) -> list[Finding]:
-    known = {
-        ("" if str(folder) == "." else str(folder), PurePosixPath(path).stem)
-        for path in (*files.images, *files.annotations)
-        for folder in PurePosixPath(path).parents
-    }
+    known = {key for path in (*files.images, *files.annotations) for key in list_keys(path)}
     findings = [
         Finding(
             lists.sources[key],

@@ -63,7 +63,7 @@ def plan_ingestion(
     given_label_map: LabelMap | None,
     *,
     matching_findings: Sequence[Finding],
-    has_split_lists: bool,
+    names_splits: bool,
 ) -> IngestionPlan:
     """Decide what is written where; `matching_findings` are those on files that made no candidate.
 
@@ -86,9 +86,9 @@ def plan_ingestion(
     records = assign_splits(
         tally.records,
         eval_fraction=settings.eval_fraction,
-        test_fraction=0.0 if has_split_lists else settings.test_fraction,
+        test_fraction=0.0 if names_splits else settings.test_fraction,
     )
-    _check_splits(records, has_split_lists, findings)
+    _check_splits(records, names_splits, findings)
     splits = [split for split in SPLITS if split != TEST or any(record.split == TEST for record in records)]
     return IngestionPlan(
         label_map=label_map,
@@ -136,7 +136,7 @@ def _check_rejected(kind: str, rejected: int, found: int, limit: float, findings
     )
 
 
-def _check_splits(records: Sequence[ImageRecord], has_split_lists: bool, findings: Sequence[Finding]) -> None:
+def _check_splits(records: Sequence[ImageRecord], names_splits: bool, findings: Sequence[Finding]) -> None:
     found = {record.split for record in records}
     if found >= {TRAIN, EVAL}:
         return
@@ -148,7 +148,9 @@ def _check_splits(records: Sequence[ImageRecord], has_split_lists: bool, finding
             findings=findings,
         )
     missing = TRAIN if TRAIN not in found else EVAL
-    where = "the lists of ImageSets/Main" if has_split_lists else "data.eval_fraction and data.test_fraction"
+    where = (
+        "the lists of ImageSets or the split folders" if names_splits else "data.eval_fraction and data.test_fraction"
+    )
     raise DataError(f"the {missing} split is empty: change {where}, or add images", findings=findings)
 
 

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reefline.data.layouts import DataFiles, is_data_path, select_data_files
+from reefline.data.layouts import DataFiles, select_data_files
+from reefline.data.walking import is_data_path
 from reefline.errors import DataError
 from reefline.storage.interface import Storage, StoredObject
 from reefline.storage.location import Location

@@ -25,8 +25,12 @@ def provide_data(data_dir: Path | None, demo: DemoSettings | None, demo_dir: Pat
     if data_dir is not None:
         if _COLLAPSED_URI.match(str(data_dir)):
             raise DataError(f"{data_dir}: a URI; --data expects a folder on this machine: copy the data here first")
-        if not data_dir.is_dir():
+        try:
+            is_folder = data_dir.is_dir()
             what = "not a folder" if data_dir.exists() else "no such folder"
+        except OSError as error:
+            is_folder, what = False, str(error.strerror).lower()
+        if not is_folder:
             raise DataError(f"{data_dir}: {what}; --data expects a folder of images with VOC annotations")
         return data_dir
     if demo is None:

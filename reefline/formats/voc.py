@@ -9,6 +9,7 @@ and does not become one pixel.
 from __future__ import annotations
 
 import math
+import re
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -19,6 +20,18 @@ from reefline.errors import DataError
 from reefline.structures.annotation import AnnotatedObject, Annotation
 from reefline.structures.boxes import BoxXyxyPx
 
+_DECLARED_ENCODING = re.compile(rb"<\?xml[^>]{0,99}?\sencoding\s*=\s*[\"']([\w.-]{1,40})[\"']")
+_DECLARATION = re.compile(r"^<\?xml[^>]*\?>")
+# Encodings of several bytes per character, which expat leaves to the caller, and Python's name for each. Microsoft's
+# supersets stand in for the standards that Windows tools claim to write.
+_EAST_ASIAN = {
+    **dict.fromkeys(("shift_jis", "sjis", "x_sjis", "ms_kanji", "cp932", "windows_31j"), "cp932"),
+    **dict.fromkeys(("gbk", "gb2312", "cp936", "gb18030"), "gb18030"),
+    **dict.fromkeys(("big5", "cp950", "big5_hkscs"), "big5hkscs"),
+    **dict.fromkeys(("euc_kr", "cp949", "ks_c_5601_1987", "uhc"), "cp949"),
+    "euc_jp": "euc_jp",
+    "iso_2022_jp": "iso2022_jp",
+}
 _TRUE_WORDS = frozenset({"1", "true", "yes"})
 # The texts in nearly every file, recognized without further parsing.
 _FALSE_TEXTS = frozenset({"0", None})
@@ -76,17 +89,41 @@ def describe_voc_box(box_xyxy_px: BoxXyxyPx) -> str:
 
 def _parse_xml(xml_bytes: bytes) -> ElementTree.Element:
     try:
-        if _may_declare_entities(xml_bytes):
-            return defusedxml.ElementTree.fromstring(xml_bytes)
-        # defusedxml parses in Python; the C parser takes a third of the time (benchmarks/ingestion.py).
-        return ElementTree.fromstring(xml_bytes)  # noqa: S314  without a DTD it has no entities
+        try:
+            return _parse_safely(xml_bytes)
+        except (ElementTree.ParseError, ValueError):
+            converted = _convert_to_utf8(xml_bytes)
+            if converted is None:
+                raise
+            return _parse_safely(converted)
     except DefusedXmlException as error:
         raise ForbiddenXmlError(
             f"the XML declares an entity ({error}), which is not allowed: delete its DTD"
         ) from error
     except (ElementTree.ParseError, LookupError, ValueError) as error:
-        # LookupError: an encoding that Python does not know. ValueError: a multi-byte encoding that expat refuses.
+        # LookupError: an encoding that Python does not know. ValueError: bytes that the encoding does not have.
         raise AnnotationSyntaxError(f"cannot parse the XML ({error}): save or export it again") from error
+
+
+def _parse_safely(xml_bytes: bytes) -> ElementTree.Element:
+    if _may_declare_entities(xml_bytes):
+        return defusedxml.ElementTree.fromstring(xml_bytes)
+    # defusedxml parses in Python; the C parser takes a third of the time (benchmarks/ingestion.py).
+    return ElementTree.fromstring(xml_bytes)  # noqa: S314  without a DTD it has no entities
+
+
+def _convert_to_utf8(xml_bytes: bytes) -> bytes | None:
+    """Return the XML as UTF-8 where it has an encoding that expat refuses: East Asian, or UTF-16 without a mark.
+
+    None for any other encoding.
+    """
+    declared = _DECLARED_ENCODING.match(xml_bytes)
+    encoding = "utf-16-le" if xml_bytes.startswith(b"<\0") else "utf-16-be" if xml_bytes.startswith(b"\0<") else None
+    if encoding is None and declared is not None:
+        encoding = _EAST_ASIAN.get(declared[1].decode().lower().replace("-", "_"))
+    if encoding is None:
+        return None
+    return _DECLARATION.sub("", xml_bytes.decode(encoding)).encode()
 
 
 def _may_declare_entities(xml_bytes: bytes) -> bool:
@@ -155,8 +192,11 @@ def _is_true(text: str | None) -> bool:
 
 
 def _float(text: str | None) -> float:
+    # Python would read 1_0 as 10.
+    if text is None or "_" in text:
+        return math.nan
     try:
-        return float(text or "")
+        return float(text)
     except ValueError:
         return math.nan
 

@@ -9,10 +9,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
+from reefline.images.jpeg_damage import find_first_scan, find_marker_damage, load_checking_data
 from reefline.images.perceptual_hash import compute_perceptual_hash
+from reefline.images.rgb import find_full_scale, flatten, is_deep, is_usual_scale
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
 # A JPEG can be decoded at an eighth of its size, in a quarter of the time.
@@ -28,6 +30,19 @@ _PNG_SIZE = slice(16, 24)
 _EXIF_ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
 _AXIS_SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
+# What makes an image upright; all but 6 and 8 are their own inverse (Exif 2.32, 4.6.4, Orientation).
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_TURNS_BACK = {**_TURNS, 6: _TURNS[8], 8: _TURNS[6]}
+# 12 bits in 16-bit RGB end up here, since Pillow only keeps the upper 8.
+_DARK = 15
 # Pillow's limit is a module variable, and Beam may use threads.
 _PILLOW_LIMIT_LOCK = threading.Lock()
 _EMPTY_FILE = "the file is empty: copy it again"
@@ -45,7 +60,10 @@ class ImageProblemError(Exception):
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """The facts about an image file; sizes are as stored, before the EXIF orientation (1..8) is applied."""
+    """The facts about an image file; sizes are as stored, before the EXIF orientation (1..8) is applied.
+
+    `range_problem` describes pixels whose range was guessed, or that are almost black; None for all others.
+    """
 
     width_px: int
     height_px: int
@@ -53,6 +71,7 @@ class ImageFacts:
     is_rgb_jpeg: bool
     is_animated: bool
     perceptual_hash: int
+    range_problem: str | None = None
 
     @property
     def upright_size_px(self) -> tuple[int, int]:
@@ -73,17 +92,21 @@ def inspect_image(image_bytes: bytes, *, max_image_pixels: int) -> ImageFacts:
             known format (image_unreadable).
     """
     image = _open_image(image_bytes, max_image_pixels)
-    width_px, height_px = image.size
     is_jpeg = image.format in _JPEG_FORMATS
     is_rgb_jpeg = is_jpeg and image.mode == "RGB"
     orientation = _read_orientation(image)
+    width_px, height_px = _stored_size_px(image, orientation)
+    range_problem = None
     with _decoder_errors():
         is_animated = not is_jpeg and getattr(image, "n_frames", 1) > 1
-        if is_jpeg:
-            # The perceptual hash only needs grey.
-            image.draft("L", (max(1, width_px // _DRAFT_DIVISOR), max(1, height_px // _DRAFT_DIVISOR)))
-        image.load()
-        perceptual_hash = compute_perceptual_hash(image if is_jpeg else _to_rgb(image))
+        if isinstance(image, JpegImageFile):
+            _load_jpeg_draft(image, image_bytes)
+            grey: Image.Image = image
+        else:
+            image.load()
+            grey = flatten(image).convert("L")
+            range_problem = _describe_range(image, grey)
+        perceptual_hash = compute_perceptual_hash(grey)
     return ImageFacts(
         width_px=width_px,
         height_px=height_px,
@@ -91,6 +114,7 @@ def inspect_image(image_bytes: bytes, *, max_image_pixels: int) -> ImageFacts:
         is_rgb_jpeg=is_rgb_jpeg,
         is_animated=is_animated,
         perceptual_hash=perceptual_hash,
+        range_problem=range_problem,
     )
 
 
@@ -104,13 +128,14 @@ def transcode_to_rgb_jpeg(image_bytes: bytes, *, apply_exif: bool, size_px: tupl
     """
     # Its size was checked when the image was inspected.
     image = _open_image(image_bytes, max_image_pixels=None)
+    orientation = _read_orientation(image)
     with _decoder_errors():
         image.load()
-        rgb = _to_rgb(ImageOps.exif_transpose(image) if apply_exif else image)
-    if rgb.size != size_px:
-        rgb = rgb.resize(size_px, Image.Resampling.LANCZOS)
+        flat = _turn(flatten(image), image, orientation, apply_exif=apply_exif)
+    if flat.size != size_px:
+        flat = flat.resize(size_px, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    rgb.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    flat.convert("RGB").save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()
 
 
@@ -125,7 +150,7 @@ def decode_upright(image_bytes: bytes) -> Image.Image:
     with _decoder_errors():
         image = Image.open(io.BytesIO(image_bytes), formats=_FORMATS)
         image.load()
-        return _to_rgb(image if _read_orientation(image) == _UPRIGHT else ImageOps.exif_transpose(image))
+        return flatten(image if _read_orientation(image) == _UPRIGHT else ImageOps.exif_transpose(image)).convert("RGB")
 
 
 def decode_small(
@@ -139,12 +164,13 @@ def decode_small(
         ImageProblemError: as `inspect_image`.
     """
     image = _open_image(image_bytes, max_image_pixels)
-    width_px, height_px = image.size
-    is_turned = apply_exif and _read_orientation(image) in _AXIS_SWAPPING_ORIENTATIONS
+    orientation = _read_orientation(image)
+    width_px, height_px = _stored_size_px(image, orientation)
+    is_turned = apply_exif and orientation in _AXIS_SWAPPING_ORIENTATIONS
     with _decoder_errors():
         image.draft(image.mode, (side_px, side_px))
         image.load()
-        rgb = _to_rgb(ImageOps.exif_transpose(image) if apply_exif else image)
+        rgb = _turn(flatten(image), image, orientation, apply_exif=apply_exif).convert("RGB")
     return rgb, (height_px, width_px) if is_turned else (width_px, height_px)
 
 
@@ -168,6 +194,23 @@ def _open_image(image_bytes: bytes, max_image_pixels: int | None) -> ImageFile.I
     if max_image_pixels is not None:
         _check_pixels(image.size, max_image_pixels)
     return image
+
+
+def _load_jpeg_draft(image: JpegImageFile, image_bytes: bytes) -> None:
+    """Decode a JPEG at an eighth of its size, in grey, which is all that the perceptual hash needs.
+
+    Raises:
+        ImageProblemError: the JPEG is damaged where a decoder only warns.
+    """
+    scan = find_first_scan(image_bytes, image)
+    damage = None if scan is None else find_marker_damage(image_bytes, scan)
+    if damage is not None:
+        raise ImageProblemError("image_unreadable", f"the image is damaged ({damage}): copy or export it again")
+    image.draft("L", (max(1, image.width // _DRAFT_DIVISOR), max(1, image.height // _DRAFT_DIVISOR)))
+    if scan is None:
+        image.load()
+    elif (problem := load_checking_data(image, image_bytes, scan)) is not None:
+        raise ImageProblemError("image_truncated", f"the image is incomplete ({problem}): copy or export it again")
 
 
 def _check_pixels(size_px: tuple[int, ...], max_image_pixels: int) -> None:
@@ -196,6 +239,8 @@ def _decoder_errors() -> Iterator[None]:
     """Turn any error of a decoder into an ImageProblemError: on broken input it may raise anything."""
     try:
         yield
+    except ImageProblemError:
+        raise
     except Exception as error:
         raise _describe(error) from error
 
@@ -221,25 +266,33 @@ def _read_orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) and _UPRIGHT < orientation <= 8 else _UPRIGHT
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith(("I", "F")):
-        return _scale_to_8_bits(image).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+def _is_turned_by_pillow(image: Image.Image) -> bool:
+    """Return whether Pillow tells the upright size and decodes to upright pixels by itself."""
+    return image.format == "TIFF"
 
 
-def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit and float pixels, which Pillow's own conversion would clip at 255."""
-    pixels = np.asarray(image, dtype=np.float64)
-    pixels = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
-    highest = float(pixels.max(initial=0.0))
-    if image.mode == "F" and highest <= 1.0:
-        full_scale = 1.0
-    else:
-        full_scale = 255.0 if highest <= 255.0 and not image.mode.startswith("I;16") else 65_535.0
-    return Image.fromarray((pixels * (255.0 / full_scale)).clip(0, 255).astype(np.uint8))
+def _turn(pixels: Image.Image, image: Image.Image, orientation: int, *, apply_exif: bool) -> Image.Image:
+    """Return the decoded pixels of `image` upright if `apply_exif`, as stored otherwise."""
+    turn = (_TURNS if apply_exif else _TURNS_BACK).get(orientation)
+    if turn is None or apply_exif is _is_turned_by_pillow(image):
+        return pixels
+    return pixels.transpose(turn)
+
+
+def _stored_size_px(image: Image.Image, orientation: int) -> tuple[int, int]:
+    width_px, height_px = image.size
+    if orientation in _AXIS_SWAPPING_ORIENTATIONS and _is_turned_by_pillow(image):
+        return height_px, width_px
+    return width_px, height_px
+
+
+def _describe_range(image: Image.Image, grey: Image.Image) -> str | None:
+    """Return what is doubtful about the range of an image's pixels, `grey` being the 8 bits made of them."""
+    if is_deep(image):
+        full_scale = find_full_scale(image)
+        if not is_usual_scale(image, full_scale):
+            return f"its pixels have no value above {full_scale:g}, which is read as white: check the brightness"
+    _, brightest = grey.getextrema()
+    if isinstance(brightest, (int, float)) and brightest <= _DARK:
+        return f"no pixel is brighter than {brightest:g} of 255: if that is wrong, save it with 8 bits per channel"
+    return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from reefline.tflite.postprocess import read_postprocess_op
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+_logger = logging.getLogger(__name__)
 
 
 class Detector(Protocol):
@@ -77,24 +81,17 @@ class TfliteDetector:
     def __init__(self, path: Path, num_threads: int = 2, delegates: Sequence[Any] = ()) -> None:
         """Load the model; `delegates` come from `ai_edge_litert.interpreter.load_delegate`.
 
+        XNNPACK refuses some models that the runtime's own kernels run: little training can leave a quantized
+        convolution whose input scale * kernel scale / output scale is 256 or more. They run without XNNPACK.
+
         Raises:
             BundleError: the file is not a TFLite detector with RGB images of uint8 or float32 as input, or the runtime
                 cannot run it.
         """
         import numpy as np
-        from ai_edge_litert.interpreter import Interpreter
 
         self._postprocess = read_postprocess_op(path)
-        try:
-            self._interpreter = Interpreter(
-                model_path=str(path), num_threads=num_threads, experimental_delegates=list(delegates)
-            )
-            self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise BundleError(
-                f"{path}: the runtime cannot run it ({' '.join(str(error).split())}); "
-                "a compiled model needs the Edge TPU; export any other model again"
-            ) from error
+        self._interpreter, self._uses_xnnpack = _load_interpreter(path, num_threads, delegates)
         details = self._interpreter.get_input_details()[0]
         self._input_index: int = details["index"]
         self._dtype: Any = details["dtype"]
@@ -110,6 +107,11 @@ class TfliteDetector:
     def num_classes(self) -> int:
         """How many classes the model distinguishes."""
         return self._postprocess.num_classes
+
+    @property
+    def uses_xnnpack(self) -> bool:
+        """Whether XNNPACK, the runtime's fast kernels for CPUs, can run the model."""
+        return self._uses_xnnpack
 
     def warm_up(self) -> None:
         """Run the model once on a black image: the first run is slower, as weights are packed or sent to the TPU."""
@@ -142,6 +144,38 @@ class TfliteDetector:
         started_s = time.perf_counter()
         self._interpreter.invoke()
         return (time.perf_counter() - started_s) * 1000.0
+
+
+def _load_interpreter(path: Path, num_threads: int, delegates: Sequence[Any]) -> tuple[Any, bool]:
+    """Return an interpreter that is ready to run, and whether it uses XNNPACK where no other delegate does.
+
+    Raises:
+        BundleError: the runtime cannot run the model.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    def load(resolver: OpResolverType) -> Any:
+        interpreter = Interpreter(
+            model_path=str(path),
+            num_threads=num_threads,
+            experimental_delegates=list(delegates),
+            experimental_op_resolver_type=resolver,
+        )
+        interpreter.allocate_tensors()
+        return interpreter
+
+    try:
+        return load(OpResolverType.AUTO), True
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        if "XNNPack" in reason and not delegates:
+            _logger.warning("%s: XNNPACK cannot run it (%s); running it without, which is slower", path, reason)
+            with contextlib.suppress(ValueError, RuntimeError):
+                return load(OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES), False
+        raise BundleError(
+            f"{path}: the runtime cannot run it ({reason}); "
+            "a compiled model needs the Edge TPU; export any other model again"
+        ) from error
 
 
 def resize_like_training(image_rgb: npt.NDArray[np.uint8], height_px: int, width_px: int) -> npt.NDArray[np.uint8]:

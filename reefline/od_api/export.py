@@ -102,8 +102,7 @@ def iterate_calibration_inputs(
     import numpy as np
     import tensorflow as tf
 
-    with without_autograph():
-        model = build_model(config.model, is_training=False)
+    model = build_model(config.model, is_training=False)
     size = read_input_size(config)
     takes_raw_pixels = not _is_affine(model)
     for image in images_rgb:

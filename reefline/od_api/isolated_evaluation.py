@@ -44,10 +44,7 @@ def evaluate_checkpoint(config: TrainEvalPipelineConfig, checkpoint_prefix: str)
     """Build a model, restore it and evaluate it once."""
     import tensorflow as tf
 
-    from reefline.od_api.tracing import without_autograph
-
-    with without_autograph():
-        model = build_model(config.model, is_training=True)
+    model = build_model(config.model, is_training=True)
     evaluation = Evaluation(config, model)
     # Tracing the evaluation creates the variables, which then get their values from here.
     tf.train.Checkpoint(model=model).read(checkpoint_prefix).expect_partial()

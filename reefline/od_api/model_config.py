@@ -40,6 +40,9 @@ _AUGMENTATION_PROTOS = {
         "random_crop_image { min_object_covered: 0.0 min_aspect_ratio: 0.75 max_aspect_ratio: 1.33 "
         "min_area: 0.5 max_area: 1.0 overlap_thresh: 0.3 }"
     ),
+    # The defaults are those of the SSD paper (Liu et al. 2016, section 2.2); padding at most doubles the sides.
+    Augmentation.SSD_RANDOM_CROP: "ssd_random_crop {}",
+    Augmentation.SSD_RANDOM_CROP_PAD: "ssd_random_crop_pad {}",
     Augmentation.BRIGHTNESS: "random_adjust_brightness { max_delta: 0.1 }",
     Augmentation.CONTRAST: "random_adjust_contrast { min_delta: 0.8 max_delta: 1.25 }",
     Augmentation.SATURATION: "random_adjust_saturation { min_delta: 0.8 max_delta: 1.25 }",

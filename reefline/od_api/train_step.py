@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from reefline.errors import TrainingDivergedError
 from reefline.od_api.building import build_model
 from reefline.od_api.gzip_input import install_gzip_reader
+from reefline.od_api.random_choice import install_random_choice
 from reefline.od_api.tracing import without_autograph
 from reefline.od_api.transfer import TransferReport, restore_what_fits
 from reefline.settings import CheckpointType
@@ -49,6 +50,7 @@ class TrainStep:
         from object_detection.builders import optimizer_builder
 
         install_gzip_reader()
+        install_random_choice()
         self._config = config
         self._train_config = config.train_config
         self._strategy = strategy if strategy is not None else tf.distribute.get_strategy()

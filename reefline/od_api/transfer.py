@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reefline.errors import CheckpointError
+from reefline.errors import ArchitectureError, CheckpointError
 from reefline.settings import CheckpointType
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def restore_what_fits(model: Any, prefix: str, checkpoint_type: CheckpointType) 
     the edges of both object graphs.
 
     Raises:
-        CheckpointError: the checkpoint cannot be read, is TensorFlow 1's, or lacks part of the model's backbone.
+        CheckpointError: the checkpoint cannot be read, or is TensorFlow 1's.
+        ArchitectureError: it lacks part of the model's backbone.
     """
     reader = _open(prefix)
     matches = _match(model, prefix, reader, checkpoint_type)
@@ -127,7 +128,7 @@ def _check_backbone(model: Any, fitting: dict[int, _Match], prefix: str, checkpo
     backbone = model._feature_extractor.classification_backbone.variables
     found = sum(id(variable) in fitting for variable in backbone)
     if found < len(backbone):
-        raise CheckpointError(
+        raise ArchitectureError(
             f"{prefix}: another architecture: only {found} of the backbone's {len(backbone)} variables fit; "
             f"use a {checkpoint_type.value} checkpoint of the model in trainer.model, or set trainer.start to scratch"
         )

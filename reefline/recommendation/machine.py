@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from reefline.od_api.devices import count_gpus
 from reefline.od_api.trial import read_gpu_limit_bytes
+from reefline.system.cores import count_cores
 from reefline.system.memory import read_available_bytes
 
 
@@ -29,10 +29,3 @@ def read_machine() -> Machine:
     gpus = count_gpus()
     memory = read_gpu_limit_bytes() if gpus else read_available_bytes()
     return Machine(count_cores(), gpus, memory)
-
-
-def count_cores() -> int:
-    """Return how many cores this process may use; only Linux can restrict a process to some of them."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

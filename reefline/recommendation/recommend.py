@@ -11,14 +11,17 @@ from reefline.config.run_config import parse_config
 from reefline.data.source import provide_data
 from reefline.errors import ConfigError, DataError
 from reefline.findings import Severity
+from reefline.od_api.model_config import load_template
 from reefline.recommendation import recipes
 from reefline.recommendation.reasons import explain, find_notes
 from reefline.recommendation.records import LeftOut, Recommendation, TemplateRow
 from reefline.recommendation.setting import Measured, Setting
 from reefline.recommendation.text import describe_data, describe_machine, describe_timings
 from reefline.recommendation.wishes import SOURCE, Wishes, build_record, read_wishes
+from reefline.settings import StartKeyword
 from reefline.verification.rules import MAX_MISSED_FRACTION
 from reefline.verification.sample import DataSample, take_sample
+from reefline.verification.shrinking import choose_max_dimension
 
 if TYPE_CHECKING:
     from reefline.recommendation.candidates import Candidate
@@ -42,10 +45,13 @@ def recommend(
     Raises:
         DataError: the data set cannot be ingested.
         ConfigError: an override is not a valid value, or no template fits.
+        CheckpointError: the weights to start from are missing or cannot be downloaded.
         OutOfMemoryError: a batch does not fit in memory.
     """
     wishes = read_wishes(overrides)
     folder = provide_data(data_dir, None, work_dir, say)
+    likely = wishes.config.trainer.model if wishes.sets("trainer.model") else recipes.PUBLISHED_ORDER[0]
+    _fetch_weights(wishes, likely)
     from reefline.od_api import trial
 
     say("starting TensorFlow")
@@ -61,11 +67,25 @@ def recommend(
     setting = Setting(wishes, sample, describe_sample(sample), machine, budget)
     candidates, left_out = list_candidates(wishes, sample, machine)
     chosen = _choose(setting, candidates, left_out)
+    if chosen.template.name != likely:
+        _fetch_weights(wishes, chosen.template.name)
     say(f"measuring {chosen.template.name}")
     max_dimension = _choose_max_dimension(setting, chosen)
     measured = _measure(setting, chosen, folder, work_dir / "measured", max_dimension, import_s)
     rows, too_slow = _make_rows(setting, measured, candidates)
     return _describe(setting, measured, max_dimension, rows, (*left_out, *too_slow))
+
+
+def _fetch_weights(wishes: Wishes, model: str) -> None:
+    """Make sure that the weights which a template would start from are on this machine, before anything is measured."""
+    from reefline.training.start_files import StartCache
+    from reefline.training.starting_point import choose_default_start, fetch_start
+
+    trainer = wishes.config.trainer
+    start = trainer.start if wishes.sets("trainer.start") else choose_default_start(load_template(model))
+    # Whether a model serves is known to the run alone.
+    if start.keyword is not StartKeyword.SERVING:
+        fetch_start(trainer.model_copy(update={"model": model, "start": start}), StartCache())
 
 
 def _take_sample(
@@ -115,7 +135,7 @@ def _choose_max_dimension(setting: Setting, chosen: Candidate) -> int | None:
     """Return the size to shrink images to, None to keep them or what the command line says."""
     if setting.wishes.sets("data.max_dimension"):
         return None
-    return recipes.choose_max_dimension(setting.traits.median_long_side_px, chosen.input_px)
+    return choose_max_dimension(setting.traits.median_long_side_px, chosen.input_px)
 
 
 def _measure(
@@ -226,7 +246,6 @@ def _describe(
 def _make_trainer(measured: Measured) -> dict[str, Any]:
     """Return the section `trainer` of the config."""
     candidate, schedule = measured.candidate, measured.schedule
-    patience = recipes.choose_patience(schedule.steps)
     return {
         "model": candidate.template.name,
         "start": candidate.start,
@@ -236,5 +255,5 @@ def _make_trainer(measured: Measured) -> dict[str, Any]:
         "learning_rate": recipes.choose_learning_rate(candidate.batch_size, is_fine_tuning=candidate.is_fine_tuning),
         "warmup_steps": recipes.choose_warmup_steps(schedule.steps),
         "augmentations": [augmentation.value for augmentation in recipes.choose_augmentations()],
-        **({} if patience is None else {"early_stopping_patience": patience}),
+        "early_stopping_patience": recipes.choose_patience(schedule.steps),
     }

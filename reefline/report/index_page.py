@@ -17,7 +17,8 @@ from reefline.evaluation.scores import CocoMetrics
 from reefline.report.comparison import make_comparison
 from reefline.report.image_list import ImageChanges
 from reefline.report.page import as_json_block, assemble_plain
-from reefline.report.run_facts import PAGE_FILE, SUMMARY_FILE, RunFacts, read_all_runs
+from reefline.report.run_facts import RunFacts, read_all_runs
+from reefline.report.run_folder import PAGE_FILE, SUMMARY_FILE
 from reefline.report.section import render
 from reefline.report.summary import Verdict
 from reefline.system.files import write_whole
@@ -55,12 +56,15 @@ class IndexRow:
 
 @dataclass(frozen=True)
 class ServingModel:
-    """What serves of a model: `version` None and a `problem` if CURRENT is damaged; `run_id` "" if no run is known."""
+    """What serves of a model: `version` None and a `problem` if CURRENT is damaged.
+
+    `run_id` is the run that pushed it, "" if unknown; `page` is its relative address, "" if the file does not exist.
+    """
 
     model: str
     version: int | None
     run_id: str
-    address: str
+    page: str
     problem: str
 
 
@@ -113,7 +117,7 @@ def assemble_index(
     runs: Sequence[RunFacts], steps: Sequence[ImageChanges | None], reports: Path, serving: Path, *, live: bool = False
 ) -> str:
     """Return the page for runs, oldest first, and the changes of images between neighbours."""
-    current = list_serving(runs, serving)
+    current = list_serving(runs, reports, serving)
     body = render(
         "index.html",
         rows=list_rows(runs, reports, {one.model: one.version for one in current})[::-1],
@@ -123,7 +127,7 @@ def assemble_index(
         comparison=as_json_block("comparison-data", make_comparison(runs, steps)),
         live=live,
     )
-    return assemble_plain("All runs", body, live=live)
+    return assemble_plain("All runs", body, scripts=("index.js", *(("live.js",) if live else ())), live=live)
 
 
 def list_rows(runs: Sequence[RunFacts], reports: Path, serving_versions: dict[str, int | None]) -> list[IndexRow]:
@@ -160,7 +164,7 @@ def list_rows(runs: Sequence[RunFacts], reports: Path, serving_versions: dict[st
     return rows
 
 
-def list_serving(runs: Sequence[RunFacts], serving: Path) -> tuple[ServingModel, ...]:
+def list_serving(runs: Sequence[RunFacts], reports: Path, serving: Path) -> tuple[ServingModel, ...]:
     """Return what serves of every model in the push destination."""
     models = sorted(path.name for path in serving.iterdir() if path.is_dir()) if serving.is_dir() else []
     found = []
@@ -173,7 +177,9 @@ def list_serving(runs: Sequence[RunFacts], serving: Path) -> tuple[ServingModel,
             continue
         # The first run that pushed it: later ones with the same bundle found it there.
         run_id = next((run.run_id for run in runs if version is not None and _pushed(run, model) == version), "")
-        found.append(ServingModel(model, version, run_id, _quote(run_id), problem))
+        found.append(
+            ServingModel(model, version, run_id, _address(reports, run_id, PAGE_FILE) if run_id else "", problem)
+        )
     return tuple(found)
 
 
@@ -246,4 +252,4 @@ def _address(reports: Path, run_id: str, name: str) -> str:
 
 def _quote(run_id: str) -> str:
     """Return a folder's name as a relative address; the dot keeps "javascript:…" from being a scheme."""
-    return f"./{urllib.parse.quote(run_id, errors='surrogateescape')}" if run_id else ""
+    return f"./{urllib.parse.quote(run_id, errors='surrogateescape')}"

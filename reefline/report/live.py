@@ -18,7 +18,7 @@ from reefline.errors import RecordError
 from reefline.lineage.records import ExecutionRecord, ExecutionState, RunRecord
 from reefline.lineage.store import read_run
 from reefline.report.run_artifacts import find_unfinished_training
-from reefline.report.run_facts import SUMMARY_FILE, list_run_folders, run_order
+from reefline.report.run_folder import SUMMARY_FILE, list_run_folders, run_order
 from reefline.structures.artifacts import ModelRunFolder
 from reefline.system.record import Record
 from reefline.training.history import TrainingPoint, read_history
@@ -127,7 +127,8 @@ class LiveReader:
     ) -> LiveTraining:
         last = points[-1] if points else None
         step = last.step if last else state.step
-        speed = self._measure_speed(folder.root, step, seen_s) or _mean_speed(state)
+        measured = self._measure_speed(folder.root, step, seen_s) if points else None
+        speed = measured or _mean_speed(state)
         total = job.settings.num_steps
         return LiveTraining(
             step=step,

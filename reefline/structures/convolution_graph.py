@@ -6,6 +6,7 @@ structure: the kind, shape and stride of each convolution, the convolutions that
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,22 +70,26 @@ def match_convolutions(
     the way back to the image. The output channels of a class head do not count. `ignore_results` compares a detector
     with a classifier, whose convolutions lead elsewhere. Where several fit equally well, they pair up in running order.
     """
-    available: dict[int, list[int]] = defaultdict(list)
-    for position, key in enumerate(_identify_all(other, ignore_results=ignore_results)):
+    available: dict[str, list[int]] = defaultdict(list)
+    for position, key in enumerate(identify_all(other, ignore_results=ignore_results)):
         available[key].append(position)
     matches = {}
-    for position, key in enumerate(_identify_all(network, ignore_results=ignore_results)):
+    for position, key in enumerate(identify_all(network, ignore_results=ignore_results)):
         if available[key]:
             matches[position] = available[key].pop(0)
     return matches
 
 
-def _identify_all(network: Sequence[ConvolutionNode], *, ignore_results: bool) -> list[int]:
-    """Return one number per convolution; two are equal if everything from the image up to them is."""
-    keys: list[int] = []
+def identify_all(network: Sequence[ConvolutionNode], *, ignore_results: bool) -> list[str]:
+    """Return a hash per convolution; two are equal if everything from the image up to them is.
+
+    The hashes are the same in every process. The output channels of a class head do not count, as classes differ.
+    """
+    keys: list[str] = []
     for node in network:
         shape = node.kernel_shape[:3] if node.is_class_head and not ignore_results else node.kernel_shape
         results = () if ignore_results else (tuple(sorted(node.results)), node.is_head)
         sources = tuple(sorted(keys[source] for source in node.sources))
-        keys.append(hash((node.is_depthwise, shape, node.stride, sources, results)))
+        facts = (node.is_depthwise, shape, node.stride, sources, results)
+        keys.append(hashlib.sha256(repr(facts).encode()).hexdigest()[:16])
     return keys

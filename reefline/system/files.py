@@ -39,6 +39,11 @@ def write_whole(path: Path, content: str | bytes) -> None:
     flush_to_disk(path.parent)
 
 
+def show_path(path: str | Path) -> str:
+    """Return a path as text for people: bytes that are not UTF-8 become \\x escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def flush_to_disk(path: Path) -> None:
     """Wait until the disk holds a file's content, or a folder's list of names.
 

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import re
+import socket
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -84,7 +85,8 @@ def download(
 
     Until it is complete and has the right hash, the file is `<target>.<hash>.part`. If the target already has the
     hash, nothing is requested. After `attempts` failures in a row without a new byte it gives up; the pause between
-    them doubles. Resuming uses Range and If-Range (RFC 9110); a server that ignores them sends the file from its start.
+    them doubles. It gives up at once if nothing has arrived yet and the host's name cannot be resolved. Resuming uses
+    Range and If-Range (RFC 9110); a server that ignores them sends the file from its start.
     Without a known `sha256` nothing is checked: a target that exists is used, and only a download whose server sent a
     validator is resumed, as nothing else shows that the file is still the same.
     Progress goes to `stream`, by default standard output. Processes that download the same file take turns.
@@ -175,13 +177,20 @@ def _fetch(job: _Job, file: BinaryIO, progress: DownloadProgress, attempts: int,
                 size = _size(file)
                 failures = 1 if size > most_bytes else failures + 1
                 most_bytes = max(most_bytes, size)
-                if failures >= attempts:
+                if failures >= attempts or (not size and _is_offline(error)):
                     raise DownloadError(_explain_cut(job, error, size)) from error
                 pause_s = first_pause_s * 2 ** (failures - 1)
                 progress.say(f"connection lost ({error}); retrying in {pause_s:g} s")
                 time.sleep(pause_s)
             except (httpx.InvalidURL, httpx.RequestError) as error:
                 raise DownloadError(f"{job.shown_url} cannot be downloaded: {error}; correct the URL") from error
+
+
+def _is_offline(error: BaseException | None) -> bool:
+    """Return whether the name of the host could not be resolved: without network, waiting seconds does not help."""
+    while error is not None and not isinstance(error, socket.gaierror):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _explain_cut(job: _Job, error: Exception, size: int) -> str:

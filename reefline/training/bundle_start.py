@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.bundle.layout import INT8_FILE
@@ -10,13 +11,22 @@ from reefline.errors import BundleError
 from reefline.system.files import hash_file
 
 
-def locate_int8_model(bundle: Path) -> Path:
+@dataclass(frozen=True)
+class BundleStart:
+    """A bundle's int8 file, and (height, width) of its input in pixels."""
+
+    int8_model: Path
+    size_px: tuple[int, int]
+
+
+def open_bundle(bundle: Path) -> BundleStart:
     """Return the int8 file of a bundle, after comparing it with its manifest.
 
     Raises:
         BundleError: the bundle is damaged, or has no int8 model.
     """
-    recorded = {file.name: file.sha256 for file in read_manifest(bundle).files}
+    manifest = read_manifest(bundle)
+    recorded = {file.name: file.sha256 for file in manifest.files}
     if INT8_FILE not in recorded:
         raise BundleError(
             f"trainer.start: {bundle}: holds a float model only, whose weights cannot be read back; "
@@ -28,14 +38,4 @@ def locate_int8_model(bundle: Path) -> Path:
             f"trainer.start: {path}: missing, or not the file that {MANIFEST_FILE} describes; "
             "restore the bundle or use another start"
         )
-    return path
-
-
-def read_bundle_size(bundle: Path) -> tuple[int, int]:
-    """Return (height, width) of a bundle's model in pixels.
-
-    Raises:
-        BundleError: the manifest is damaged.
-    """
-    facts = read_manifest(bundle).facts
-    return facts.height_px, facts.width_px
+    return BundleStart(path, (manifest.facts.height_px, manifest.facts.width_px))

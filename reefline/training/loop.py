@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reefline.formats.undecodable import undecodable_images_named
 from reefline.od_api.devices import create_strategy, explained_out_of_memory
 from reefline.od_api.evaluation import Evaluation, EvaluationOutcome
 from reefline.od_api.export import read_input_size
@@ -53,6 +54,7 @@ def train_detector(od_config: TrainEvalPipelineConfig, job: TrainingJob, run: Mo
         BundleError: the TFLite file to start from is damaged or not quantized.
         RecordError: state.json or history.jsonl is damaged.
         OutOfMemoryError: a batch does not fit in the device's memory.
+        DataError: TensorFlow cannot decode an image.
         ConfigError: the strategy is unavailable.
     """
     settings = job.settings
@@ -73,9 +75,15 @@ def train_detector(od_config: TrainEvalPipelineConfig, job: TrainingJob, run: Mo
         if not state.step:
             state = replace(state, started_from=started_from)
         loop = _Loop(settings, run, step, store, _choose_evaluation(od_config, settings, step), progress)
-        with explained_out_of_memory(settings.batch_size, read_input_size(od_config).width_px):
+        readers = (od_config.train_input_reader, *od_config.eval_input_reader)
+        records = [str(path) for reader in readers for path in reader.tf_record_input_reader.input_path]
+        with (
+            explained_out_of_memory(settings.batch_size, read_input_size(od_config).width_px),
+            undecodable_images_named(records),
+        ):
             stop_reason = loop.run(state)
         progress.note(_describe_stop(stop_reason, loop.state))
+        progress.tell_overfitting()
     report = _report(loop.state, stop_reason)
     if step.is_chief:
         store.copy_to(run.best, report.best_step)

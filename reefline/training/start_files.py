@@ -20,6 +20,7 @@ from reefline.training.known_hashes import KnownHashes
 _REPO_DIR = Path(__file__).resolve().parents[2]
 # Without network: put a file into one of these folders, under any name; it is recognized by its sha256.
 LOCAL_FOLDERS = (_REPO_DIR / "models", _REPO_DIR.parent / "shared" / "models")
+_SHOWN_CHARACTERS = 100
 _INSTEAD = "or start from new weights with --set trainer.start=scratch"
 
 
@@ -34,17 +35,26 @@ def locate_path(source: str, sha256: str | None) -> Path:
     A URI of an object store names a bundle, which is copied to the user's cache.
 
     Raises:
-        CheckpointError: it does not exist, or is a file with another sha256.
+        CheckpointError: it does not exist, cannot be named, or is not a file with this sha256.
         BundleError: the URI names no bundle.
         StorageError: the URI is not supported, or its store cannot be read.
     """
     if "://" in source and not source.startswith("file://"):
+        _refuse_sha256(source, sha256)
         return open_bundle(source)
-    parts = urllib.parse.urlsplit(source)
-    path = Path(urllib.request.url2pathname(parts.path) if parts.scheme == "file" else source).expanduser()
-    if Path(f"{path}.index").is_file() or path.is_dir():
+    try:
+        parts = urllib.parse.urlsplit(source)
+        path = Path(urllib.request.url2pathname(parts.path) if parts.scheme == "file" else source).expanduser()
+        is_folder = Path(f"{path}.index").is_file() or path.is_dir()
+        is_file = path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        # A name that is too long, the home of an unknown user, or a malformed URL.
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise CheckpointError(f"trainer.start: {source[:_SHOWN_CHARACTERS]!r} cannot be used ({reason})") from None
+    if is_folder:
+        _refuse_sha256(source, sha256)
         return path
-    if not path.is_file():
+    if not is_file:
         raise CheckpointError(
             f"trainer.start: {source} does not exist; expected a .tflite file, a bundle, or a checkpoint's prefix, "
             "folder or .tar.gz"
@@ -55,6 +65,14 @@ def locate_path(source: str, sha256: str | None) -> Path:
             f"trainer.start: {source} has sha256 {found}, expected {sha256}; check the file and the config"
         )
     return path
+
+
+def _refuse_sha256(source: str, sha256: str | None) -> None:
+    if sha256 is not None:
+        raise CheckpointError(
+            f"trainer.start: {source} is a folder, a bundle or a checkpoint, and sha256 pins a single file; remove "
+            "sha256, or use a .tflite file or .tar.gz"
+        )
 
 
 @dataclass(frozen=True)

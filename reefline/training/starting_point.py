@@ -13,7 +13,7 @@ from reefline.settings import CheckpointType, Start, StartKeyword, TrainerSettin
 from reefline.system.files import hash_file
 from reefline.tflite.convolutions import read_convolutions
 from reefline.tflite.reader import is_tflite
-from reefline.training.bundle_start import locate_int8_model, read_bundle_size
+from reefline.training.bundle_start import open_bundle
 from reefline.training.checkpoint_files import find_prefix, unpack
 from reefline.training.serving_checkpoint import provide_checkpoint
 from reefline.training.start_files import StartCache, is_web_url, locate_path
@@ -64,6 +64,21 @@ def choose_start(settings: TrainerSettings, identity: str, cache: StartCache) ->
     return replace(found, note=f"trainer.start: no model is serving yet; starting from {_name(named)}.")
 
 
+def fetch_start(settings: TrainerSettings, cache: StartCache) -> None:
+    """Make sure that the file to start from is on this machine; one of the web is downloaded into `cache`.
+
+    For `serving`, that is the file to start from until a model serves. Nothing is unpacked, and no weights are read.
+
+    Raises:
+        CheckpointError: the file is missing, cannot be downloaded, or has another sha256.
+        ConfigError: the template has no published weights, or the zoo has no model of that name.
+    """
+    template = load_template(settings.model)
+    start = name_start(settings.start, template)
+    if not start.is_new_weights:
+        _locate(_pin(start, template), None, cache)
+
+
 def name_start(start: Start, template: ModelTemplate) -> Start:
     """Return the start itself or, for `serving`, the one to use as long as no model serves.
 
@@ -71,8 +86,14 @@ def name_start(start: Start, template: ModelTemplate) -> Start:
     """
     if start.keyword is not StartKeyword.SERVING:
         return start
-    default = StartKeyword.SCRATCH if template.published is None else StartKeyword.PUBLISHED
-    return Start(source=start.otherwise or default.value, sha256=start.sha256, type=start.type)
+    source = start.otherwise or choose_default_start(template).source
+    return Start(source=source, sha256=start.sha256, type=start.type)
+
+
+def choose_default_start(template: ModelTemplate) -> Start:
+    """Return the published weights of a template, or new weights if it has none."""
+    keyword = StartKeyword.SCRATCH if template.published is None else StartKeyword.PUBLISHED
+    return Start(source=keyword.value)
 
 
 def identify_start(start: Start, template: ModelTemplate, cache: StartCache) -> StartIdentity:
@@ -91,7 +112,7 @@ def identify_start(start: Start, template: ModelTemplate, cache: StartCache) -> 
         return StartIdentity(sha256=known or hash_file(cache.fetch(pinned.source, None)))
     path = locate_path(pinned.source, pinned.sha256)
     if (path / MANIFEST_FILE).is_file():
-        return StartIdentity(sha256=hash_file(locate_int8_model(path)))
+        return StartIdentity(sha256=hash_file(open_bundle(path).int8_model))
     if path.is_file() and not Path(f"{path}.index").is_file():
         return StartIdentity(sha256=hash_file(path))
     return StartIdentity(checkpoint=hash_file(Path(f"{_find_checkpoint(path, start.source, cache)}.index")))
@@ -121,7 +142,8 @@ def _open(start: Start, template: ModelTemplate, sha256: str | None, cache: Star
     pinned = _pin(start, template)
     path = _locate(pinned, sha256, cache)
     if (path / MANIFEST_FILE).is_file():
-        return StartingPoint(tflite=_check_readable(locate_int8_model(path)), size_px=read_bundle_size(path))
+        bundle = open_bundle(path)
+        return StartingPoint(tflite=_check_readable(bundle.int8_model), size_px=bundle.size_px)
     if path.is_file() and (path.suffix == ".tflite" or is_tflite(path)):
         published = template.published if start.keyword is StartKeyword.PUBLISHED else None
         note = f"Published weights: {published.knows}, {published.license}." if published is not None else ""

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reefline.errors import CheckpointError
+from reefline.errors import ArchitectureError
 from reefline.od_api.convolutions import ModelConvolution, TracedConvolutions
 from reefline.od_api.transfer import LeftOut, TransferReport
 from reefline.structures.convolution_graph import match_convolutions
 from reefline.tflite.convolutions import FoldedConvolution, read_convolutions
+from reefline.training.class_columns import ClassColumns, find_labels, match_classes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,14 +45,18 @@ class _Pair:
     scale: np.ndarray
 
 
-def load_tflite_weights(model: Any, path: Path, images: Sequence[np.ndarray]) -> TransferReport:
-    """Set the weights of a built model from a TFLite file; the class head stays new unless it has the same shape.
+def load_tflite_weights(
+    model: Any, path: Path, images: Sequence[np.ndarray], class_names: Sequence[str] = ()
+) -> TransferReport:
+    """Set the weights of a built model from a TFLite file.
 
-    `images` are training images, float32 [height, width, 3], 0..255, of the model's input size.
+    The class head stays new unless it has the same shape, except for classes that the file knows by name. `images` are
+    training images, float32 [height, width, 3], 0..255, of the model's input size. `class_names` are the model's
+    classes in the order of their ids, empty if no column is to be kept by name.
 
     Raises:
         BundleError: the file cannot be read, or is not an 8-bit model.
-        CheckpointError: the file holds another backbone.
+        ArchitectureError: the file holds another backbone.
     """
     height_px, width_px = images[0].shape[:2]
     traced = TracedConvolutions(model, height_px, width_px)
@@ -65,10 +70,13 @@ def load_tflite_weights(model: Any, path: Path, images: Sequence[np.ndarray]) ->
     pairs = _pair(traced.convolutions, folded, matches)
     for pair in pairs.values():
         _assign_folded(pair)
+    columns = _match_columns(model, traced.convolutions, folded, path, class_names)
+    if columns is not None:
+        _keep_columns(columns, traced.convolutions, folded, matches)
     statistics = traced.measure(images)
     for shared in _group_by_kernel(pairs):
         _unfold({position: pairs[position] for position in shared}, statistics)
-    return _report(model, traced.convolutions, folded, path, pairs)
+    return _report(model, traced.convolutions, folded, path, pairs, columns)
 
 
 def _check_backbone(
@@ -79,7 +87,7 @@ def _check_backbone(
     backbone = [at for at, convolution in enumerate(convolutions) if id(convolution.kernel) in variables]
     found = sum(at in matches for at in backbone)
     if found < len(backbone):
-        raise CheckpointError(
+        raise ArchitectureError(
             f"{path}: another architecture: {found} of the backbone's {len(backbone)} convolutions match; "
             "use a file made from the model in trainer.model, or set trainer.start to scratch"
         )
@@ -135,6 +143,39 @@ def _assign_folded(pair: _Pair) -> None:
     normalization.variance.assign(np.full_like(pair.bias, 1.0 - normalization.epsilon))
 
 
+def _match_columns(
+    model: Any,
+    convolutions: Sequence[ModelConvolution],
+    folded: Sequence[FoldedConvolution],
+    path: Path,
+    class_names: Sequence[str],
+) -> ClassColumns | None:
+    """Return the columns of the class head to keep by name; None if heads are equal or no class is known."""
+    classes = _count_classes(model, convolutions, folded)
+    if classes is None or classes == model.num_classes or not class_names:
+        return None
+    columns = match_classes(class_names, find_labels(path, classes), background=int(model._add_background_class))
+    return columns if columns.slots else None
+
+
+def _keep_columns(
+    columns: ClassColumns,
+    convolutions: Sequence[ModelConvolution],
+    folded: Sequence[FoldedConvolution],
+    matches: Mapping[int, int],
+) -> None:
+    """Overwrite the new class heads with the columns that the file has; a shared head comes from its first copy."""
+    done: set[int] = set()
+    for position, counterpart in matches.items():
+        mine, theirs = convolutions[position], folded[counterpart]
+        is_new = mine.node.is_class_head and id(mine.kernel) not in done and mine.normalization is None
+        if is_new and columns.fits(int(mine.kernel.shape[-1]), theirs.kernel.shape[-1]):
+            done.add(id(mine.kernel))
+            mine.kernel.assign(columns.merge(mine.kernel.numpy(), theirs.kernel))
+            if mine.bias is not None:
+                mine.bias.assign(columns.merge(mine.bias.numpy(), theirs.bias))
+
+
 def _group_by_kernel(pairs: Mapping[int, _Pair]) -> list[list[int]]:
     groups: dict[int, list[int]] = defaultdict(list)
     for position, pair in pairs.items():
@@ -179,6 +220,7 @@ def _report(
     folded: Sequence[FoldedConvolution],
     path: Path,
     pairs: Mapping[int, _Pair],
+    columns: ClassColumns | None,
 ) -> TransferReport:
     restored = {id(variable) for pair in pairs.values() for variable in pair.convolution.variables}
     left_out: dict[str, set[int]] = defaultdict(set)
@@ -187,7 +229,11 @@ def _report(
             part = "class head" if convolution.node.is_class_head else "other layers"
             left_out[part] |= {id(variable) for variable in convolution.variables} - restored
     values = {id(variable): int(variable.shape.num_elements()) for variable in model.variables}
-    reasons = {"class head": _explain_class_head(model, convolutions, folded), "other layers": "not in the file"}
+    classes = _count_classes(model, convolutions, folded)
+    class_head = "not in the file" if classes is None else f"{model.num_classes} classes here, {classes} in the file"
+    if columns is not None:
+        class_head += f"; kept by name: {', '.join(columns.names)}"
+    reasons = {"class head": class_head, "other layers": "not in the file"}
     return TransferReport(
         checkpoint=str(path),
         restored_variables=len(restored),
@@ -198,14 +244,17 @@ def _report(
     )
 
 
-def _explain_class_head(
+def _count_classes(
     model: Any, convolutions: Sequence[ModelConvolution], folded: Sequence[FoldedConvolution]
-) -> str:
-    """Compare class counts: a head's output channels are anchors times class slots, one of them for the background."""
+) -> int | None:
+    """Return the file's number of classes; None for a classifier, or a head with other anchors.
+
+    A head's output channels are anchors times class slots, one of them for the background.
+    """
     mine = [c.node.kernel_shape[3] for c in convolutions if c.node.is_class_head]
     theirs = [c.node.kernel_shape[3] for c in folded if c.node.is_class_head]
     background = int(model._add_background_class)
     anchors = mine[0] // (model.num_classes + background)
     if not theirs or theirs[0] % anchors:
-        return "not in the file"
-    return f"{model.num_classes} classes here, {theirs[0] // anchors - background} in the file"
+        return None
+    return int(theirs[0] // anchors - background)

@@ -25,7 +25,9 @@ def check_settings(settings: TrainerSettings) -> tuple[Problem, ...]:
 def _find_doubtful_settings(settings: TrainerSettings) -> Iterator[Problem]:
     steps = settings.num_steps
     evaluations = math.ceil(steps / settings.steps_per_eval)
-    patience = settings.early_stopping_patience
+    # Of a default that cannot trigger, nobody expects anything.
+    is_chosen = "early_stopping_patience" in settings.model_fields_set
+    patience = settings.early_stopping_patience if is_chosen else None
     if settings.steps_per_eval > steps:
         yield _warning(
             f"trainer.steps_per_eval: {settings.steps_per_eval} is more than trainer.num_steps ({steps}): the only "

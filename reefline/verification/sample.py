@@ -20,7 +20,7 @@ from reefline.formats.voc import parse_voc_annotation
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
 from reefline.structures.artifacts import ExamplesFolder, LabelMapFolder
-from reefline.structures.label_map import LabelMap
+from reefline.structures.label_map import LabelMap, replace_control_characters
 from reefline.verification.records import DataFacts, Problem
 from reefline.verification.rules import check_rejected
 
@@ -79,7 +79,7 @@ def take_sample(
     """
     files = list_data_files(data_dir, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
     given = read_label_map(settings.label_map) if settings.label_map is not None else None
-    discovery = discover(data_dir, files)
+    discovery = discover(data_dir, files, split_folders=settings.split_folders)
     annotations = _read_annotations(data_dir, discovery.candidates)
     chosen = choose_candidates(discovery.candidates, images)
     limits = ImageLimits(settings.max_image_pixels, settings.max_dimension)
@@ -97,7 +97,7 @@ def take_sample(
         limits_of_run,
         label_map,
         matching_findings=matching_findings,
-        has_split_lists=discovery.has_split_lists,
+        names_splits=discovery.names_splits,
     )
     _write(data_dir, plan, directory, eval_images)
     return DataSample(
@@ -139,7 +139,8 @@ def _read_annotations(data_dir: Path, candidates: Sequence[Candidate]) -> _Annot
             objects = parse_voc_annotation((data_dir / candidate.xml).read_bytes()).objects
         except (DataError, OSError):  # reported by the inspection
             continue
-        boxes.update(item.label for item in objects if item.label.strip())
+        labels = (replace_control_characters(item.label) for item in objects)
+        boxes.update(label for label in labels if label)
         max_boxes = max(max_boxes, len(objects))
     return _Annotations(dict(sorted(boxes.items())), max_boxes, len(spread))
 
@@ -200,7 +201,7 @@ def estimate_splits(discovery: Discovery, settings: IngestionSettings) -> dict[s
     """Return about how many images each split gets: from the lists, or by fraction if content hashes decide."""
     counts = {split: sum(c.split == split for c in discovery.candidates) for split in (TRAIN, EVAL, TEST)}
     free = len(discovery.candidates) - sum(counts.values())
-    test = 0 if discovery.has_split_lists else round(free * settings.test_fraction)
+    test = 0 if discovery.names_splits else round(free * settings.test_fraction)
     held_out = round(free * settings.eval_fraction)
     if free > 1 and counts[EVAL] + held_out == 0:
         held_out = 1  # splitting moves one there

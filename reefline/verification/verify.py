@@ -16,6 +16,7 @@ from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import EdgeTpuTarget, TrainerSettings
 from reefline.structures.artifacts import LabelMapFolder
 from reefline.structures.label_map import LabelMap
+from reefline.system.cores import count_cores
 from reefline.system.memory import read_available_bytes, read_peak_resident_bytes
 from reefline.verification.estimate import estimate_run
 from reefline.verification.gathering import ProblemGatherer
@@ -105,6 +106,7 @@ class _Examination:
             memory = self._probe(pipeline_config, sample)
             if memory is not None and sample is not None:
                 self._try(pipeline_config, sample, start, import_s, memory)
+                self._look_at_image_size(pipeline_config, sample)
             if self._report.model is not None and self._config.edgetpu is not EdgeTpuTarget.NEVER:
                 self._preflight(pipeline_config)
         return self._report
@@ -240,6 +242,15 @@ class _Examination:
                     gpu_peak=read_gpu_peak_bytes(),
                 ),
             )
+
+    def _look_at_image_size(self, config: Any, sample: DataSample) -> None:
+        from reefline.od_api.export import read_input_size
+        from reefline.verification.shrinking import find_shrinking
+
+        estimate = self._report.estimate
+        if estimate is not None:
+            input_px, cores = read_input_size(config).width_px, count_cores()
+            self._gatherer.add(find_shrinking(sample, self._settings, input_px, estimate, cores))
 
     def _preflight(self, config: Any) -> None:
         """Export the untrained model, and check its placement against the gate."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 import local_runner
 from pipeline.local import recommended, run
+from reefline.config.overrides import Override
 from reefline.config.run_config import RunConfig, load_config
 from reefline.data.demo import generate_demo_data
-from reefline.errors import DataError
+from reefline.errors import CheckpointError, DataError
 from reefline.od_api import compat
 from reefline.recommendation import recommend as recommend_module
 from reefline.settings import EdgeTpuTarget
+from reefline.training import starting_point
 from tests.factories import make_data_set, make_jpeg
 
+COCO_DETECTOR = Path(__file__).resolve().parents[3] / "shared" / "models" / "coco_ssd_mobilenet_v1_1.0_quant.tflite"
+SCRATCH = (Override(("trainer", "start"), "scratch"),)
 # The smallest model that is quick to measure.
 SMALL = ("--set", "trainer.model=ssd_mobilenet_v2_tiny", "--set", "trainer.input_size=96")
 
@@ -72,6 +77,7 @@ def test_the_recommended_file_is_the_runs_config(
     assert (again.trainer, again.data, again.gate.min_map) == (config.trainer, config.data, 0.3)
 
 
+@pytest.mark.skipif(not COCO_DETECTOR.is_file(), reason="../shared/models is missing")
 def test_a_recommendation_follows_the_rules(tmp_path: Path, data_dir: Path) -> None:
     found = recommend_module.recommend(data_dir, 1, (), tmp_path, lambda _line: None)
     first = found.rows[0]
@@ -84,7 +90,8 @@ def test_a_recommendation_follows_the_rules(tmp_path: Path, data_dir: Path) -> N
         "num_steps": 100,
         "learning_rate": 0.02,
         "warmup_steps": 50,
-        "augmentations": ["horizontal_flip", "random_crop"],
+        "augmentations": ["horizontal_flip", "ssd_random_crop"],
+        "early_stopping_patience": None,  # a default of the trainer would stop early
     }
     assert found.config["edgetpu"] == EdgeTpuTarget.REQUIRED.value
     assert "already know COCO 2017" in found.reason
@@ -95,10 +102,24 @@ def test_a_recommendation_follows_the_rules(tmp_path: Path, data_dir: Path) -> N
     }
 
 
+def test_missing_weights_are_told_before_anything_is_measured(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setattr(starting_point.StartCache, "_find", lambda *_arguments: None)
+    told: list[str] = []
+    with pytest.raises(CheckpointError, match=r"put the file with sha256 e4b118e5\w+ into .*trainer\.start=scratch$"):
+        recommend_module.recommend(data_dir, 1, (), tmp_path, told.append)
+    assert told == []
+
+
 def test_data_that_cannot_be_ingested(tmp_path: Path) -> None:
     data = make_data_set(tmp_path / "data", images=6)
     for broken in ("image_000.jpg", "image_001.jpg"):
         (data / broken).write_bytes(make_jpeg()[:200])
     (tmp_path / "work").mkdir()
     with pytest.raises(DataError, match=r"2 of 6 images are rejected"):
-        recommend_module.recommend(data, 1, (), tmp_path / "work", lambda _line: None)
+        recommend_module.recommend(data, 1, SCRATCH, tmp_path / "work", lambda _line: None)

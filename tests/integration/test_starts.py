@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from reefline.bundle.store import push_bundle
-from reefline.errors import BundleError, CheckpointError
+from reefline.errors import ArchitectureError, BundleError, CheckpointError
 from reefline.inference.detector import resize_like_training
 from reefline.od_api import compat, model_config
 from reefline.settings import ExporterSettings, TrainerSettings
@@ -165,6 +165,25 @@ def test_another_architecture_of_the_zoo_is_refused_with_its_template(data: Path
     other = build_config(data, SETTINGS.model_copy(update={"model": "ssd_mobilenet_v1_300"}))
     with pytest.raises(CheckpointError, match=r"another architecture: .*; these weights belong to .*: some_template$"):
         load_start(StartingPoint(prefix, template="some_template"), TrainStep(other), other)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused_with_its_template(data: Path, teacher: Path) -> None:
+    import tensorflow as tf
+
+    from reefline.od_api.train_step import TrainStep
+
+    prefix = tf.train.latest_checkpoint(str(teacher / "best"))
+    other = build_config(data, SETTINGS.model_copy(update={"model": "ssd_mobilenet_v1_300"}))
+    with pytest.raises(ArchitectureError, match=r"these weights belong to trainer\.model: ssd_mobilenet_v2_tiny$"):
+        load_start(StartingPoint(prefix), TrainStep(other), other)
+
+
+def test_an_int8_file_of_another_architecture_is_refused_with_its_template(data: Path, int8_file: Path) -> None:
+    from reefline.od_api.train_step import TrainStep
+
+    other = build_config(data, SETTINGS.model_copy(update={"model": "ssd_mobilenet_v1_300"}))
+    with pytest.raises(ArchitectureError, match=r"these weights belong to trainer\.model: ssd_mobilenet_v2_tiny$"):
+        load_start(StartingPoint(tflite=int8_file), TrainStep(other), other)
 
 
 def test_a_bundle_of_another_input_size_is_refused(data: Path, step: Any, int8_file: Path) -> None:

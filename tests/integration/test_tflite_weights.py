@@ -169,6 +169,34 @@ def test_the_published_detector_gives_everything_but_the_class_head() -> None:
 
 
 @needs_models
+def test_classes_that_the_published_detector_knows_keep_their_columns() -> None:
+    from reefline.tflite.convolutions import read_convolutions
+    from reefline.training.tflite_weights import load_tflite_weights
+
+    _, model = build("ssd_mobilenet_v1_300", 304)
+    new = read_class_heads(model)
+    report = load_tflite_weights(model, COCO_DETECTOR, draw_images(304, 2), ("reef", "Teddy bear", "person"))
+    assert "3 classes here, 90 in the file; kept by name: Teddy bear, person" in report.describe()
+    files = [each for each in read_convolutions(COCO_DETECTOR) if each.node.is_class_head]
+    heads = read_class_heads(model)
+    assert len(heads) == len(files) == 6
+    for (kernel, bias), (new_kernel, _), file in zip(heads, new, files, strict=True):
+        # Four slots here (background and three classes), 91 there: COCO's person is 1, teddy bear is 88.
+        mine, theirs = kernel.reshape((*kernel.shape[:3], -1, 4)), file.kernel.reshape((*kernel.shape[:3], -1, 91))
+        np.testing.assert_array_equal(mine[..., [0, 2, 3]], theirs[..., [0, 88, 1]])
+        np.testing.assert_array_equal(mine[..., 1], new_kernel.reshape(mine.shape)[..., 1])
+        np.testing.assert_array_equal(bias.reshape(-1, 4)[:, [0, 2, 3]], file.bias.reshape(-1, 91)[:, [0, 88, 1]])
+
+
+def read_class_heads(model: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return kernel and bias of each class head, in running order."""
+    from reefline.od_api.convolutions import TracedConvolutions
+
+    heads = [each for each in TracedConvolutions(model, 304, 304).convolutions if each.node.is_class_head]
+    return [(each.kernel.numpy(), each.bias.numpy()) for each in heads]
+
+
+@needs_models
 def test_a_classifier_gives_the_backbone() -> None:
     from reefline.training.tflite_weights import load_tflite_weights
 

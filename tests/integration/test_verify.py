@@ -79,6 +79,15 @@ def test_a_run_that_can_start(tmp_path: Path, config_file: Path, data_dir: Path)
     assert (report["edgetpu"]["ops_on_tpu"], report["edgetpu"]["ops_total"]) == (98, 101)
 
 
+def test_without_a_config_the_recommended_one_is_verified(tmp_path: Path, data_dir: Path) -> None:
+    wishes = ("--set", "trainer.model=ssd_mobilenet_v2_tiny", "--set", "trainer.input_size=96", "--minutes", "2")
+    run = _verify("--data", data_dir, *wishes, "--json", cache=tmp_path / "cache")
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(run.stdout)
+    assert (report["config"], report["model_name"]) == ("recommended for 2 minutes", "detector")
+    assert report["model"]["image_batch"] == [8, 96, 96, 3]
+
+
 def test_a_model_that_does_not_map_well_enough_is_an_error(tmp_path: Path, config_file: Path, data_dir: Path) -> None:
     wish = ("--set", "gate.min_edgetpu_ops=1.0")
     run = _verify("--config", config_file, "--data", data_dir, *wish, cache=tmp_path / "cache")

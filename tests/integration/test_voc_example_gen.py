@@ -178,6 +178,30 @@ def test_pictures_of_findings_are_kept_and_change_nothing_else(tmp_path: Path, m
     assert contents[0] and contents[0] == contents[1]
 
 
+def test_split_folders_with_files_that_cannot_be_used(tmp_path: Path) -> None:
+    data = tmp_path / os.fsdecode(b"stra\xdfe")
+    for number, split in enumerate(("train", "train", "valid", "test")):
+        add_image(data / split, f"{number}", seed=number, objects=[make_object("red\n  cat")])
+    os.mkfifo(data / "train" / "pipe.jpg")
+    (data / "train" / os.fsdecode(b"caf\xe9.jpg")).write_bytes(make_jpeg(seed=9))
+    half = make_jpeg(seed=10, width_px=320, height_px=240)
+    add_image(data / "train", "half", image_bytes=half[: len(half) // 2] + b"\xff\xd9")
+    run = ingest(data, tmp_path / "ws", settings=IngestionSettings(max_rejected_fraction=0.6))
+    report = _report(run)
+    assert {split: counts.images for split, counts in report.splits.items()} == {"train": 2, "eval": 1, "test": 1}
+    assert report.label_map_names == ("red cat",)
+    assert [(finding.file, finding.rule) for finding in report.findings] == [
+        ("", "split_by_folder"),
+        ("test/3.xml", "label_control_character"),
+        ("train/0.xml", "label_control_character"),
+        ("train/1.xml", "label_control_character"),
+        ("train/caf\\xe9.jpg", "file_unusable"),
+        ("train/half.jpg", "image_truncated"),
+        ("train/pipe.jpg", "file_unusable"),
+        ("valid/2.xml", "label_control_character"),
+    ]
+
+
 def test_workers_change_nothing(tmp_path: Path) -> None:
     data = make_data_set(tmp_path / "data", images=150)
     runs = [

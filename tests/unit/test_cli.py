@@ -91,3 +91,22 @@ def test_no_command_prints_control_characters(
     printed = result.stdout + result.stderr
     assert ESCAPED in printed or "\\u001b[2J" in printed
     assert "\x1b" not in printed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("--{}",), id="option"),
+        pytest.param(("{}",), id="command"),
+        pytest.param(("analyze", "a", "{}"), id="extra-argument"),
+        pytest.param(("analyze", "--{}"), id="option-of-a-command"),
+        pytest.param(("report", "--port", "{}"), id="value"),
+    ],
+)
+@pytest.mark.parametrize("hostile", [pytest.param(CLEAR_SCREEN, id="escape"), pytest.param("\u202ex", id="direction")])
+def test_no_usage_error_prints_control_characters(arguments: tuple[str, ...], hostile: str) -> None:
+    result = _run(*(argument.format(hostile) for argument in arguments))
+
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+    assert not {"\x1b", "\u202e"} & set(result.stdout + result.stderr)

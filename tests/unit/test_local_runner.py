@@ -297,6 +297,7 @@ def _recommending(monkeypatch: pytest.MonkeyPatch, answer: Recommendation | Exce
         return answer
 
     monkeypatch.setattr(recommended, "recommend", recommend)
+    monkeypatch.setattr(run, "check_start", lambda *_arguments: None)
     monkeypatch.setattr(run, "_run_dag", lambda *_arguments: None)
     return requests
 
@@ -358,3 +359,46 @@ def test_a_long_run_is_told_before_it_starts(monkeypatch, gpus: int, warned: boo
     monkeypatch.setattr(recommended, "count_cores", lambda: 2)
     settings = load_config(CONFIG_DIR / "default.yaml").trainer
     assert bool(recommended.warn_of_long_run(settings)) is warned
+
+
+def test_missing_weights_stop_a_run_before_its_pipeline(tmp_path: Path, capsys, monkeypatch, config_file: Path) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(run, "_run_dag", lambda *arguments: started.append(arguments))
+    arguments = ("--config", config_file, "--data", tmp_path, "--set", "trainer.start=nothing.tflite")
+    assert _main(tmp_path, *arguments) == 2
+    assert "stopped at trainer.start:\nerror: trainer.start: " in capsys.readouterr().out
+    failure = _summary(tmp_path)["failure"]
+    assert failure["component"] == "trainer.start" and "nothing.tflite does not exist" in failure["message"]
+    assert not started
+    # After an earlier training, what is missing may not be needed.
+    (tmp_path / "ws" / "artifacts" / "Trainer").mkdir(parents=True)
+    assert _main(tmp_path, *arguments) == 1
+    assert re.search(r"note: trainer\.start: .*nothing\.tflite does not exist", capsys.readouterr().out)
+    assert len(started) == 1
+
+
+def test_a_run_that_starts_from_the_serving_model_needs_no_other_weights(
+    tmp_path: Path, monkeypatch, config_file: Path
+) -> None:
+    monkeypatch.setattr(run, "_run_dag", lambda *_arguments: None)
+    arguments = (
+        *("--config", config_file, "--data", tmp_path),
+        *("--set", "trainer.start.source=serving", "--set", "trainer.start.otherwise=nothing.tflite"),
+    )
+    assert _main(tmp_path, *arguments) == 2
+    home = tmp_path / "ws" / "serving" / "cells"
+    home.mkdir(parents=True)
+    (home / "CURRENT").write_text("1\n")
+    assert _main(tmp_path, *arguments) == 1
+
+
+def test_usage_errors_print_no_control_characters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _main(tmp_path, "unexpected\u202e\x1b[2J") == 2
+
+    printed = capsys.readouterr().err
+    assert "unexpected\\u202e\\x1b[2J" in printed
+
+
+def test_data_folder_with_a_name_that_is_too_long(tmp_path: Path, config_file: Path) -> None:
+    assert _main(tmp_path, "--config", config_file, "--data", "x" * 300) == 2
+    assert "file name too long; --data expects a folder" in _summary(tmp_path)["failure"]["message"]

@@ -11,9 +11,11 @@ from reefline.findings import Action, Finding
 from reefline.formats.voc import describe_voc_box
 from reefline.structures.annotation import AnnotatedObject, Annotation
 from reefline.structures.boxes import BoxXyxyPx
+from reefline.structures.label_map import replace_control_characters
 
 # LabelImg and similar tools round outwards: up to this much is rounding, more is a mistake.
 MAX_CLIPPED_PX = 2.0
+_PIXEL_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -30,17 +32,21 @@ class ImageContext:
 
 
 class BoxOutcome(NamedTuple):
-    """What a box rule decided: the box to keep, None to drop it; `message` is its finding, None to report nothing."""
+    """What a box rule decided: the box to keep, None to drop it; `message` is its finding, None to report nothing.
+
+    `label` is the label to use, None for the one it has.
+    """
 
     box_xyxy_px: BoxXyxyPx | None
     message: str | None = None
+    label: str | None = None
 
 
 KeptBoxes = Collection[tuple[str, BoxXyxyPx]]
 
 
 def is_unremarkable(image: ImageContext, item: AnnotatedObject, kept: KeptBoxes) -> bool:
-    """Return whether the box is obviously good: inside the image, with an area, a known label and no twin.
+    """Return whether the box is obviously good: inside the image, with an area, a known printable label and no twin.
 
     True for nearly every box, and faster than calling the rules. Rules with `skips_unremarkable` return None where
     this is true (a property test checks it). NaN never passes: every comparison with it is false.
@@ -50,9 +56,19 @@ def is_unremarkable(image: ImageContext, item: AnnotatedObject, kept: KeptBoxes)
         0 <= box.x_min < box.x_max <= image.width_px
         and 0 <= box.y_min < box.y_max <= image.height_px
         and item.label != ""
+        and item.label.isprintable()
         and (names is None or item.label in names)
         and (item.label, box) not in kept
     )
+
+
+def check_label_characters(_: ImageContext, item: AnnotatedObject, __: KeptBoxes) -> BoxOutcome | None:
+    """Rule label_control_character: write a space for line breaks and other control characters in a label."""
+    label = replace_control_characters(item.label)
+    if label == item.label:
+        return None
+    message = f"the <name> {item.label!r} has a line break or another control character: it is read as {label!r}"
+    return BoxOutcome(item.box_xyxy_px, message, label)
 
 
 def check_label(image: ImageContext, item: AnnotatedObject, _: KeptBoxes) -> BoxOutcome | None:
@@ -99,16 +115,49 @@ def check_duplicate(_: ImageContext, item: AnnotatedObject, kept: KeptBoxes) -> 
     return BoxOutcome(None, f"repeats an earlier {item.label!r} box ({describe_voc_box(item.box_xyxy_px)})")
 
 
-def check_size(file: str, annotation: Annotation, size_px: tuple[int, int]) -> tuple[Finding, ...]:
-    """Rule size_mismatch: report a <size> that differs from the decoded image's, which wins."""
+def match_size(
+    file: str, annotation: Annotation, size_px: tuple[int, int]
+) -> tuple[tuple[AnnotatedObject, ...], tuple[Finding, ...]]:
+    """Rule size_mismatch: report a <size> that differs from the decoded image's, and return the objects to use.
+
+    Where the image is the annotated one, resized, the boxes are scaled with it.
+    """
     annotated = (annotation.width_px, annotation.height_px)
     if None in annotated or annotated == size_px:
-        return ()
-    message = (
-        f"<size> is {annotated[0]} x {annotated[1]}, but the image has {size_px[0]} x {size_px[1]} px, which is used: "
-        "check that the boxes were drawn on this image"
-    )
-    return (Finding(file, None, "size_mismatch", message, Action.FIXED),)
+        return annotation.objects, ()
+    differ = f"<size> is {annotated[0]} x {annotated[1]}, but the image has {size_px[0]} x {size_px[1]} px"
+    if not is_resized(annotated, size_px) or not _all_inside(annotation):
+        message = f"{differ}, which is used: check that the boxes were drawn on this image"
+        return annotation.objects, (Finding(file, None, "size_mismatch", message, Action.KEPT),)
+    factors = [new / (old or 1) for new, old in zip(size_px, annotated, strict=True)]
+    objects = tuple(item._replace(box_xyxy_px=_scale(item.box_xyxy_px, *factors)) for item in annotation.objects)
+    message = f"{differ}: it was resized, and its boxes are scaled with it"
+    return objects, (Finding(file, None, "size_mismatch", message, Action.FIXED),)
+
+
+def is_resized(annotated: tuple[int | None, int | None], size_px: tuple[int, int]) -> bool:
+    """Return whether two sizes differ, by more than a careless tool's pixel or two, but not in their aspect.
+
+    The aspect may differ by the rounding of the smaller one to a pixel.
+    """
+    width_px, height_px = annotated
+    if not width_px or not height_px:
+        return False
+    if max(abs(width_px - size_px[0]), abs(height_px - size_px[1])) <= MAX_CLIPPED_PX:
+        return False
+    (small_width, small_height), (large_width, large_height) = sorted([(width_px, height_px), size_px])
+    return abs(small_width * large_height / large_width - small_height) <= 1
+
+
+def _all_inside(annotation: Annotation) -> bool:
+    size_px = (annotation.width_px or 0, annotation.height_px or 0)
+    boxes = (item.box_xyxy_px for item in annotation.objects)
+    return all(box.overhang_px(*size_px) <= MAX_CLIPPED_PX for box in boxes if box.is_finite)
+
+
+def _scale(box: BoxXyxyPx, x_factor: float, y_factor: float) -> BoxXyxyPx:
+    # A product of floats may exceed the image by a tiny amount.
+    return BoxXyxyPx(*(round(value, _PIXEL_DECIMALS) for value in box.scaled(x_factor, y_factor)))
 
 
 def _suggest_label(label: str, names: Sequence[str]) -> str:

@@ -21,13 +21,13 @@ def repair_objects(
     kept: set[tuple[str, BoxXyxyPx]] = set()
     always = [rule for rule in rules if not rule.skips_unremarkable]
     for index, item in enumerate(objects):
-        box: BoxXyxyPx | None = item.box_xyxy_px
+        left: AnnotatedObject | None = item
         if not is_unremarkable(image, item, kept) or (always and _any_objects(always, image, item, kept)):
-            box, found = _apply(rules, image, index, item, kept)
+            left, found = _apply(rules, image, index, item, kept)
             findings += found
-        if box is not None:
-            kept.add((item.label, box))
-            records.append(ObjectRecord(index, item.label, box, item.difficult, item.truncated, item.pose))
+        if left is not None:
+            kept.add((left.label, left.box_xyxy_px))
+            records.append(ObjectRecord(index, *left))
     return tuple(records), tuple(findings)
 
 
@@ -37,8 +37,8 @@ def _any_objects(rules: Sequence[BoxRule], image: ImageContext, item: AnnotatedO
 
 def _apply(
     rules: Sequence[BoxRule], image: ImageContext, index: int, item: AnnotatedObject, kept: KeptBoxes
-) -> tuple[BoxXyxyPx | None, list[Finding]]:
-    """Return what the rules leave of a box; each rule sees the box as the one before left it."""
+) -> tuple[AnnotatedObject | None, list[Finding]]:
+    """Return what the rules leave of an object; each rule sees it as the one before left it."""
     findings = []
     for rule in rules:
         outcome = rule.check(image, item, kept)
@@ -48,11 +48,12 @@ def _apply(
             findings.append(Finding(image.file, index, rule.name, outcome.message, _action(item, outcome)))
         if outcome.box_xyxy_px is None:
             return None, findings
-        item = item._replace(box_xyxy_px=outcome.box_xyxy_px)
-    return item.box_xyxy_px, findings
+        label = item.label if outcome.label is None else outcome.label
+        item = item._replace(box_xyxy_px=outcome.box_xyxy_px, label=label)
+    return item, findings
 
 
 def _action(item: AnnotatedObject, outcome: BoxOutcome) -> Action:
     if outcome.box_xyxy_px is None:
         return Action.DROPPED_BOX
-    return Action.KEPT if outcome.box_xyxy_px == item.box_xyxy_px else Action.FIXED
+    return Action.KEPT if outcome.box_xyxy_px == item.box_xyxy_px and outcome.label is None else Action.FIXED

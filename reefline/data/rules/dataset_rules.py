@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,6 +53,18 @@ def check_label_outside_label_map(context: DatasetContext) -> Iterator[Observati
             if item.label not in names:
                 message = f"the label {item.label!r} is not in the label map: ingest the data again"
                 yield Observation(record.xml, item.object_index, message)
+
+
+def check_classes_alike(context: DatasetContext) -> Iterator[Observation]:
+    """Rule classes_alike: class names that differ only in letter case, in invisible characters or in their encoding."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in context.report.label_map_names:
+        visible = "".join(c for c in unicodedata.normalize("NFKC", name) if c.isprintable())
+        alike[" ".join(visible.casefold().split())].append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            spelled = ", ".join(f"{name!a}" for name in names)
+            yield Observation("", None, f"the classes {spelled} look alike: if they are one class, spell them alike")
 
 
 def check_class_absent(context: DatasetContext) -> Iterator[Observation]:

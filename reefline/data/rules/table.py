@@ -47,12 +47,16 @@ class DatasetRule(Rule):
 # data.max_rejected_fraction. `validation.severities` overrides both. docs/data.md describes each rule.
 RULES: tuple[Rule, ...] = (
     # Box rules run in this order.
+    BoxRule(
+        "label_control_character", Severity.WARNING, annotation_rules.check_label_characters, skips_unremarkable=True
+    ),
     BoxRule("label_unknown", Severity.WARNING, annotation_rules.check_label, skips_unremarkable=True),
     BoxRule("box_degenerate", Severity.WARNING, annotation_rules.check_degenerate, skips_unremarkable=True),
     BoxRule("box_outside_image", Severity.WARNING, annotation_rules.check_outside, skips_unremarkable=True),
     BoxRule("box_duplicate", Severity.WARNING, annotation_rules.check_duplicate, skips_unremarkable=True),
     DatasetRule("box_tiny", Severity.WARNING, dataset_rules.check_box_tiny),
     DatasetRule("label_outside_label_map", Severity.ERROR, dataset_rules.check_label_outside_label_map),
+    DatasetRule("classes_alike", Severity.WARNING, dataset_rules.check_classes_alike),
     DatasetRule("class_absent", Severity.WARNING, dataset_rules.check_class_absent),
     DatasetRule("class_imbalance", Severity.WARNING, dataset_rules.check_class_imbalance),
     DatasetRule("duplicate_across_splits", Severity.ERROR, dataset_rules.check_duplicate_across_splits),
@@ -60,16 +64,21 @@ RULES: tuple[Rule, ...] = (
     DatasetRule("near_duplicate_across_splits", Severity.WARNING, dataset_rules.check_near_duplicate_across_splits),
     Rule("annotation_duplicate", Severity.WARNING),
     Rule("exif_rotated", Severity.WARNING),
+    Rule("file_unusable", Severity.WARNING),
     Rule("filename_unsafe", Severity.ERROR),
+    Rule("folder_unreadable", Severity.ERROR),
     Rule("image_animated", Severity.WARNING),
     Rule("image_missing", Severity.WARNING),
     Rule("image_not_annotated", Severity.WARNING),
     Rule("image_not_listed", Severity.WARNING),
+    Rule("image_range", Severity.WARNING),
     Rule("image_too_large", Severity.WARNING),
     Rule("image_truncated", Severity.WARNING),
     Rule("image_unreadable", Severity.WARNING),
     Rule("listed_twice", Severity.WARNING),
+    Rule("match_doubtful", Severity.WARNING),
     Rule("size_mismatch", Severity.WARNING),
+    Rule("split_by_folder", Severity.WARNING),
     Rule("xml_forbidden", Severity.ERROR),
     Rule("xml_unreadable", Severity.WARNING),
 )

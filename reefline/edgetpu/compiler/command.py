@@ -5,6 +5,8 @@ Options follow Coral's documentation of version 16.0.
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shutil
 import uuid
@@ -75,11 +77,18 @@ def _run_in_container(engine: Path, image: str, model: Path, output_dir: Path, s
         # SELinux would deny access to the two folders; relabelling the user's own folder is not an option.
         *("--security-opt", "label=disable"),
         *_list_user_options(engine),
-        *("--volume", f"{model.parent}:{_MODEL_MOUNT}:ro", "--volume", f"{output_dir}:{_OUTPUT_MOUNT}"),
+        *("--mount", _mount(model.parent, _MODEL_MOUNT, "readonly"), "--mount", _mount(output_dir, _OUTPUT_MOUNT)),
         *("--workdir", str(_OUTPUT_MOUNT), "--entrypoint", COMPILER, image),
         *_list_arguments(_MODEL_MOUNT / model.name, _OUTPUT_MOUNT, settings),
     )
     return Command(line, clean_up=(str(engine), "rm", "--force", name))
+
+
+def _mount(source: Path, target: PurePath, *options: str) -> str:
+    """Return the value of --mount, which is a line of CSV: unlike that of --volume, it can hold any path."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(["type=bind", f"source={source}", f"target={target}", *options])
+    return line.getvalue()
 
 
 def _list_user_options(engine: Path) -> tuple[str, ...]:

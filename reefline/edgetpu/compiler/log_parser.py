@@ -84,10 +84,6 @@ class _Attempt:
         return not self._matches(_REFUSED) and not self._matches(_CRASH) and (self._succeeds or self.is_log_file)
 
     @property
-    def is_decided(self) -> bool:
-        return self._succeeds or self._matches(_REFUSED)
-
-    @property
     def _succeeds(self) -> bool:
         return self._matches(_SUCCESS)
 
@@ -134,21 +130,22 @@ def _split_segments(lines: Iterable[str]) -> tuple[_Attempt, ...]:
     """
     segments: list[_Attempt] = []
     current: list[str] = []
-    is_search, is_retry = False, False
+    is_search, is_retry, is_decided = False, False, False
 
     def close() -> None:
         attempt = _Attempt(tuple(current))
         if not is_retry:
             segments.append(attempt)
-        elif attempt.is_decided:
+        elif is_decided:
             segments[-1] = attempt
 
     for line in lines:
-        if _ATTEMPT_STARTS.search(line) and _Attempt(tuple(current)).is_decided:
+        if is_decided and _ATTEMPT_STARTS.search(line):
             close()
             is_retry = is_search and not segments[-1].is_success and not _SEARCH.search(line)
-            current = []
+            current, is_decided = [], False
         is_search = is_search or bool(_SEARCH.search(line))
+        is_decided = is_decided or bool(_SUCCESS.search(line) or _REFUSED.search(line))
         current.append(line)
     close()
     return tuple(segments)

@@ -16,10 +16,10 @@ from reefline.images.codec import ImageProblemError, decode_upright
 from reefline.inference.detect.drawing import draw_detections
 from reefline.inference.detect.records import DetectionReport, DetectRequest, ImageResult, Runtime, SeenObject
 from reefline.inference.detect.runtime import LoadedModel, load_model
-from reefline.inference.detect.sources import Source, check_out, find_sources
+from reefline.inference.detect.sources import Source, find_sources, prepare_out
 from reefline.structures.boxes import BoxXyxyPx
 from reefline.structures.detections import DEFAULT_MIN_SCORE, Detections
-from reefline.system.files import write_whole
+from reefline.system.files import show_path, write_whole
 
 RESULT_FILE = "detections.json"
 _JPEG_QUALITY = 95
@@ -41,11 +41,12 @@ class Listener:
 def detect_objects(request: DetectRequest, listener: Listener | None = None) -> DetectionReport:
     """Run a bundle on images, write a picture for each, and write and return detections.json.
 
-    The bundle is verified first. An unusable image is a problem in the report, and all others still run.
+    The bundle is verified first. An unusable image, or a picture that cannot be written, is a problem in the report;
+    all others still run.
 
     Raises:
         BundleError: the bundle is missing, damaged or cannot be run.
-        UsageError: the score is outside 0..1, the output folder cannot be written to, or the Edge TPU is requested but
+        UsageError: the score is outside 0..1, detections.json cannot be written, or the Edge TPU is requested but
             cannot be used.
     """
     listener = listener or Listener()
@@ -53,7 +54,7 @@ def detect_objects(request: DetectRequest, listener: Listener | None = None) -> 
         raise UsageError(f"--min-score {request.min_score}: expected a number from 0 to 1")
     manifest = verify_bundle(request.bundle)
     found = find_sources(request.images)
-    check_out(request.out, found.sources)
+    prepare_out(request.out, found.sources, RESULT_FILE)
     model = load_model(request.bundle, manifest, request.device)
     min_scores = _choose_min_scores(request.min_score, manifest, model.labels)
     listener.started(model.runtime)
@@ -68,7 +69,7 @@ def detect_objects(request: DetectRequest, listener: Listener | None = None) -> 
         images=tuple(results),
         problems=(*found.problems, *problems),
     )
-    _write(request.out / RESULT_FILE, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+    _write_report(report, request.out / RESULT_FILE)
     return report
 
 
@@ -111,18 +112,24 @@ def _detect_in_file(source: Source, job: _Job) -> ImageResult:
     """Detect in one image and write its picture.
 
     Raises:
-        DataError: the file cannot be read, or is not an image.
+        DataError: the file cannot be read or is not an image, or its picture cannot be written.
     """
     import numpy as np
 
     try:
         image = decode_upright(source.path.read_bytes())
     except (OSError, ImageProblemError) as error:
-        raise DataError(f"{source.path}: {error}") from error
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise DataError(f"{source.name}: {reason}") from error
     timed = job.model.detector.detect_timed(np.asarray(image))
     objects = _name_objects(timed.detections, job.model.labels, job.min_scores)
-    _write_picture(draw_detections(image, objects, job.model.labels), job.out / source.picture)
-    return ImageResult(str(source.path), image.width, image.height, objects, timed.latency_ms, source.picture)
+    picture = _encode_picture(draw_detections(image, objects, job.model.labels), source.picture)
+    try:
+        write_whole(job.out / source.picture, picture)
+    except OSError as error:
+        path = show_path(job.out / source.picture)
+        raise DataError(f"{source.name}: cannot write its picture {path} ({error.strerror})") from error
+    return ImageResult(source.name, image.width, image.height, objects, timed.latency_ms, source.picture)
 
 
 def _name_objects(
@@ -137,22 +144,23 @@ def _name_objects(
     return tuple(sorted(objects, key=lambda seen: -seen.score))
 
 
-def _write_picture(picture: Image.Image, path: Path) -> None:
+def _encode_picture(picture: Image.Image, name: str) -> bytes:
+    """Return the picture as JPEG if its file's name ends in .jpg, otherwise as PNG."""
     buffer = io.BytesIO()
-    if path.suffix == ".jpg":
+    if name.endswith(".jpg"):
         picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     else:
         picture.save(buffer, "PNG")
-    _write(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
-def _write(path: Path, content: str | bytes) -> None:
-    """Write a result.
+def _write_report(report: DetectionReport, path: Path) -> None:
+    """Write detections.json.
 
     Raises:
         UsageError: the file cannot be written, for example on a full disk.
     """
     try:
-        write_whole(path, content)
+        write_whole(path, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise UsageError(f"{path}: cannot write it ({error.strerror}); name another --out") from error

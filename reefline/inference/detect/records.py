@@ -39,11 +39,12 @@ class DetectRequest:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Which file of the bundle runs where (CPU or EDGETPU), and why."""
+    """Which file of the bundle runs where (CPU or EDGETPU), and why; on the CPU, whether with XNNPACK."""
 
     device: Device
     model_file: str
     reason: str
+    uses_xnnpack: bool = True
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,10 @@ def _load_detector(bundle: Path, manifest: Manifest, device: Device) -> tuple[Tf
         else:
             return detector, Runtime(Device.EDGETPU, EDGE_TPU_FILE, f"{EDGE_TPU_LIBRARY} found an Edge TPU")
     name = manifest.shipped_file.name
-    return TfliteDetector(bundle / name), Runtime(Device.CPU, name, reason)
+    detector = TfliteDetector(bundle / name)
+    if not detector.uses_xnnpack:
+        reason = f"{reason}; slower without XNNPACK, which cannot run this model"
+    return detector, Runtime(Device.CPU, name, reason, detector.uses_xnnpack)
 
 
 def _load_on_edge_tpu(bundle: Path, manifest: Manifest) -> TfliteDetector:

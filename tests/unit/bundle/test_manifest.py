@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,62 @@ def test_hash_of_a_file_larger_than_a_chunk(tmp_path):
     (tmp_path / "big").write_bytes(content)
 
     assert hash_file(tmp_path / "big") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        pytest.param(
+            {"replaces": "../../evil"}, r"replaces: '\.\./\.\./evil' found, null or a version below 1", id="path"
+        ),
+        pytest.param({"replaces": 1}, "replaces: 1 found, null or a version below 1", id="replaces-itself"),
+        pytest.param({"version": "1"}, "version: '1' found, a number above 0", id="version-is-text"),
+        pytest.param({"version": True}, "version: True found, a number above 0", id="version-is-boolean"),
+        pytest.param({"version": 0}, "version: 0 found, a number above 0", id="version-zero"),
+    ],
+)
+def test_versions_are_numbers_that_grow(bundle, changes, problem):
+    edit_manifest(bundle, **changes)
+
+    with pytest.raises(BundleError, match=f"manifest.json: {problem}"):
+        read_manifest(bundle)
+
+
+def edit_files(bundle: Path, **changes: object) -> None:
+    files = json.loads((bundle / "manifest.json").read_text())["files"]
+    edit_manifest(bundle, files={name: value for name, value in (files | changes).items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        pytest.param({"labels.txt": None}, "does not list labels.txt", id="labels-left-out"),
+        pytest.param({"model_int8.tflite": None}, "lists no TFLite model", id="model-left-out"),
+        pytest.param(
+            {"x" * 5000: {"sha256": "0" * 64, "bytes": 1}}, "files: 'x{59}… is no file of a bundle", id="long"
+        ),
+        pytest.param({"../labels.txt": {"sha256": "0" * 64, "bytes": 1}}, "is no file of a bundle", id="outside"),
+        pytest.param({"labels.txt": {"sha256": "0", "bytes": 1}}, "labels.txt: size or sha256 damaged", id="sha256"),
+        pytest.param({"labels.txt": {"sha256": "0" * 64, "bytes": "1"}}, "size or sha256 damaged", id="bytes"),
+    ],
+)
+def test_files_are_those_of_a_bundle(bundle, changes, problem):
+    edit_files(bundle, **changes)
+
+    with pytest.raises(BundleError, match=f"manifest.json: .*{problem}"):
+        verify_bundle(bundle)
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        pytest.param(lambda path: path.write_text("[" * 100_000), "nested too deep", id="nested"),
+        pytest.param(lambda path: path.write_text(" " * 17_000_000), "more than 16000000 bytes", id="huge"),
+        pytest.param(lambda path: (path.unlink(), os.mkfifo(path)), "not a file", id="fifo"),
+    ],
+)
+def test_hostile_manifest_is_one_message(bundle, make, problem):
+    make(bundle / "manifest.json")
+
+    with pytest.raises(BundleError, match=f"manifest.json: .*{problem}"):
+        read_manifest(bundle)

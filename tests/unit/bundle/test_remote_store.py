@@ -340,7 +340,7 @@ def test_file_name_that_leaves_the_bundle_is_refused(tmp_path, s3_folder):
     manifest = storage.read("manifest.json").data.replace(b'"labels.txt"', b'"../labels.txt"')
     storage.write("manifest.json", manifest)
 
-    with pytest.raises(BundleError, match=r"'\.\./labels\.txt' is not a plain file name"):
+    with pytest.raises(BundleError, match=r"files: '\.\./labels\.txt' is no file of a bundle"):
         fetch_bundle(s3_folder, "detector", 1, tmp_path / "copy" / "deep")
 
     assert not (tmp_path / "copy" / "labels.txt").exists()

@@ -18,6 +18,7 @@ from reefline.bundle.manifest import read_manifest, verify_bundle
 from reefline.bundle.store import (
     NO_BASELINE,
     Baseline,
+    fetch_bundle,
     locate_bundle,
     push_bundle,
     read_current,
@@ -400,3 +401,77 @@ def test_baseline_after_a_rollback_is_what_users_have(tmp_path, serving):
     rollback(serving, "detector")
 
     assert resolve_baseline(serving, "detector", write_candidate(tmp_path / "candidate", b"three")).version == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda current: current.mkdir(), id="folder"),
+        pytest.param(lambda current: current.symlink_to(current), id="link-loop"),
+        pytest.param(os.mkfifo, id="fifo"),
+    ],
+)
+def test_current_that_is_no_file_is_named(tmp_path, serving, make):
+    push(tmp_path, b"one")
+    current = serving / "detector" / "CURRENT"
+    current.unlink()
+    make(current)
+
+    with pytest.raises(BundleError, match="CURRENT: not a file; delete it, then choose a version with `reefline rollb"):
+        read_current(serving, "detector")
+
+
+def test_a_version_can_be_chosen_where_current_is_missing(tmp_path, serving):
+    push(tmp_path, b"one")
+    (serving / "detector" / "CURRENT").unlink()
+
+    assert rollback(serving, "detector", to=1).withdrawn_version is None
+    assert read_current(serving, "detector") == 1
+
+
+def test_missing_serving_bundle_is_answered_with_the_command_that_helps(tmp_path, serving):
+    push(tmp_path, b"one")
+    gone = push(tmp_path, b"two").path
+    shutil.rmtree(gone)
+    candidate = write_candidate(tmp_path / "next", b"three")
+
+    with pytest.raises(BundleError, match=r"names version 2, so nothing can be compared .*rollback --to 1`"):
+        resolve_baseline(serving, "detector", candidate)
+    rollback(serving, "detector", to=1)
+    assert resolve_baseline(serving, "detector", candidate).version == 1
+
+
+def test_no_other_bundle_to_serve(tmp_path, serving):
+    shutil.rmtree(push(tmp_path, b"one").path)
+
+    with pytest.raises(BundleError, match="delete CURRENT to begin without a serving version"):
+        resolve_baseline(serving, "detector", write_candidate(tmp_path / "next", b"two"))
+
+
+def test_version_to_serve_must_be_intact(tmp_path, serving):
+    (push(tmp_path, b"one").path / "labels.txt").write_text("other")
+    push(tmp_path, b"two")
+
+    with pytest.raises(BundleError, match=r"labels\.txt: .* expected"):
+        rollback(serving, "detector", to=1)
+    assert read_current(serving, "detector") == 2
+
+
+def test_lock_of_serving_that_is_a_symlink_is_refused(tmp_path, serving):
+    (tmp_path / "precious").write_text("kept")
+    (serving / "detector").mkdir(parents=True)
+    (serving / "detector" / ".lock").symlink_to(tmp_path / "precious")
+
+    with pytest.raises(WorkspaceError, match=r"\.lock: a symlink, where a lock's file is expected; delete it"):
+        push(tmp_path, b"one")
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_damaged_serving_bundle_is_answered_with_the_command_that_helps(tmp_path, serving):
+    push(tmp_path, b"one")
+    (push(tmp_path, b"two").path / "model_int8.tflite").write_bytes(b"tw0")
+
+    with pytest.raises(BundleError, match=r"sha256 .*\n.*names version 2, .*rollback --to 1`"):
+        fetch_bundle(serving, "detector", 2, tmp_path / "copy")
+    with pytest.raises(BundleError, match=r"^[^\n]*manifest\.json: missing or unreadable[^\n]*$"):
+        fetch_bundle(serving, "detector", 7, tmp_path / "other copy")

@@ -56,3 +56,13 @@ def test_errors_of_uris_are_one_line(s3_folder: str, uri: str, message: str) -> 
     result = CliRunner().invoke(app, ["rollback", "--serving", uri])
     assert result.exit_code == 2
     assert message in result.output and uri in result.output
+
+
+def test_a_chosen_version_serves(tmp_path: Path) -> None:
+    candidate = write_candidate(tmp_path / "1", content=b"1")
+    push_bundle(candidate, make_facts(), tmp_path / "serving")
+    (tmp_path / "serving" / "detector" / "CURRENT").unlink()
+    result = CliRunner().invoke(app, ["rollback", "--workspace", str(tmp_path), "--to", "1"])
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "Version 1 of detector serves.\n"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,97 @@ def test_a_model_card_is_plain_text_and_optional(write) -> None:
 def test_override_values_are_yaml(text: str, value: object) -> None:
     assert parse_override(text).value == value
     assert parse_override(text).name == text.partition("=")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param("1:30", "1:30", id="minutes-and-seconds"),
+        pytest.param("017", "017", id="leading-zero"),
+        pytest.param("1:30.5", "1:30.5", id="sexagesimal-float"),
+        pytest.param("0b1", "0b1", id="binary"),
+        pytest.param("=", "=", id="equals-sign"),
+        pytest.param("-12", -12, id="negative"),
+        pytest.param("10_000", 10_000, id="underscore"),
+        pytest.param("0x1F", 31, id="hexadecimal"),
+        pytest.param("0.5", 0.5, id="float"),
+        pytest.param("-.5", -0.5, id="float-without-zero"),
+        pytest.param("1.", 1.0, id="float-without-fraction"),
+        pytest.param("1.5e-3", 0.0015, id="exponent"),
+        pytest.param("-.inf", -math.inf, id="infinity"),
+        pytest.param("~", None, id="tilde"),
+    ],
+)
+def test_plain_scalars(text: str, value: object) -> None:
+    found = parse_override(f"x={text}").value
+    assert (type(found), found) == (type(value), value)
+
+
+def _nest_aliases(levels: int, width: int) -> str:
+    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, levels))]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("? [a]\n: b", "line 1, column 3: a list or a section is used as a key", id="list-as-key"),
+        pytest.param("? {a: b}\n: c", "a list or a section is used as a key", id="section-as-key"),
+        pytest.param("a: &a [*a]", "an alias stands for something that contains it", id="contains-itself"),
+        pytest.param("a: &a {<<: *a}", "an alias stands for something that contains it", id="merges-itself"),
+        pytest.param("a: !!int x", r"line 1, column 4: 'x' is not a valid int", id="no-int"),
+        pytest.param("a: !!int ''", "'' is not a valid int", id="empty-int"),
+        pytest.param("a: !!bool x", "'x' is not a valid bool", id="no-bool"),
+        pytest.param("a: !!timestamp x", "could not determine a constructor", id="other-tag"),
+        pytest.param("a: !!python/object/apply:os.getcwd []", "could not determine a constructor", id="python-tag"),
+        pytest.param(f"a: {'9' * 5000}", r"'9{60}…' is not a valid int", id="5000-digits"),
+        pytest.param("a: " + "[" * 3000, "nested more than 30 levels deep", id="3000-brackets"),
+        pytest.param("- " * 3000 + "x", "nested more than 30 levels deep", id="3000-dashes"),
+        pytest.param(_nest_aliases(9, 9), "more than 20000 values or 30 levels", id="billion-laughs"),
+        pytest.param(_nest_aliases(3000, 1), "more than 20000 values or 30 levels", id="chain-of-aliases"),
+        pytest.param('a: "\\ud800"', "contains a null character or half of a surrogate pair", id="lone-surrogate"),
+        pytest.param('a: "\\0"', "contains a null character or half of a surrogate pair", id="null-character"),
+        pytest.param("a: " + "x" * 200_000, "more than 100000 characters", id="too-large"),
+    ],
+)
+def test_hostile_yaml_is_one_message(write, text: str, message: str) -> None:
+    started_s = time.monotonic()
+    with pytest.raises(ConfigError, match=f"c.yaml: not valid YAML: .*{message}"):
+        _load(write(text))
+    assert time.monotonic() - started_s < 5
+
+
+def test_name_of_many_parts() -> None:
+    with pytest.raises(ConfigError, match="3000 parts found; no value has more than 10"):
+        parse_override(".".join(["a"] * 3000) + "=1")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "trainer.num_steps=4294967296",
+        "trainer.batch_size=1000000000000",
+        "trainer.input_size=100000",
+        "trainer.warmup_steps=4294967296",
+        "trainer.seed=4294967296",
+        "data.workers=100000",
+        "data.images_per_shard=4294967296",
+        "data.max_image_pixels=1000000000000",
+        "exporter.max_detections=1000000000",
+        "exporter.calibration_images=4294967296",
+        "exporter.compiler.timeout_s=1e300",
+        "validation.near_duplicate_bits=65",
+    ],
+)
+def test_absurd_numbers_are_refused(write, override: str) -> None:
+    name, _, _ = override.partition("=")
+    with pytest.raises(ConfigError, match=rf"{re.escape(name)}: found .*; expected less than or equal to \d"):
+        _load(write(MINIMAL), override)
+
+
+def test_long_values_are_shortened(write) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.num_steps: found '9{150,200}…; expected"):
+        _load(write(MINIMAL), f"trainer.num_steps='{'9' * 4000}'")
 
 
 def test_overrides_replace_and_make_sections(write) -> None:
@@ -314,3 +407,9 @@ def test_the_config_that_a_command_line_means() -> None:
     assert choose_config_file(Path("x.yaml"), Path("d")) == Path("x.yaml")
     assert choose_config_file(None, Path("d")).name == "default.yaml"
     assert choose_config_file(None, None).name == "demo.yaml"
+
+
+@pytest.mark.parametrize("url", ["https://[::1/x", "file://[x", "https://host:99999999/x"])
+def test_malformed_url_is_refused(write, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.start: .*is not a valid URL \(.+\); correct it"):
+        _load(write(MINIMAL), f"trainer.start={url}")

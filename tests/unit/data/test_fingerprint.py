@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,30 @@ def test_a_damaged_memory_is_made_anew(folder: Path) -> None:
     assert _fingerprint(folder) == before
     with sqlite3.connect(memory) as connection:
         assert connection.execute("SELECT COUNT(*) FROM file_hash").fetchone() == (2,)
+
+
+def _damage_pages(memory: Path) -> None:
+    content = memory.read_bytes()
+    memory.write_bytes(content[:4096] + b"\xaa" * (len(content) - 4096))
+
+
+def _make_folder(memory: Path) -> None:
+    memory.unlink()
+    memory.mkdir()
+
+
+def _change_columns(memory: Path) -> None:
+    memory.unlink()
+    with sqlite3.connect(memory) as connection:
+        connection.execute("CREATE TABLE file_hash (path TEXT PRIMARY KEY, other TEXT)")
+
+
+@pytest.mark.parametrize("damage", [_damage_pages, _make_folder, _change_columns])
+def test_no_damage_to_the_memory_stops_a_run(folder: Path, damage: Callable[[Path], None]) -> None:
+    before = _fingerprint(folder)
+    damage(folder.parent / "memory.db")
+    assert _fingerprint(folder) == before
+    assert _fingerprint(folder) == before
 
 
 def test_an_unreadable_file_is_reported(folder: Path) -> None:

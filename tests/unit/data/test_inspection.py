@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from reefline.data.inspection import ImageLimits, Inspection, inspect_candidate
 from reefline.data.matching import Candidate
+from reefline.data.shards import load_example
 from reefline.structures.boxes import BoxXyxyPx
 from tests.factories import add_image, encode_image, make_jpeg, make_object, make_pixels, make_xml
 
@@ -65,6 +69,59 @@ def test_a_rotation_is_applied_where_the_boxes_agree(
     assert len(record.objects) == 1
 
 
+@pytest.mark.parametrize("drawn", ["upright", "stored"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_the_object_stays_where_its_box_is(tmp_path: Path, image_format: str, orientation: int, drawn: str) -> None:
+    stored = np.zeros((40, 64), dtype=np.uint8)
+    stored[4:16, 8:40] = 255
+    content = encode_image(stored, image_format, mode="RGB", orientation=orientation)
+    # EXIF's own definition: for 5 to 8 rows become columns; then the axes that run backwards are reversed.
+    upright = stored.T if orientation >= 5 else stored
+    upright = upright[:: -1 if orientation in (3, 4, 7, 8) else 1]
+    upright = upright[:, :: -1 if orientation in (2, 3, 6, 7) else 1]
+    pixels = upright if drawn == "upright" or orientation in (2, 3, 4) else stored
+    rows, columns = np.nonzero(pixels)
+    box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    add_image(tmp_path, image_bytes=content)
+    (tmp_path / "a.xml").write_bytes(make_xml([make_object(box=box)], size_px=pixels.shape[::-1]))
+    record = _inspect(tmp_path).record
+    assert record is not None
+    example = load_example(tmp_path, record, {"cat": 1})
+    found = np.asarray(Image.open(io.BytesIO(example.encoded_jpeg)).convert("L"))
+    assert found.shape == (example.height_px, example.width_px) == pixels.shape
+    (item,) = example.objects
+    x_min, y_min, x_max, y_max = map(int, item.box_xyxy_px)
+    inside = np.zeros(found.shape, dtype=bool)
+    inside[y_min:y_max, x_min:x_max] = True
+    assert found[inside].mean() > 240 and found[~inside].mean() < 15
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_a_rotation_without_evidence_is_applied_and_not_called_a_match(tmp_path: Path, orientation: int) -> None:
+    add_image(tmp_path, image_bytes=make_jpeg(width_px=48, height_px=48, orientation=orientation))
+    (tmp_path / "a.xml").write_bytes(make_xml(size_px=(48, 48)))
+    inspection = _inspect(tmp_path)
+    assert inspection.record is not None and inspection.record.apply_exif
+    (finding,) = inspection.findings
+    assert "fits both ways: check the boxes" in finding.message
+
+
+def test_the_boxes_of_a_resized_image_decide_its_rotation(tmp_path: Path) -> None:
+    add_image(tmp_path, image_bytes=make_jpeg(orientation=6))
+    (tmp_path / "a.xml").write_bytes(make_xml([make_object(box=(10, 10, 96, 128))], size_px=(96, 128)))
+    record = _inspect(tmp_path).record
+    assert record is not None and record.apply_exif
+    assert record.objects[0].box_xyxy_px == BoxXyxyPx(5, 5, 48, 64)
+
+
+def test_a_guessed_range_is_a_finding(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((48, 64), 4000, dtype=np.uint16)).save(buffer, "PNG")
+    add_image(tmp_path, image_bytes=buffer.getvalue())
+    assert _rules(_inspect(tmp_path)) == [("a.jpg", "image_range", "kept")]
+
+
 def test_a_grey_image_is_transcoded(tmp_path: Path) -> None:
     add_image(tmp_path, image_bytes=encode_image(make_pixels(), mode="L"))
     inspection = _inspect(tmp_path)
@@ -78,7 +135,7 @@ def test_all_findings_of_an_image_are_collected(tmp_path: Path) -> None:
     objects = [make_object(box=(5, 5, 5, 5)), make_object(box=(1, 1, 65, 20))]
     (tmp_path / "a.xml").write_bytes(make_xml(objects, size_px=(0, 0)))
     assert _rules(_inspect(tmp_path)) == [
-        ("a.xml", "size_mismatch", "fixed"),
+        ("a.xml", "size_mismatch", "kept"),
         ("a.xml", "box_degenerate", "dropped_box"),
         ("a.xml", "box_outside_image", "fixed"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def test_layouts_are_found(tmp_path: Path, images: str, annotations: str) -> Non
     image_prefix, xml_prefix = (f"{name}/" if name else "" for name in (images, annotations))
     assert _pairs(discovery) == [(f"{image_prefix}{stem}.jpg", f"{xml_prefix}{stem}.xml") for stem in ("a", "b")]
     assert discovery.findings == ()
-    assert not discovery.has_split_lists
+    assert not discovery.names_splits
 
 
 def test_the_same_name_in_two_folders_goes_by_the_folder(tmp_path: Path) -> None:
@@ -90,6 +91,34 @@ def test_the_xmls_own_name_comes_before_a_stale_filename(tmp_path: Path) -> None
     add_image(tmp_path, "b")
     (tmp_path / "b.xml").write_bytes(make_xml(filename="a.jpg"))
     assert _pairs(_discover(tmp_path)) == [("a.jpg", "a.xml"), ("b.jpg", "b.xml")]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [pytest.param("a", "A", id="case"), pytest.param("caf\u00e9", "cafe\u0301", id="unicode-form")],
+)
+def test_exact_names_win(tmp_path: Path, first: str, second: str) -> None:
+    for stem in (first, second):
+        add_image(tmp_path, stem)
+    discovery = _discover(tmp_path)
+    assert sorted(_pairs(discovery)) == sorted((f"{stem}.jpg", f"{stem}.xml") for stem in (first, second))
+    assert discovery.findings == ()
+
+
+def test_another_unicode_form_is_the_same_name(tmp_path: Path) -> None:
+    add_image(tmp_path, "caf\u00e9")
+    (tmp_path / "caf\u00e9.xml").rename(tmp_path / "cafe\u0301.xml")
+    assert _pairs(_discover(tmp_path)) == [("caf\u00e9.jpg", "cafe\u0301.xml")]
+
+
+def test_a_pair_across_foreign_folders_is_a_finding(tmp_path: Path) -> None:
+    for kind, stem in itertools.product(("cats", "dogs"), "ab"):
+        add_image(tmp_path, f"{kind}_{stem}", images=f"images/{kind}", annotations=f"labels/{kind}")
+    add_image(tmp_path, "1", images="images/cats", annotations="labels/dogs")
+    discovery = _discover(tmp_path)
+    assert len(discovery.candidates) == 5
+    assert _rules(discovery) == [("labels/dogs/1.xml", "match_doubtful")]
+    assert "matches images/cats/1.jpg by name" in discovery.findings[0].message
 
 
 def test_filename_decides_between_images_of_one_stem(tmp_path: Path) -> None:
@@ -177,7 +206,44 @@ def test_lists_are_honoured(tmp_path: Path, lists: dict[str, str], expected: str
     _lists(tmp_path, **lists)
     discovery = _discover(tmp_path)
     assert " ".join(candidate.split or "?" for candidate in discovery.candidates) == expected
-    assert discovery.has_split_lists
+    assert discovery.names_splits
+    assert discovery.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        pytest.param({"ImageSets/Main/train.txt": b"a 1\n", "ImageSets/Main/val.txt": b"a"}, "eval train", id="spaces"),
+        pytest.param(
+            {"ImageSets/Main/train.txt": b"a 1 -1\n", "ImageSets/Main/val.txt": b"a -1"}, "eval train", id="both"
+        ),
+        pytest.param(
+            {"ImageSets/Main/train.txt": b"\xef\xbb\xbfa\r\n", "ImageSets/Main/val.txt": b"a 1"}, "train eval", id="bom"
+        ),
+        pytest.param({"imagesets/MAIN/Train.txt": b"a", "imagesets/MAIN/VAL.TXT": b"a 1"}, "train eval", id="case"),
+        pytest.param({"ImageSets/train.txt": b"a", "ImageSets/val.txt": b"a 1"}, "train eval", id="without-main"),
+        pytest.param(
+            {"ImageSets/Main/train.txt": b"a", "ImageSets/Main/val.txt": b"a 1", "ImageSets/train.txt": b"a 1"},
+            "train eval",
+            id="main-wins",
+        ),
+        pytest.param(
+            {"ImageSets/Main/cat_train.txt": b"a  1", "ImageSets/Main/cat_val.txt": b"a 1 -1"}, "train eval", id="class"
+        ),
+        pytest.param(
+            {"ImageSets/Main/train.txt": b"a.jpg", "ImageSets/Main/val.txt": b"a 1.jpg"}, "train eval", id="suffix"
+        ),
+    ],
+)
+def test_lists_are_read_as_people_save_them(tmp_path: Path, lists: dict[str, bytes], expected: str) -> None:
+    for stem in ("a", "a 1"):
+        add_image(tmp_path, stem, images="JPEGImages", annotations="Annotations")
+    for name, content in lists.items():
+        _write(tmp_path / name, content)
+    discovery = _discover(tmp_path)
+    assert {c.image: c.split for c in discovery.candidates} == {
+        f"JPEGImages/{stem}.jpg": split for stem, split in zip(("a", "a 1"), expected.split(), strict=True)
+    }
     assert discovery.findings == ()
 
 
@@ -186,6 +252,20 @@ def test_each_root_has_its_own_lists(tmp_path: Path) -> None:
         add_image(tmp_path / year, "a", images="JPEGImages", annotations="Annotations")
         _lists(tmp_path / year, **{name: "a"})
     assert [candidate.split for candidate in _discover(tmp_path).candidates] == ["train", "eval"]
+
+
+def test_a_data_set_in_the_root_of_another_keeps_to_itself(tmp_path: Path) -> None:
+    for root, splits in ((tmp_path, {"train": "a", "val": "b"}), (tmp_path / "VOC2012", {"val": "a"})):
+        for stem in "ab":
+            add_image(root, stem, images="JPEGImages", annotations="Annotations")
+        _lists(root, **splits)
+    discovery = _discover(tmp_path)
+    assert [(c.image, c.xml, c.split) for c in discovery.candidates] == [
+        ("JPEGImages/a.jpg", "Annotations/a.xml", "train"),
+        ("JPEGImages/b.jpg", "Annotations/b.xml", "eval"),
+        ("VOC2012/JPEGImages/a.jpg", "VOC2012/Annotations/a.xml", "eval"),
+    ]
+    assert _rules(discovery) == [("", "image_not_listed")]
 
 
 def test_faulty_lists_are_findings(tmp_path: Path) -> None:
@@ -207,7 +287,7 @@ def test_faulty_lists_are_findings(tmp_path: Path) -> None:
 def test_empty_lists_count_as_none(tmp_path: Path) -> None:
     add_image(tmp_path)
     _lists(tmp_path, train="\n")
-    assert not _discover(tmp_path).has_split_lists
+    assert not _discover(tmp_path).names_splits
 
 
 def test_masks_and_hidden_files_are_ignored(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def _plan(
     records: Iterable[ImageRecord],
     *,
     findings: tuple[Finding, ...] = (),
-    has_split_lists: bool = False,
+    names_splits: bool = False,
     label_map: LabelMap | None = None,
     **settings: object,
 ) -> IngestionPlan:
@@ -55,7 +55,7 @@ def _plan(
         IngestionSettings(**settings),
         label_map,
         matching_findings=findings,
-        has_split_lists=has_split_lists,
+        names_splits=names_splits,
     )
 
 
@@ -127,7 +127,7 @@ def test_the_test_split_exists_only_with_images() -> None:
     assert set(_plan(_records(40)).report.splits) == {TRAIN, EVAL}
     assert set(_plan(_records(40), test_fraction=0.2).report.splits) == {TRAIN, EVAL, TEST}
     listed = [*_records(30, split=UNASSIGNED)]
-    assert set(_plan(listed, test_fraction=0.2, has_split_lists=True).report.splits) == {TRAIN, EVAL}
+    assert set(_plan(listed, test_fraction=0.2, names_splits=True).report.splits) == {TRAIN, EVAL}
 
 
 def test_the_report_counts() -> None:
@@ -185,7 +185,7 @@ def test_a_long_list_of_problems_is_cut_but_not_the_findings() -> None:
 )
 def test_data_that_cannot_be_trained_on_stops(records: list[ImageRecord], lists: bool, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        _plan(records, has_split_lists=lists)
+        _plan(records, names_splits=lists)
 
 
 def test_findings_are_sorted_with_the_files_own_first() -> None:

@@ -15,6 +15,7 @@ from reefline.data.rules.dataset_rules import (
     check_box_tiny,
     check_class_absent,
     check_class_imbalance,
+    check_classes_alike,
     check_duplicate_across_splits,
     check_duplicate_in_split,
     check_label_outside_label_map,
@@ -60,6 +61,12 @@ def test_a_class_that_a_split_lacks_is_reported() -> None:
     (finding,) = _apply(check_class_absent, both, dog, names=("cat", "dog"))
     assert "the eval split has no 'cat'" in finding.message
     assert _apply(check_class_absent, both, names=("cat", "dog")) == []
+
+
+def test_classes_that_look_alike_are_reported() -> None:
+    names = ("Cat", "cat", "c\u200bat", "dog", "traffic light")
+    (finding,) = _apply(check_classes_alike, make_record(), names=names)
+    assert "'Cat', 'cat', 'c\\u200bat' look alike" in finding.message
 
 
 def test_heavy_imbalance_is_reported() -> None:

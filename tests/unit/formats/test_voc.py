@@ -70,7 +70,7 @@ def test_an_extent_is_read(xmin: str, xmax: str, expected: tuple[float, float]) 
     assert (box.x_min, box.x_max) == expected
 
 
-@pytest.mark.parametrize("text", ["", "nan", "abc", "1,5"])
+@pytest.mark.parametrize("text", ["", "nan", "abc", "1,5", "1_0"])
 def test_a_coordinate_that_is_not_a_number_becomes_nan(text: str) -> None:
     assert math.isnan(parse_voc_annotation(_bndbox(text, "8")).objects[0].box_xyxy_px.x_min)
 
@@ -143,3 +143,34 @@ def test_a_written_annotation_is_read_back(annotation: Annotation) -> None:
 def test_a_box_is_described_as_in_its_file(xmin: str) -> None:
     box = parse_voc_annotation(_bndbox(xmin, "195")).objects[0].box_xyxy_px
     assert describe_voc_box(box) == f"xmin {xmin}, ymin 2, xmax 195, ymax 9"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "label"),
+    [
+        ("Shift_JIS", "\u8d64\u8840\u7403"),
+        ("euc-jp", "\u8d64\u8840\u7403"),
+        ("GBK", "\u7ea2\u7ec6\u80de"),
+        ("gb2312", "\u7ea2\u7ec6\u80de"),
+        ("Big5", "\u7d05\u8840\u7403"),
+        ("EUC-KR", "\uc801\ud608\uad6c"),
+        ("utf-16-le", "\u8d64\u8840\u7403"),
+        ("utf-16-be", "caf\u00e9"),
+    ],
+)
+@pytest.mark.parametrize("dtd", [False, True], ids=["", "entities"])
+def test_encodings_of_several_bytes_are_read(encoding: str, label: str, dtd: bool) -> None:
+    entities = '<!DOCTYPE a [<!ENTITY b "c">]>' if dtd else ""
+    declared = "UTF-16" if encoding.startswith("utf-16") else encoding
+    body = f"<annotation><object><name>{label}</name></object></annotation>"
+    text = f'<?xml version="1.0" encoding="{declared}"?>{entities}{body}'
+    if dtd:
+        with pytest.raises(ForbiddenXmlError, match="declares an entity"):
+            parse_voc_annotation(text.encode(encoding))
+    else:
+        assert parse_voc_annotation(text.encode(encoding)).objects[0].label == label
+
+
+def test_bytes_that_the_declared_encoding_lacks_are_refused() -> None:
+    with pytest.raises(AnnotationSyntaxError, match="cannot parse the XML"):
+        parse_voc_annotation(b'<?xml version="1.0" encoding="GBK"?><annotation>\xff\xff</annotation>')

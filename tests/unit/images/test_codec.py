@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -74,6 +75,64 @@ def test_transparency_becomes_white() -> None:
     Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(buffer, "PNG")
     image = _decode(transcode_to_rgb_jpeg(buffer.getvalue(), apply_exif=False, size_px=(8, 8)))
     assert image.getpixel((4, 4)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    "mode",
+    ["RGB", "L", "P", "1"],
+)
+def test_a_transparent_colour_becomes_white(mode: str) -> None:
+    buffer = io.BytesIO()
+    image = Image.new("RGB", (8, 8), (99, 0, 0)).convert(mode)
+    image.save(buffer, "PNG", transparency=image.getpixel((4, 4)))
+    image = _decode(transcode_to_rgb_jpeg(buffer.getvalue(), apply_exif=False, size_px=(8, 8)))
+    assert image.getpixel((4, 4)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("image_format", "values", "problem"),
+    [
+        pytest.param("PNG", np.linspace(0, 4095, 3072).astype(np.uint16), "no value above 4095", id="12-bit-png"),
+        pytest.param("PNG", np.linspace(0, 65_535, 3072).astype(np.uint16), None, id="16-bit-png"),
+        pytest.param("TIFF", np.linspace(0, 1, 3072).astype(np.float32), None, id="float-to-1"),
+        pytest.param("TIFF", np.linspace(0, 255, 3072).astype(np.float32), None, id="float-to-255"),
+        pytest.param("TIFF", np.linspace(0, 4000, 3072).astype(np.float32), "no value above 4095", id="float-to-4000"),
+        pytest.param("TIFF", np.linspace(0, 1e6, 3072).astype(np.float32), "no value above 1e+06", id="float-to-1e6"),
+    ],
+)
+def test_deep_pixels_use_all_of_the_8_bits(image_format: str, values: np.ndarray, problem: str | None) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(values.reshape(48, 64)).save(buffer, image_format)
+    found = inspect_image(buffer.getvalue(), max_image_pixels=LIMIT).range_problem
+    assert (found is None) if problem is None else (found is not None and problem in found)
+    image = _decode(transcode_to_rgb_jpeg(buffer.getvalue(), apply_exif=False, size_px=(64, 48)))
+    expected = np.linspace(0, 255, 3072).reshape(48, 64)
+    assert np.abs(np.asarray(image, dtype=float)[:, :, 0] - expected).mean() < 4
+
+
+def test_a_black_image_is_doubtful() -> None:
+    facts = inspect_image(encode_image(np.full((48, 64, 3), 9, dtype=np.uint8), "PNG"), max_image_pixels=LIMIT)
+    assert facts.range_problem is not None and "no pixel is brighter than 9" in facts.range_problem
+
+
+def test_large_deep_images_take_little_memory() -> None:
+    side_px = 3000
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((side_px, side_px), 60_000, dtype=np.uint16)).save(buffer, "PNG", compress_level=1)
+    tracemalloc.start()
+    try:
+        inspect_image(buffer.getvalue(), max_image_pixels=LIMIT)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # One byte per pixel, and a block of floats; Pillow's own memory is not traced.
+    assert peak < 4 * side_px**2
+
+
+@pytest.mark.parametrize("image_format", ["TIFF", "JPEG", "PNG"])
+def test_sizes_are_as_stored_in_every_format(image_format: str) -> None:
+    facts = inspect_image(encode_image(make_pixels(), image_format, orientation=6), max_image_pixels=LIMIT)
+    assert (facts.width_px, facts.height_px, facts.upright_size_px) == (64, 48, (48, 64))
 
 
 def test_an_orientation_is_read_and_applied() -> None:

@@ -7,6 +7,7 @@ from reefline.errors import BundleError
 from reefline.inference.detector import SavedModelDetector, TfliteDetector, resize_like_training
 from reefline.tflite.postprocess import read_postprocess_op
 from tests.factories_evaluation import build_tflite, make_image, write_saved_model
+from tests.factories_tflite import add_unstable_convolution
 
 LEFT_PX, RIGHT_PX = (0, 0, 24, 24), (24, 0, 48, 24)
 
@@ -76,6 +77,22 @@ def test_operator_outputs_are_found_in_whatever_order_the_model_lists_them(tmp_p
 
     assert listed == [op.scores_index, op.boxes_index, op.count_index, op.classes_index]
     assert len(set(listed)) == 4
+
+
+def test_model_that_xnnpack_refuses_runs_without_it(tmp_path, caplog):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(add_unstable_convolution(build_tflite()))
+
+    detector = TfliteDetector(path)
+    found = detector.detect(make_image("red", "green"))
+
+    assert not detector.uses_xnnpack
+    assert "XNNPACK cannot run it" in caplog.text
+    assert len(found) == 2
+
+
+def test_model_that_xnnpack_runs_uses_it(detectors):
+    assert detectors["int8"].uses_xnnpack
 
 
 def test_file_that_is_no_tflite_model(tmp_path):

@@ -89,7 +89,7 @@ def test_the_warm_up(steps: int, warmup: int) -> None:
 
 
 def test_nothing_is_turned_upside_down_unasked() -> None:
-    assert recipes.choose_augmentations() == (Augmentation.HORIZONTAL_FLIP, Augmentation.RANDOM_CROP)
+    assert recipes.choose_augmentations() == (Augmentation.HORIZONTAL_FLIP, Augmentation.SSD_RANDOM_CROP)
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,3 @@ def test_there_are_8_to_10_evaluations(steps: int, evaluations: int) -> None:
 @pytest.mark.parametrize(("steps", "patience"), [pytest.param(990, None, id="short"), pytest.param(1000, 4, id="long")])
 def test_short_runs_never_stop_early(steps: int, patience: int | None) -> None:
     assert recipes.choose_patience(steps) == patience
-
-
-@pytest.mark.parametrize(
-    ("long_side_px", "limit"), [pytest.param(1200, None, id="kept"), pytest.param(4032, 1200, id="phone-camera")]
-)
-def test_images_far_larger_than_the_input_shrink(long_side_px: int, limit: int | None) -> None:
-    assert recipes.choose_max_dimension(long_side_px, 300) == limit

@@ -199,9 +199,9 @@ def test_what_serves(tmp_path: Path) -> None:
     serving = _serve(tmp_path, "pets", "2")
     (serving / "cells").mkdir()
     (serving / "cells" / "CURRENT").write_text("two")
-    cells, pets = list_serving(read_all_runs(reports)[0], serving)
+    cells, pets = list_serving(read_all_runs(reports)[0], reports, serving)
     assert (cells.model, cells.version) == ("cells", None) and "'two' found" in cells.problem
-    assert (pets.version, pets.run_id, pets.address) == (2, DAYS[1], f"./{DAYS[1]}")
+    assert (pets.version, pets.run_id, pets.page) == (2, DAYS[1], f"./{DAYS[1]}/index.html")
     page = render_index(reports, serving)
     assert page.count("serves now") == 2 and "&#39;two&#39; found" in page
 

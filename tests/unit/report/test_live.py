@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import os
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,8 +17,12 @@ import pytest
 from reefline.lineage.records import ExecutionState
 from reefline.report import live
 from reefline.report.live import LiveReader, LiveState, find_run_under_way, is_locked
-from reefline.report.server import ReportServer
+from reefline.settings import TrainerSettings
+from reefline.structures.artifacts import ModelRunFolder
+from reefline.training.job import TrainingJob
+from reefline.training.report import EvaluationPoint, TrainingState
 from tests.factories_lineage import make_execution, make_run
+from tests.factories_server import serve_reports
 from tests.factories_summary import make_blessed, write_run
 
 REPO_DIR = Path(__file__).resolve().parents[3]
@@ -56,18 +59,6 @@ def live_run(tmp_path: Path) -> Iterator[LiveRun]:
     run.process.wait()
 
 
-@contextlib.contextmanager
-def _serve(workspace: Path) -> Iterator[ReportServer]:
-    with ReportServer(workspace, 0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def _wait_for(read: Callable[[], Any], wanted: Callable[[Any], bool]) -> Any:
     deadline_s = time.monotonic() + DEADLINE_S
     while not wanted(state := read()):
@@ -77,7 +68,7 @@ def _wait_for(read: Callable[[], Any], wanted: Callable[[Any], bool]) -> Any:
 
 
 def test_a_run_is_followed_from_step_to_step_to_its_end(tmp_path: Path, live_run: LiveRun) -> None:
-    with _serve(tmp_path) as server:
+    with serve_reports(tmp_path) as server:
 
         def read() -> dict[str, Any]:
             with urllib.request.urlopen(f"{server.url}live.json") as answer:
@@ -168,6 +159,71 @@ def test_the_newest_run_without_a_summary_is_the_one_under_way(locked: Path) -> 
         (locked / "reports" / run_id).mkdir()
     write_run(locked / "reports", make_blessed("20260103T120000"))
     assert find_run_under_way(locked) == "20260102T120000-10"
+
+
+@pytest.fixture
+def training(locked: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRunFolder:
+    """A training that has not logged a step yet."""
+    (locked / "reports" / RUN).mkdir()
+    folder = ModelRunFolder(locked / "training")
+    folder.root.mkdir()
+    TrainingJob(TrainerSettings(model="m", num_steps=100), "", locked).write(folder.job)
+    monkeypatch.setattr(live, "read_run", lambda *_: make_run(make_execution("Trainer", ExecutionState.RUNNING)))
+    monkeypatch.setattr(live, "find_unfinished_training", lambda _run: folder)
+    return folder
+
+
+def _log(training: ModelRunFolder, step: int, at_s: float) -> None:
+    with training.history.open("a") as history:
+        history.write(json.dumps({"step": step, "loss": 1.0, "learning_rate": 0.1}) + "\n")
+    os.utime(training.history, (at_s, at_s))
+
+
+def test_the_speed_is_that_between_logged_steps(locked: Path, training: ModelRunFolder) -> None:
+    reader = LiveReader(locked)
+
+    def speed() -> tuple[int, float | None, float | None]:
+        state = reader.read().training
+        assert state is not None
+        return state.step, state.steps_per_s, state.eta_s
+
+    assert speed() == (0, None, None)
+    _log(training, 1, 1000.0)
+    assert speed() == (1, None, None)
+    assert speed() == (1, None, None)
+    _log(training, 21, 1010.0)
+    assert speed() == (21, 2.0, 39.5)
+    # A training that starts over is measured anew.
+    training.history.unlink()
+    _log(training, 1, 1100.0)
+    assert speed() == (1, None, None)
+
+
+def test_a_reader_that_comes_late_uses_the_mean_until_the_checkpoint(locked: Path, training: ModelRunFolder) -> None:
+    TrainingState(50, 25.0, (EvaluationPoint(50, 0.1, 0.2, 1.0), EvaluationPoint(50, None, None, None))).write(
+        training.state
+    )
+    _log(training, 60, 1000.0)
+    state = LiveReader(locked).read().training
+    assert state is not None
+    assert (state.step, state.steps_per_s, state.eta_s) == (60, 2.0, 20.0)
+    assert (state.best, state.last_evaluation) == (
+        EvaluationPoint(50, 0.1, 0.2, 1.0),
+        EvaluationPoint(50, None, None, None),
+    )
+
+
+def test_a_loss_that_is_no_number_is_unknown(locked: Path, training: ModelRunFolder) -> None:
+    training.history.write_text('{"step": 3, "loss": NaN, "learning_rate": 0.1}\n{"step": 4, "lo')
+    state = LiveReader(locked).read().training
+    assert state is not None and (state.step, state.loss) == (3, None)
+
+
+@pytest.mark.parametrize("file", ["job", "state", "history"])
+def test_a_damaged_file_of_the_training_is_a_problem(locked: Path, training: ModelRunFolder, file: str) -> None:
+    getattr(training, file).write_text("{\n")
+    state = LiveReader(locked).read()
+    assert state.training is None and "damaged" in state.problem
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import os
 import pty
 import random
 import resource
+import select
 import socket
 import subprocess
 import sys
@@ -256,6 +257,19 @@ def test_a_refused_connection_is_one_clear_message(target: Path) -> None:
     assert names(target) == set()
 
 
+def test_without_network_it_gives_up_at_once(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lookups = []
+
+    def fail(host: str, *_arguments: object, **_options: object) -> None:
+        lookups.append(host)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(DownloadError, match=r"cannot be downloaded: .*name resolution; check the URL and the network"):
+        get(Site(CONTENT, url="http://host.invalid/a.tar.gz"), target, attempts=4)
+    assert lookups == ["host.invalid"]
+
+
 def test_a_message_holds_neither_password_nor_token(target: Path) -> None:
     site = Site(CONTENT, url="http://me:secret@127.0.0.1:9/a.tar.gz?token=secret")
     with pytest.raises(DownloadError, match=r"^http://127.0.0.1:9/a.tar.gz cannot be") as caught:
@@ -306,10 +320,18 @@ def test_a_terminal_shows_a_bar(site: Site, target: Path) -> None:
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal:
         download(site.url, target, sha256=sha256(CONTENT), stream=terminal)
-    shown = os.read(ours, 100_000).decode()
+        shown = _read_terminal(ours, until="model.tar.gz: 1.0 MB of 1.0 MB, ")
     os.close(ours)
     assert "━" in shown
-    assert "model.tar.gz: 1.0 MB of 1.0 MB, " in shown
+
+
+def _read_terminal(descriptor: int, until: str) -> str:
+    """Return what a terminal showed: one read may return less than was written."""
+    shown, deadline_s = b"", time.monotonic() + 10
+    while until.encode() not in shown:
+        assert select.select([descriptor], [], [], max(0.0, deadline_s - time.monotonic()))[0], shown.decode()
+        shown += os.read(descriptor, 100_000)
+    return shown.decode()
 
 
 def test_plain_lines_show_bytes_total_and_speed(monkeypatch: pytest.MonkeyPatch) -> None:

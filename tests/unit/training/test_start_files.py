@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reefline.errors import CheckpointError
-from reefline.training.start_files import LOCAL_FOLDERS, StartCache
+from reefline.training.start_files import LOCAL_FOLDERS, StartCache, locate_path
 from tests.web_server import Site, serve
 
 CONTENT, OTHER = b"weights", b"other weights"
@@ -122,3 +122,22 @@ def test_what_is_remembered_has_no_password(site: Site, tmp_path: Path) -> None:
 def test_folders_for_machines_without_network_belong_to_the_checkout() -> None:
     checkout = Path(__file__).resolve().parents[3]
     assert (checkout / "models", checkout.parent / "shared" / "models") == LOCAL_FOLDERS
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        pytest.param("x" * 5000, "File name too long", id="too-long"),
+        pytest.param("~no-such-user/x", "home directory", id="unknown-user"),
+        pytest.param("file://[::1/x", "Invalid IPv6 URL", id="malformed"),
+    ],
+)
+def test_a_source_that_cannot_be_named_is_one_message(source: str, reason: str) -> None:
+    with pytest.raises(CheckpointError, match=rf"^trainer\.start: '.{{0,100}}' cannot be used \(.*{reason}"):
+        locate_path(source, None)
+
+
+def test_a_sha256_cannot_pin_a_folder(tmp_path: Path) -> None:
+    assert locate_path(str(tmp_path), None) == tmp_path
+    with pytest.raises(CheckpointError, match="is a folder, a bundle or a checkpoint, and sha256 pins a single"):
+        locate_path(str(tmp_path), "0" * 64)

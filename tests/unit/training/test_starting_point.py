@@ -17,7 +17,7 @@ from reefline.settings import CheckpointType, Start, TrainerSettings
 from reefline.training import starting_point
 from reefline.training.start_files import StartCache
 from reefline.training.start_identity import StartIdentity
-from reefline.training.starting_point import StartingPoint, choose_start, identify_start
+from reefline.training.starting_point import StartingPoint, choose_start, fetch_start, identify_start
 from tests.factories_evaluation import make_facts, write_candidate
 from tests.factories_tflite import EDGE_TPU, OpSpec, TensorSpec, build_model, write_quantized_detector
 from tests.web_server import Site, serve
@@ -365,3 +365,32 @@ def test_training_stops_where_a_url_has_changed_since_the_driver_looked(site: Si
     wish = Start(source="https://host/a.tar.gz").model_copy(update={"source": site.url})
     with pytest.raises(CheckpointError, match=f"has changed: sha256 [0-9a-f]{{64}} found, {'7' * 64} remembered"):
         choose_start(settings().model_copy(update={"start": wish}), f"sha256:{'7' * 64}", cache(tmp_path))
+
+
+def test_a_start_is_fetched_before_the_run_and_only_once(site: Site, archive: Path, tmp_path: Path) -> None:
+    wish = settings(start={"source": site.url, "sha256": sha256(archive)})
+    fetch_start(wish, cache(tmp_path))
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".gz"]  # nothing is unpacked yet
+    assert choose_start(wish, "", cache(tmp_path)).prefix is not None
+    assert len(site.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        pytest.param("nothing.tflite", r"trainer\.start: nothing\.tflite does not exist", id="missing-path"),
+        pytest.param({"source": "URL", "sha256": "0" * 64}, r"put the file with sha256 0000", id="missing-url"),
+        pytest.param({"source": "serving", "otherwise": "no"}, r"trainer\.start: no does not exist", id="otherwise"),
+    ],
+)
+def test_a_start_that_cannot_be_fetched(site: Site, tmp_path: Path, start: object, message: str) -> None:
+    site.statuses = [404]
+    wish = {**start, "source": start["source"].replace("URL", site.url)} if isinstance(start, dict) else start
+    with pytest.raises(CheckpointError, match=message):
+        fetch_start(settings(start=wish), StartCache(tmp_path / "cache", local_folders=(tmp_path,)))
+
+
+def test_new_weights_need_no_file(tmp_path: Path) -> None:
+    fetch_start(settings(), cache(tmp_path))
+    fetch_start(settings(start="serving"), cache(tmp_path))
+    assert not (tmp_path / "cache").exists()

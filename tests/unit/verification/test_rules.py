@@ -14,6 +14,12 @@ def test_settings_that_go_together_are_well() -> None:
     assert rules.check_settings(make_settings(early_stopping_patience=1)) == ()
 
 
+def test_a_default_patience_that_cannot_trigger_is_no_problem() -> None:
+    settings = make_settings()
+    assert settings.early_stopping_patience == 8 and settings.num_steps == 2 * settings.steps_per_eval
+    assert rules.check_settings(settings) == ()
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reefline.data.rules.annotation_rules import BoxOutcome, ImageContext, KeptBoxes, check_size, is_unremarkable
+from reefline.data.rules.annotation_rules import BoxOutcome, ImageContext, KeptBoxes, is_unremarkable, match_size
 from reefline.data.rules.box_repair import repair_objects
 from reefline.data.rules.table import BOX_RULES, BoxRule
 from reefline.findings import Action, Finding, Severity
@@ -130,9 +130,38 @@ def test_thousands_of_boxes_are_kept() -> None:
     ],
 )
 def test_a_wrong_size_is_reported(annotated: tuple[int | None, int | None], reported: bool) -> None:
-    findings = check_size("a.xml", Annotation("a.jpg", *annotated), (500, 400))
+    _, findings = match_size("a.xml", Annotation("a.jpg", *annotated), (500, 400))
     assert [finding.rule for finding in findings] == ["size_mismatch"] * reported
-    assert all("the image has 500 x 400 px" in f.message and f.action.value == "fixed" for f in findings)
+    assert all("the image has 500 x 400 px" in f.message and f.action.value == "kept" for f in findings)
+
+
+def test_a_line_break_in_a_label_is_repaired() -> None:
+    image = ImageContext("a.xml", 500, 400, ("red cat",))
+    records, findings = repair_objects(image, [make_object("red\n  cat"), make_object("red cat")])
+    assert [record.label for record in records] == ["red cat"]
+    assert [(f.rule, f.action) for f in findings] == [
+        ("label_control_character", Action.FIXED),
+        ("box_duplicate", Action.DROPPED_BOX),
+    ]
+    assert "'red\\n  cat' has a line break" in findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("annotated", "box", "scaled"),
+    [
+        pytest.param((1000, 800), (200, 200, 1000, 800), (100, 100, 500, 400), id="shrunk"),
+        pytest.param((250, 200), (10, 10, 250, 200), (20, 20, 500, 400), id="enlarged"),
+        pytest.param((333, 267), (0, 0, 333, 267), (0, 0, 500, 400), id="rounded"),
+        pytest.param((1000, 800), (200, 200, 1009, 800), None, id="box-outside-the-annotated-size"),
+        pytest.param((1000, 700), (200, 200, 500, 400), None, id="another-aspect"),
+        pytest.param((499, 399), (200, 200, 499, 399), None, id="off-by-one"),
+    ],
+)
+def test_the_boxes_of_a_resized_image_are_scaled(annotated: tuple[int, int], box: Box, scaled: Box | None) -> None:
+    objects, (finding,) = match_size("a.xml", Annotation("a.jpg", *annotated, (make_object(box=box),)), (500, 400))
+    assert objects[0].box_xyxy_px == (scaled or box)
+    assert finding.action.value == ("kept" if scaled is None else "fixed")
+    assert ("its boxes are scaled with it" in finding.message) == (scaled is not None)
 
 
 SIDES = st.integers(1, 3)
@@ -144,7 +173,7 @@ EXTENTS = st.sampled_from(
 OBJECTS = st.lists(
     st.builds(
         lambda label, x, y: make_object(label, (x[0], y[0], x[1], y[1])),
-        st.sampled_from(["cat", "dog", "emu", ""]),
+        st.sampled_from(["cat", "dog", "emu", "", "c\nat"]),
         EXTENTS,
         EXTENTS,
     ),

@@ -185,12 +185,20 @@ def test_image_is_run(engines: tuple[str, ...], taken: str, bin_dir: Path, tmp_p
     assert isinstance(outcome, Compiled) and target.read_bytes() == COMPILED_FILE
     (call,) = stand_in.engine_calls
     assert call[:2] == ["run", "--rm"]
-    assert f"{(tmp_path / 'models').resolve()}:/model:ro" in call
+    assert f"type=bind,source={(tmp_path / 'models').resolve()},target=/model,readonly" in call
     place = call.index("--entrypoint")
     assert call[place + 1 : place + 3] == ["edgetpu_compiler", "coral/compiler:16"]
     assert call[place + 3 :] == ["-s", "-o", "/output", "-t", "20", "/model/model_int8.tflite"]
     assert ("--user" in call) == (taken == "docker")
     assert find_container_engine() == bin_dir / taken
+
+
+@pytest.mark.parametrize("folder", ["a:b", "a,b", 'a"b', "with spaces"])
+def test_image_reads_models_from_folders_of_any_name(folder: str, bin_dir: Path, tmp_path: Path) -> None:
+    make_compiler(bin_dir, SUCCESS, output=COMPILED_FILE, engines=("docker",))
+    (tmp_path / folder).mkdir()
+    outcome, _ = run(tmp_path / folder, CompilerSettings(image="coral/compiler:16", timeout_s=20))
+    assert isinstance(outcome, Compiled)
 
 
 @pytest.mark.parametrize(

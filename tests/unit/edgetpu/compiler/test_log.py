@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -182,3 +184,10 @@ def test_every_failure_is_explained(kind: FailureKind) -> None:
 def test_success_has_no_failure_to_describe() -> None:
     with pytest.raises(ValueError, match="outcome is compiled: no failure to describe"):
         describe_failure(CompilerLog(LogOutcome.COMPILED, None, None))
+
+
+def test_many_attempts_take_linear_time() -> None:
+    started_s = time.monotonic()
+    parse_log("Try to compile segment\n" * 100_000)
+    parse_log("Searching for valid delegate\nCompilation failed\n" * 50_000)
+    assert time.monotonic() - started_s < 5

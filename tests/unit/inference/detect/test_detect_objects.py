@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,52 @@ def test_what_is_no_image_does_not_stop_the_others(bundle, images, tmp_path):
     record = json.loads((tmp_path / "out" / "detections.json").read_text(encoding="utf-8"))
     assert [Path(image["image"]).name for image in record["images"]] == ["a.png", "b.jpeg"]
     assert len(record["problems"]) == 4
+
+
+def test_names_that_are_not_utf_8_are_shown_escaped(bundle, tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / os.fsdecode(b"broken\xff.png")).write_text("no image")
+    (folder / os.fsdecode(b"a\xff.png")).write_bytes(encode_image(make_image("red", "green"), "PNG"))
+    result = run("--bundle", bundle, folder, "--out", tmp_path / "out")
+
+    assert result.exit_code == 2
+    record = json.loads((tmp_path / "out" / "detections.json").read_text(encoding="utf-8"))
+    (image,), (problem,) = record["images"], record["problems"]
+    assert image["image"] == rf"{tmp_path}/caf\xe9/a\xff.png"
+    assert image["picture"] == "a\ufffd.png"
+    assert (tmp_path / "out" / "a\ufffd.png").exists()
+    assert problem.startswith(rf"{tmp_path}/caf\xe9/broken\xff.png: ")
+    assert "\\udc" not in result.output
+
+
+def test_picture_that_cannot_be_written_does_not_stop_the_others(bundle, images, tmp_path):
+    out = tmp_path / "out"
+    (out / "a.png").mkdir(parents=True)
+    result = run("--bundle", bundle, images, "--out", out)
+
+    assert result.exit_code == 2
+    record = json.loads((out / "detections.json").read_text(encoding="utf-8"))
+    assert [image["picture"] for image in record["images"]] == ["b.jpg"]
+    assert record["problems"] == [f"{images / 'a.png'}: cannot write its picture {out / 'a.png'} (Is a directory)"]
+
+
+def test_run_that_stops_early_leaves_no_earlier_result(bundle, images, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    run("--bundle", bundle, images, "--out", out)
+    assert (out / "detections.json").exists()
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(*_):
+        raise StoppedError("stopped")
+
+    monkeypatch.setattr("reefline.inference.detect.detect_objects.draw_detections", stop)
+    with pytest.raises(StoppedError, match="stopped"):
+        detect_objects(DetectRequest(bundle, (images,), out))
+
+    assert not (out / "detections.json").exists()
 
 
 def test_no_image_at_all(bundle, tmp_path):

@@ -14,6 +14,7 @@ from reefline.inference.detect.records import Device
 from reefline.inference.detect.runtime import load_model
 from tests.factories_detect import build_edge_tpu_library, push_small_bundle
 from tests.factories_evaluation import build_tflite, make_image
+from tests.factories_tflite import add_unstable_convolution
 
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler to build the library with")
 
@@ -35,6 +36,15 @@ def test_compiled_model_runs_where_there_is_an_edge_tpu(bundle, tmp_path, monkey
 
     assert (model.runtime.device, model.runtime.model_file) == (Device.EDGETPU, "model_int8_edgetpu.tflite")
     assert model.detector.detect(make_image("red", "green")).class_indices.tolist() in ([0, 1], [1, 0])
+
+
+def test_model_that_xnnpack_refuses_says_so(tmp_path):
+    bundle = push_small_bundle(tmp_path, content=add_unstable_convolution(build_tflite()))
+
+    runtime = load(bundle, Device.CPU).runtime
+
+    assert not runtime.uses_xnnpack
+    assert runtime.reason == "asked for; slower without XNNPACK, which cannot run this model"
 
 
 @needs_compiler

@@ -40,3 +40,11 @@ def test_file_that_is_named_needs_no_suffix(tmp_path):
     make_files(tmp_path, "frame")
 
     assert pictures(tmp_path / "frame") == [("frame", "frame.png")]
+
+
+def test_name_that_is_too_long_is_a_problem(tmp_path):
+    make_files(tmp_path, "a.jpg")
+    found = find_sources((tmp_path / ("x" * 300), tmp_path / "a.jpg"))
+
+    assert found.problems == (f"{tmp_path / ('x' * 300)}: cannot read it (File name too long); name another",)
+    assert [source.picture for source in found.sources] == ["a.jpg"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,35 @@ def test_what_an_error_carries_is_kept() -> None:
     assert Stop.from_error(DataError("bad", findings=[finding]), "data", Path("/ws/reports/1")).findings == (finding,)
     edgetpu = make_edgetpu_record()
     assert Stop.from_error(PreflightError("no", edgetpu=edgetpu), "x", Path("/ws/reports/1")).edgetpu == edgetpu
+
+
+def _write_shard(workspace: Path, artifact: int, content: bytes) -> Path:
+    path = workspace / "artifacts" / "VocExampleGen" / "examples" / str(artifact) / "Split-train" / "data.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda content: content[: len(content) // 2], id="cut"),
+        pytest.param(lambda content: content[:-6] + bytes([content[-6] ^ 1]) + content[-5:], id="checksum"),
+        pytest.param(lambda _: b"", id="empty"),
+    ],
+)
+def test_damaged_records_are_named_with_what_to_delete(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    good = gzip.compress(bytes(range(256)) * 100)
+    _write_shard(tmp_path, 1, good)
+    damaged = _write_shard(tmp_path, 2, damage(good))
+    run_folder = tmp_path / "reports" / "1"
+    run_folder.mkdir(parents=True)
+
+    stop = Stop.from_error(RuntimeError("DataLossError: inflate() failed with error -3"), "Trainer", run_folder)
+
+    folder = damaged.parents[1]
+    assert stop.exit_code == 2
+    assert stop.problems == (
+        f"{damaged}: damaged; delete the folder {folder} and run the same command to make it again",
+    )
+    assert Stop.from_error(RuntimeError("other"), "Trainer", run_folder).exit_code == 1

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline.local.workspace import (
     Workspace,
+    check_metadata,
     hold_lock,
     make_run_folder,
     open_workspace,
     place_by_content,
     point_latest_at,
     point_source_at,
+    remove_leftovers,
 )
 from reefline.errors import WorkspaceError
 
@@ -60,6 +65,84 @@ def test_a_second_holder_learns_the_process_of_the_first(workspace: Workspace) -
         holder.communicate()
     with hold_lock(workspace):
         assert (workspace.root / ".lock").read_text() == str(os.getpid())
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        pytest.param(lambda lock: lock.mkdir(), "a folder", id="folder"),
+        pytest.param(lambda lock: lock.symlink_to(lock.parent / "precious"), "a symlink", id="symlink"),
+        pytest.param(os.mkfifo, "not a file", id="fifo"),
+    ],
+)
+def test_a_lock_that_is_no_file_is_named(workspace: Workspace, make: Callable[[Path], None], found: str) -> None:
+    (workspace.root / "precious").write_text("kept")
+    make(workspace.root / ".lock")
+    with (
+        pytest.raises(WorkspaceError, match=rf"\.lock: {found}, where a lock's file is expected; delete it"),
+        hold_lock(workspace),
+    ):
+        pass
+    assert (workspace.root / "precious").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda db: db.write_bytes(b"not SQLite" * 1000), id="other-content"),
+        pytest.param(lambda db: db.write_bytes(db.read_bytes()[:5000]), id="cut"),
+        pytest.param(
+            lambda db: db.write_bytes(db.read_bytes()[:4096] + bytes(4096) + db.read_bytes()[8192:]), id="hole"
+        ),
+        pytest.param(lambda db: (db.unlink(), db.mkdir()), id="folder"),
+    ],
+)
+def test_damaged_metadata_is_named_with_what_to_delete(workspace: Workspace, damage: Callable[[Path], None]) -> None:
+    with contextlib.closing(sqlite3.connect(workspace.metadata_db)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.executemany("INSERT INTO t VALUES (?)", [("x" * 1000,)] * 50)
+        connection.commit()
+    check_metadata(workspace)
+    damage(workspace.metadata_db)
+
+    with pytest.raises(WorkspaceError, match=rf"metadata\.db: damaged \(.+\); delete it and {workspace.artifacts}"):
+        check_metadata(workspace)
+
+
+def test_what_killed_runs_left_is_removed(workspace: Workspace) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    report = make_run_folder(workspace, NOON)
+    leftovers = [workspace.root / f".demo_data.{gone.pid}.part", report / f".summary.json.{gone.pid}.part"]
+    kept = [
+        workspace.root / ".lock",
+        workspace.root / "data.part",
+        workspace.root / ".of no process.part",
+        report / f".summary.json.{os.getpid()}.part",
+    ]
+    leftovers[0].mkdir()
+    for path in (leftovers[0] / "image.jpg", leftovers[1], *kept):
+        path.touch()
+    link = workspace.root / f".source.{gone.pid}.part"
+    link.symlink_to(report)
+
+    remove_leftovers(workspace)
+
+    assert not any(path.exists() for path in leftovers) and not link.is_symlink()
+    assert all(path.exists() for path in kept) and report.is_dir()
+
+
+def test_missing_metadata_is_not_damaged(workspace: Workspace) -> None:
+    check_metadata(workspace)
+    assert not workspace.metadata_db.exists()
+
+
+def test_a_folder_instead_of_the_link_to_the_data_is_named(workspace: Workspace, tmp_path: Path) -> None:
+    (workspace.source / "photos").mkdir(parents=True)
+    with pytest.raises(WorkspaceError, match="source: a folder, where Reefline keeps a symlink; move or delete it"):
+        point_source_at(workspace, tmp_path)
+    assert (workspace.source / "photos").is_dir()
+    assert sorted(path.name for path in workspace.root.iterdir()) == ["reports", "source"]
 
 
 def test_source_points_at_the_data_and_can_be_moved(workspace: Workspace, tmp_path: Path) -> None:

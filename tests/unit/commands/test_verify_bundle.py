@@ -1,0 +1,44 @@
+"""`reefline verify-bundle`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from reefline.bundle.store import push_bundle
+from reefline.cli import app
+from tests.factories_evaluation import make_facts, write_candidate
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return push_bundle(write_candidate(tmp_path / "candidate"), make_facts(), tmp_path / "serving").path
+
+
+def verify(bundle: Path):
+    return CliRunner().invoke(app, ["verify-bundle", str(bundle)])
+
+
+def test_intact_bundle(bundle: Path) -> None:
+    result = verify(bundle)
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{bundle}: intact: detector version 1, 2 files\n"
+
+
+def test_unlisted_file(bundle: Path) -> None:
+    (bundle / "extra.so").write_text("")
+    result = verify(bundle)
+
+    assert result.exit_code == 2
+    assert result.stderr == f"error: {bundle / 'extra.so'}: not in the manifest; delete it or push again\n"
+
+
+def test_changed_file(bundle: Path) -> None:
+    (bundle / "model_int8.tflite").write_bytes(b"modeX")
+    result = verify(bundle)
+
+    assert result.exit_code == 2
+    assert "model_int8.tflite: sha256 " in result.stderr
