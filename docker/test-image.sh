@@ -18,8 +18,10 @@ volumes=(--volume "$work/workspace:/app/workspace" --volume "$work/data:/data:ro
 container=""
 
 clean_up() {
-  if [ -n "$container" ]; then run_buildah rm "$container" > /dev/null; fi
-  rm -rf "$work"
+  # Folders that user 1000 made, only that user or root can empty.
+  run_in_image sh -c 'rm -rf /app/workspace/* /app/workspace/.[!.]*' > /dev/null 2>&1 || true
+  if [ -n "$container" ]; then run_buildah rm "$container" > /dev/null || true; fi
+  rm -rf "$work" || true
 }
 trap clean_up EXIT
 

@@ -71,7 +71,7 @@ def parse_executor_input(text: str, inputs_spec: str = "") -> ExecutorInput:
     """Read an ExecutorInput; `inputs_spec` is the component's ComponentInputsSpec as JSON, "" for none.
 
     Raises:
-        UsageError: one of the two is not JSON, or a parameter refers to an environment variable that is not set.
+        UsageError: one of the two is not JSON, or a parameter refers to an environment variable that is missing.
     """
     given, spec = _parse_object(text, "the executor input"), _parse_object(inputs_spec or "{}", "the inputs spec")
     inputs, outputs = given.get("inputs", {}), given.get("outputs", {})
@@ -104,9 +104,11 @@ def _read_parameter(key: str, value: Any, *, is_integer: bool) -> Any:
         return int(value)
     if isinstance(value, str) and value.startswith(ENVIRONMENT_PREFIX):
         name = value.removeprefix(ENVIRONMENT_PREFIX)
-        if name not in os.environ:
-            raise UsageError(f"parameter {key}: the environment variable {name} is not set; compile the package again")
-        return os.environ[name]
+        found = os.environ.get(name)
+        if not found:
+            state = "not set" if found is None else "empty"
+            raise UsageError(f"parameter {key}: the environment variable {name} is {state}; compile the package again")
+        return found
     return value
 
 

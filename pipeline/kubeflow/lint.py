@@ -56,6 +56,7 @@ def lint_documents(documents: Sequence[Mapping[str, Any]], *, size: int) -> tupl
         _check_executors(spec),
         _check_wiring(spec),
         _check_caching(spec),
+        _check_pod_metadata(spec, platform),
         find_path_problems(spec, platform),
         find_training_problems(spec),
     )
@@ -179,3 +180,17 @@ def _check_caching(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
             yield LintFinding(
                 name, "cached, but it looks at what the cache key does not know. Set its cachingOptions to {}"
             )
+
+
+def _check_pod_metadata(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> Iterator[LintFinding]:
+    """Find tasks with annotations of their own: before 2.14, KFP gives each pod those of the first executor."""
+    kubernetes = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+    labels = sorted(spec.get("deploymentSpec", {}).get("executors", {}))
+    found = {label: kubernetes.get(label, {}).get("podMetadata", {}) for label in labels}
+    different = [label.removesuffix("_executor") for label in labels if found[label] != found[labels[0]]]
+    if different:
+        yield LintFinding(
+            ", ".join(different),
+            f"podMetadata differs from that of {labels[0].removesuffix('_executor')}; KFP before 2.14 gives every pod "
+            f"the same. {_RECOMPILE}",
+        )

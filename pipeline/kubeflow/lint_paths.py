@@ -77,7 +77,9 @@ def _list_environment(container: Mapping[str, Any], kubernetes: Mapping[str, Any
         if variable["name"] == REPORTS_VARIABLE:
             yield variable["name"], variable["value"]
     annotations = kubernetes.get("podMetadata", {}).get("annotations", {})
-    if DATA_ANNOTATION in annotations:
+    # Every task has the annotation; only who reads the data has the variable.
+    variables = {one["name"] for one in kubernetes.get("fieldPathAsEnv", ())}
+    if DATA_VARIABLE in variables and DATA_ANNOTATION in annotations:
         yield DATA_VARIABLE, annotations[DATA_ANNOTATION]
 
 

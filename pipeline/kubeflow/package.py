@@ -24,7 +24,8 @@ from pipeline.kubeflow.contract import (
 )
 from pipeline.kubeflow.resources import (
     make_container_resources,
-    make_data_reference,
+    make_data_annotation,
+    make_data_variable,
     make_platform_executor,
     make_retry_policy,
 )
@@ -289,7 +290,9 @@ def _make_platform(request: PackageRequest, tasks: Mapping[str, Any]) -> dict[st
         if (executor := make_platform_executor(task, settings, uses_storage=task in _STORAGE_TASKS))
     }
     if not request.for_vertex:
-        executors.setdefault(f"{_EXAMPLE_GEN}_executor", {}).update(make_data_reference(request.data))
+        for task in tasks:
+            executors.setdefault(f"{task}_executor", {}).update(make_data_annotation(request.data))
+        executors[f"{_EXAMPLE_GEN}_executor"].update(make_data_variable())
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}} if executors else {}
 
 

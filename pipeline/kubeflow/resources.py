@@ -19,6 +19,9 @@ _SHARED_MEMORY = "/dev/shm"
 _TRAINER = "Trainer"
 # KFP counts memory in 10^9 bytes.
 _GIGABYTE = 1e9
+# How long an attempt of a task without a deadline may take, and what its retries wait in between.
+_LONGEST_ATTEMPT_S = 7 * 86_400
+_WAITING_S = 3600
 
 
 def make_container_resources(settings: TaskSettings) -> dict[str, Any]:
@@ -52,23 +55,30 @@ def make_platform_executor(task: str, settings: KubeflowSettings, *, uses_storag
     return {key: value for key, value in config.items() if value}
 
 
-def make_data_reference(data: str) -> dict[str, Any]:
-    """Return the part of a KubernetesExecutorConfig that sets DATA_VARIABLE without keying KFP's cache."""
-    return {
-        "podMetadata": {"annotations": {DATA_ANNOTATION: data}},
-        "fieldPathAsEnv": [{"name": DATA_VARIABLE, "fieldPath": f"metadata.annotations['{DATA_ANNOTATION}']"}],
-    }
+def make_data_annotation(data: str) -> dict[str, Any]:
+    """Return the part of a KubernetesExecutorConfig that names the data without keying KFP's cache.
+
+    Every task needs it: before 2.14, each pod gets the annotations of the first executor (kubeflow/pipelines#11077).
+    """
+    return {"podMetadata": {"annotations": {DATA_ANNOTATION: data}}}
+
+
+def make_data_variable() -> dict[str, Any]:
+    """Return the part of a KubernetesExecutorConfig that sets DATA_VARIABLE from the annotation."""
+    return {"fieldPathAsEnv": [{"name": DATA_VARIABLE, "fieldPath": f"metadata.annotations['{DATA_ANNOTATION}']"}]}
 
 
 def make_retry_policy(settings: TaskSettings) -> dict[str, Any]:
     """Return the `retryPolicy` of a task; {} for none."""
     if not settings.retries:
         return {}
+    # Argo starts no further attempt later than backoffMaxDuration after the start of the first one.
+    longest_s = (settings.retries + 1) * (settings.deadline_s or _LONGEST_ATTEMPT_S) + _WAITING_S
     return {
         "maxRetryCount": settings.retries,
         "backoffDuration": "30s",
         "backoffFactor": 2.0,
-        "backoffMaxDuration": "3600s",
+        "backoffMaxDuration": f"{longest_s}s",
     }
 
 

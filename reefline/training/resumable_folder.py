@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from reefline.errors import WorkspaceError
+
 _FOLDER = ".unfinished"
 
 
@@ -16,9 +18,18 @@ def open_unfinished(output_dir: Path, identity: Sequence[str], work_dir: Path | 
 
     An orchestrator gives each attempt a new output folder, and deletes that of a failed one. Where the disk itself is
     deleted, `work_dir` is a folder that outlives the attempt.
+
+    Raises:
+        WorkspaceError: this user cannot write there.
     """
     folder = locate_unfinished(output_dir, identity, work_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except PermissionError as error:
+        raise WorkspaceError(
+            f"{work_dir or output_dir.parent}: not writable by user {os.getuid()}; make that user its owner (a new "
+            "volume belongs to root)"
+        ) from error
     return folder
 
 

@@ -71,6 +71,20 @@ def test_a_pod_has_its_own_disk_and_no_home(tmp_path: Path, monkeypatch: pytest.
 
 
 @EACH
+def test_before_2_14_every_pod_has_the_annotations_of_the_first_executor(tmp_path: Path, variant: Variant) -> None:
+    field = {"name": "PLACE", "fieldPath": "metadata.annotations['place']"}
+    executors = {
+        f"{name}_executor": {"podMetadata": {"annotations": {"place": name}}, "fieldPathAsEnv": [field]}
+        for name in ("A", "B")
+    }
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+    spec = make_spec(*(Step(name, 'echo "$PLACE"', is_cached=False) for name in ("A", "B")))
+    run = Backend(tmp_path, variant).run(make_package([spec, platform]))
+    assert run.succeeded, run.explain()
+    assert run.tasks["B"].log == ("A\n" if variant is KFP_2_5 else "B\n")
+
+
+@EACH
 def test_whole_numbers_lose_their_type(tmp_path: Path, variant: Variant) -> None:
     step = Step(
         "Show",

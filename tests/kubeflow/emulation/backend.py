@@ -60,6 +60,8 @@ class Backend:
         """
         if enable_caching:
             package = package.force_caching()
+        if self.variant.shared_pod_metadata:
+            package = package.share_pod_metadata()
         outputs: dict[str, Outputs] = {}
         root = package.spec.get("defaultPipelineRoot") or _ROOT
         run_id = str(uuid.uuid4())
@@ -124,7 +126,7 @@ class Backend:
 
 
 def _read_annotations(task: Task) -> dict[str, str]:
-    """Return the variables that Kubernetes fills from the pod's own annotations."""
+    """Return the variables that Kubernetes fills from the pod's own annotations, "" for one that is missing."""
     annotations = task.kubernetes.get("podMetadata", {}).get("annotations", {})
     fields = {f"metadata.annotations['{name}']": value for name, value in annotations.items()}
-    return {one["name"]: fields[one["fieldPath"]] for one in task.kubernetes.get("fieldPathAsEnv", ())}
+    return {one["name"]: fields.get(one["fieldPath"], "") for one in task.kubernetes.get("fieldPathAsEnv", ())}

@@ -84,6 +84,15 @@ class Package:
             task["cachingOptions"] = {"enableCache": True}
         return Package(spec, self.platform)
 
+    def share_pod_metadata(self) -> Package:
+        """Return what KFP before 2.14 makes of it: every pod has the podMetadata of the first executor."""
+        platform: Any = copy.deepcopy(self.platform)
+        kubernetes = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+        first = kubernetes.get(min(self.spec["deploymentSpec"]["executors"]), {}).get("podMetadata", {})
+        for executor in kubernetes.values():
+            executor["podMetadata"] = first
+        return Package(self.spec, platform)
+
 
 def read_package(path: Path, *, image_home: tuple[str, Path] | None = None) -> Package:
     """Read a package file.

@@ -14,6 +14,7 @@ class Variant:
     `id_field`: the field of an input artifact with its id.
     `downloads_siblings`: an input brings along every object whose key starts with its own.
     `keys_claims`, `keys_environment`: the cache key holds names of mounted claims, and the container's `env`.
+    `shared_pod_metadata`: every pod gets the podMetadata of the first executor, as before 2.14.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Variant:
     downloads_siblings: bool
     keys_claims: bool
     keys_environment: bool
+    shared_pod_metadata: bool
 
 
 KFP_2_5 = Variant(
@@ -35,6 +37,7 @@ KFP_2_5 = Variant(
     downloads_siblings=True,
     keys_claims=False,
     keys_environment=False,
+    shared_pod_metadata=True,
 )
 KFP_2_17 = Variant(
     name="2.17",
@@ -45,6 +48,7 @@ KFP_2_17 = Variant(
     downloads_siblings=False,
     keys_claims=True,
     keys_environment=False,
+    shared_pod_metadata=False,
 )
 # The release without ML Metadata; `env` in the cache key is kubeflow/pipelines#14340.
 NO_MLMD = Variant(
@@ -56,5 +60,6 @@ NO_MLMD = Variant(
     downloads_siblings=False,
     keys_claims=True,
     keys_environment=True,
+    shared_pod_metadata=False,
 )
 VARIANTS = (KFP_2_5, KFP_2_17, NO_MLMD)

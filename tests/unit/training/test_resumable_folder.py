@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import pytest
+
+from reefline.errors import WorkspaceError
 from reefline.training.resumable_folder import hand_over, open_unfinished
 
 DONE = "training.json"
@@ -49,3 +53,13 @@ def test_work_survives_in_a_folder_that_outlives_the_pod(tmp_path: Path) -> None
     folder = open_unfinished(tmp_path / "pod" / "1", ("a",), tmp_path / "volume")
     assert folder.is_relative_to(tmp_path / "volume") and folder.is_dir()
     assert open_unfinished(tmp_path / "other" / "2", ("a",), tmp_path / "volume") == folder
+
+
+def test_a_volume_of_another_user_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    # Not by its mode: root may write anywhere.
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(WorkspaceError, match=rf"^{tmp_path}/work: not writable by user {os.getuid()}; make that user"):
+        open_unfinished(tmp_path / "1", ("a",), tmp_path / "work")

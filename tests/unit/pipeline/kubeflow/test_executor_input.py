@@ -61,6 +61,9 @@ def test_what_must_not_key_the_cache_comes_from_the_environment(
     monkeypatch.delenv("REEFLINE_DATA", raising=False)
     with pytest.raises(UsageError, match="REEFLINE_DATA is not set; compile the package again"):
         parse_executor_input(text)
+    monkeypatch.setenv("REEFLINE_DATA", "")
+    with pytest.raises(UsageError, match="REEFLINE_DATA is empty; compile the package again"):
+        parse_executor_input(text)
     monkeypatch.setenv("REEFLINE_DATA", "s3://b/data")
     assert parse_executor_input(text).parameters["data_dir"] == "s3://b/data"
 

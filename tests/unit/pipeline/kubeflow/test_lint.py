@@ -122,6 +122,15 @@ def test_an_image_without_a_digest_is_a_warning() -> None:
     assert str(finding).startswith("warning: Trainer: image registry.example/reefline:latest has no digest")
 
 
+def test_annotations_of_one_task_alone_are_an_error() -> None:
+    package = compile_package()
+    platform = copy.deepcopy(dict(package.platform))
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    executors["VocExampleGen_executor"]["podMetadata"] = {"annotations": {"reefline/data": "s3://b/other"}}
+    (finding,) = lint_documents([package.pipeline, platform], size=1000)
+    assert str(finding).startswith("error: VocExampleGen: podMetadata differs from that of AnnotationValidator")
+
+
 def test_a_package_of_a_megabyte_is_too_large() -> None:
     (finding,) = lint_documents([compile_package().pipeline], size=1_000_000)
     assert str(finding) == "error: package: 1.00 MB; KFP stores less than 1 MB. Shorten the config"

@@ -107,11 +107,14 @@ def test_the_address_of_the_data_keys_nothing() -> None:
     }
     # From 2.18 on, KFP keys its cache with the environment of the container, but never with annotations of the pod.
     assert "REEFLINE_DATA" not in {variable["name"] for variable in _container("VocExampleGen")["env"]}
-    platform = compile_package().platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][
-        "VocExampleGen_executor"
-    ]
-    assert platform["podMetadata"] == {"annotations": {"reefline/data": "s3://bucket/data"}}
-    assert platform["fieldPathAsEnv"] == [
+    package = compile_package()
+    platform = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    # Before 2.14, KFP gives every pod the annotations of the first executor.
+    assert platform.keys() == package.pipeline["deploymentSpec"]["executors"].keys()
+    annotation = {"annotations": {"reefline/data": "s3://bucket/data"}}
+    assert all(executor["podMetadata"] == annotation for executor in platform.values())
+    assert {label for label, executor in platform.items() if "fieldPathAsEnv" in executor} == {"VocExampleGen_executor"}
+    assert platform["VocExampleGen_executor"]["fieldPathAsEnv"] == [
         {"name": "REEFLINE_DATA", "fieldPath": "metadata.annotations['reefline/data']"}
     ]
 

@@ -72,6 +72,15 @@ def test_retries_are_opt_in() -> None:
 
 
 @pytest.mark.parametrize(
+    ("deadline_s", "expected"),
+    [pytest.param(7200, "25200s", id="deadline"), pytest.param(None, "1818000s", id="no-deadline")],
+)
+def test_a_long_attempt_does_not_use_up_its_retries(deadline_s: int | None, expected: str) -> None:
+    settings = TaskSettings(retries=2, deadline_s=deadline_s)
+    assert make_retry_policy(settings)["backoffMaxDuration"] == expected
+
+
+@pytest.mark.parametrize(
     ("quantity", "expected"),
     [
         pytest.param("512", 512, id="bytes"),
