@@ -70,7 +70,8 @@ def collect(
         blessed=blessing.properties.get("blessed") == 1 if blessing else None,
         edgetpu=_choose_edgetpu(exported, preflight, stop),
         pushed=_pushed(pushed_model.properties) if pushed_model else None,
-        seconds=seconds,
+        # As summary.json keeps them: a rebuilt page shows the same.
+        seconds={name: round(value, 3) for name, value in seconds.items()},
     )
 
 

@@ -147,7 +147,7 @@ def test_values_that_are_no_values_hide_nothing_else(tmp_path: Path, config_file
 
 
 def test_a_rate_that_diverges_is_told_with_its_files(tmp_path: Path, config_file: Path, data_dir: Path) -> None:
-    overrides = ["--set", "trainer.learning_rate=1e30", "--set", "trainer.warmup_steps=0"]
+    overrides = ["--set", "trainer.learning_rate=1e9", "--set", "trainer.warmup_steps=0"]
     run = _verify("--config", config_file, "--data", data_dir, *overrides, cache=tmp_path / "cache")
     assert run.returncode == 2, run.stdout + run.stderr
     assert "expected a finite loss; lower trainer.learning_rate" in run.stdout

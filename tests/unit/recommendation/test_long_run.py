@@ -21,7 +21,7 @@ def test_a_run_of_hours_is_told_before_its_first_step() -> None:
         pytest.param({"num_steps": 300}, 2, id="short"),
         pytest.param({"num_steps": 20_000, "batch_size": 8}, 4, id="more-cores"),
         pytest.param({"num_steps": 20_000, "batch_size": 8, "input_size": 150}, 2, id="smaller-input"),
-        pytest.param({"num_steps": 10**9, "model": "somebodys_own"}, 2, id="unknown-cost"),
+        pytest.param({"num_steps": 10**8, "model": "somebodys_own"}, 2, id="unknown-cost"),
     ],
 )
 def test_others_are_not(values: dict, cores: int) -> None:
