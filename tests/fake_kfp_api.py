@@ -16,10 +16,14 @@ _API = "/apis/v2beta1"
 
 @dataclass
 class FakeKfp:
-    """What was asked, and what is answered; `states` are those of the run, one per look."""
+    """What was asked, and what is answered; `states` are those of the run, one per look, `failures` what comes before.
+
+    A failure is an HTTP status, 0 for a connection that ends without an answer.
+    """
 
     host: str = ""
     states: list[str] = field(default_factory=lambda: ["PENDING", "RUNNING", "SUCCEEDED"])
+    failures: list[int] = field(default_factory=list)
     refusal: str = ""
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
 
@@ -37,6 +41,8 @@ class FakeKfp:
             return 400, {"error": self.refusal, "code": 3, "message": self.refusal}
         if kind == "experiments":
             return 200, {"experiment_id": "e1", "display_name": "nightly"} if method == "POST" else {"experiments": []}
+        if self.failures and method == "GET" and kind == "runs":
+            return self.failures.pop(0), {"message": "not now"}
         if kind == "runs":
             state = "PENDING" if method == "POST" else self.states.pop(0) if len(self.states) > 1 else self.states[0]
             return 200, {"run_id": RUN_ID, "state": state, "experiment_id": "e1"}
@@ -55,6 +61,9 @@ def serve_kfp() -> Iterator[FakeKfp]:
             length = int(self.headers.get("Content-Length", 0))
             body = json.loads(self.rfile.read(length)) if length else None
             status, answer = fake.answer(self.command, self.path.partition("?")[0], body)
+            if not status:
+                self.close_connection = True
+                return
             content = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -10,12 +10,12 @@ import typer
 from typer.core import TyperGroup
 
 from reefline.commands.options import OverridesOption
-from reefline.errors import UserError
+from reefline.errors import ReeflineError, UserError
 from reefline.system.terminal import say, say_error
 
 _EXIT_CODES = (
     "Exit codes: 0 done (submit --wait: blessed and pushed); 3 refused by the gate, nothing pushed; 2 bad usage, "
-    "config, data or package; 1 unexpected error."
+    "config, data or package; 1 unexpected error, or submit --wait gave up waiting."
 )
 
 
@@ -27,7 +27,7 @@ class Target(str, enum.Enum):
 
 
 class _Commands(TyperGroup):
-    """Turns an error that the user can fix into one line per problem and the error's exit code."""
+    """Turns an error that Reefline raises on purpose into one line per problem and the error's exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -35,6 +35,9 @@ class _Commands(TyperGroup):
         except UserError as error:
             for problem in error.problems:
                 say_error(problem)
+            raise typer.Exit(error.exit_code) from error
+        except ReeflineError as error:
+            say_error(str(error))
             raise typer.Exit(error.exit_code) from error
 
 

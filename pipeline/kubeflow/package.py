@@ -19,7 +19,6 @@ from pipeline.kubeflow.contract import (
     RUN_ID_PARAMETER,
     RUN_ID_PLACEHOLDER,
     SCHEMA_FILE,
-    SUMMARY_TASK,
     Resolver,
 )
 from pipeline.kubeflow.resources import (
@@ -50,19 +49,6 @@ from reefline.storage.location import Location
 _INPUTS_SPEC_OPTION = "--json_serialized_inputs_spec_args"
 _EXAMPLE_GEN, _TRAINER, _EXPORTER = "VocExampleGen", "Trainer", "EdgeTpuExporter"
 _SERVING_BUNDLE, _PUSHER = "ServingBundle", "Pusher"
-# They read the data or the serving folder, or stop a run with findings, which they write to the reports.
-_STORAGE_TASKS = frozenset(
-    {
-        *(resolver.task for resolver in Resolver),
-        _EXAMPLE_GEN,
-        "AnnotationValidator",
-        "EdgeTpuPreflight",
-        _TRAINER,
-        _SERVING_BUNDLE,
-        _PUSHER,
-        SUMMARY_TASK,
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -272,11 +258,9 @@ def _equip(request: PackageRequest, spec: dict[str, Any], task: str) -> None:
     resources = make_container_resources(own)
     if resources:
         container["resources"] = resources
-    environment: dict[str, str] = {}
-    if task in _STORAGE_TASKS:
-        environment |= {REPORTS_VARIABLE: request.reports, MODEL_VARIABLE: request.config.model_name, **settings.env}
-    if environment:
-        container["env"] = [{"name": name, "value": value} for name, value in sorted(environment.items())]
+    # Whichever task stops the run writes the run's summary to the reports.
+    environment = {REPORTS_VARIABLE: request.reports, MODEL_VARIABLE: request.config.model_name, **settings.env}
+    container["env"] = [{"name": name, "value": value} for name, value in sorted(environment.items())]
     retry_policy = make_retry_policy(own)
     if retry_policy:
         spec["root"]["dag"]["tasks"][task]["retryPolicy"] = retry_policy
@@ -284,11 +268,7 @@ def _equip(request: PackageRequest, spec: dict[str, Any], task: str) -> None:
 
 def _make_platform(request: PackageRequest, tasks: Mapping[str, Any]) -> dict[str, Any]:
     settings = request.config.kubeflow
-    executors = {
-        f"{task}_executor": executor
-        for task in tasks
-        if (executor := make_platform_executor(task, settings, uses_storage=task in _STORAGE_TASKS))
-    }
+    executors = {f"{task}_executor": executor for task in tasks if (executor := make_platform_executor(task, settings))}
     if not request.for_vertex:
         for task in tasks:
             executors.setdefault(f"{task}_executor", {}).update(make_data_annotation(request.data))

@@ -37,14 +37,14 @@ def make_container_resources(settings: TaskSettings) -> dict[str, Any]:
     return resources
 
 
-def make_platform_executor(task: str, settings: KubeflowSettings, *, uses_storage: bool) -> dict[str, Any]:
+def make_platform_executor(task: str, settings: KubeflowSettings) -> dict[str, Any]:
     """Return the KubernetesExecutorConfig of a task, as kfp-kubernetes 2.x writes it; {} if it needs none."""
     own = settings.tasks.get(task, settings.default)
-    volumes = [*(settings.volumes if uses_storage else ())]
+    volumes = [*settings.volumes]
     if task == _TRAINER and settings.work_dir is not None:
         volumes.append(settings.work_dir)
     config: dict[str, Any] = {
-        "secretAsEnv": [*map(_make_secret, _unite(own.secrets, settings.secrets if uses_storage else ()))],
+        "secretAsEnv": [*map(_make_secret, _unite(own.secrets, settings.secrets))],
         "pvcMount": [{"constant": volume.claim, "mountPath": volume.path} for volume in _drop_repeated(volumes)],
         "nodeSelector": {"labels": dict(own.node_selector)} if own.node_selector else {},
         "tolerations": [*map(_make_toleration, own.tolerations)],

@@ -65,4 +65,6 @@ def _publish_failure(error: Exception, problems: tuple[str, ...], component: str
         records = collect(task.run_id, model, seconds, name_outputs(task.inputs), end)
     except RecordError:
         records = collect(task.run_id, model, seconds, {}, end)
-    publish(task.run_id, {SUMMARY_FILE: json.dumps(summarize(records), indent=2, ensure_ascii=False) + "\n"})
+    summary = json.dumps(summarize(records), indent=2, ensure_ascii=False) + "\n"
+    if not publish(task.run_id, {SUMMARY_FILE: summary}):
+        say_error("the summary of this run is not kept: no place for reports is set")

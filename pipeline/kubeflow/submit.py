@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any, Optional
 from pipeline.kubeflow.contract import REPORTS_VARIABLE, SUMMARY_TASK
 from pipeline.kubeflow.publish import read_published
 from pipeline.kubeflow.stop import SUMMARY_FILE
-from reefline.errors import ConfigError, UsageError, UserError
+from reefline.errors import ConfigError, ReeflineError, UsageError, UserError
 
 if TYPE_CHECKING:
     from kfp import Client
 
 _POLL_S = 5.0
+# How long an API that does not answer is asked again: a rollout of its pods, or a gateway that restarts.
+_PATIENCE_S = 300.0
+# 0: no HTTP answer at all.
+_TRANSIENT = (0, 408, 429)
 _SUCCEEDED = "SUCCEEDED"
 _ENDED = (_SUCCEEDED, "FAILED", "SKIPPED", "CANCELED", "ERROR")
 _EXIT_CODES = {"BLESSED": 0, "NOT_BLESSED": 3, "FAILED": 2}
@@ -41,6 +45,11 @@ class Submission:
     namespace: Optional[str] = None
     service_account: Optional[str] = None
     poll_s: float = _POLL_S
+    patience_s: float = _PATIENCE_S
+
+    def make_address(self, run_id: str) -> str:
+        """Return where KFP's UI shows a run."""
+        return f"{self.host.rstrip('/')}/#/runs/details/{run_id}"
 
 
 def submit(submission: Submission, say: Callable[[str], None]) -> int:
@@ -49,6 +58,7 @@ def submit(submission: Submission, say: Callable[[str], None]) -> int:
     Raises:
         UsageError: the API cannot be reached or refuses the package, or --wait is combined with --cron.
         ConfigError: lint finds errors.
+        ReeflineError: the run is not over in time, or the connection is lost while waiting.
     """
     if submission.cron and submission.wait:
         raise UsageError("--wait: a recurring run has no end; drop --cron or --wait")
@@ -64,7 +74,7 @@ def submit(submission: Submission, say: Callable[[str], None]) -> int:
     if submission.cron:
         say(f"recurring run: {recurring_id} ({submission.cron})")
         return 0
-    say(f"run: {run_id} ({submission.host.rstrip('/')}/#/runs/details/{run_id})")
+    say(f"run: {run_id} ({submission.make_address(run_id)})")
     if not submission.wait:
         return 0
     with _explaining(submission.host):
@@ -145,19 +155,43 @@ def _wait(client: Client, run_id: str, submission: Submission) -> str:
     """Return the state that a run ended in.
 
     Raises:
-        UsageError: it is not over in time.
+        ReeflineError: it is not over in time, or the API does not answer for `patience_s`.
     """
-    deadline = time.monotonic() + submission.timeout_s
+    address = submission.make_address(run_id)
+    state, answered = "", time.monotonic()
+    deadline = answered + submission.timeout_s
     while True:
-        state = str(client.get_run(run_id).state or "").upper()
+        found, problem = _ask_state(client, run_id)
+        if found is not None:
+            state, answered = found, time.monotonic()
         if state in _ENDED:
             return state
         if time.monotonic() >= deadline:
-            raise UsageError(
-                f"run {run_id}: still {state or 'pending'} after {submission.timeout_s} s; it keeps running. "
-                "Pass a larger --timeout to wait longer"
+            raise ReeflineError(
+                f"run {run_id}: still {state or 'pending'} after {submission.timeout_s} s; it keeps running: "
+                f"{address}. Pass a larger --timeout to wait longer"
+            )
+        if problem and time.monotonic() >= answered + submission.patience_s:
+            raise ReeflineError(
+                f"run {run_id}: lost the connection ({problem}, for {submission.patience_s:.0f} s); the run may still "
+                f"be running: {address}"
             )
         time.sleep(submission.poll_s)
+
+
+def _ask_state(client: Client, run_id: str) -> tuple[Optional[str], str]:
+    """Return the state of a run, or None and the problem if asking again may help."""
+    import kfp_server_api
+    import urllib3
+
+    try:
+        return str(client.get_run(run_id).state or "").upper(), ""
+    except urllib3.exceptions.HTTPError as error:
+        return None, type(error).__name__
+    except kfp_server_api.ApiException as error:
+        if error.status not in _TRANSIENT and error.status < 500:
+            raise
+        return None, f"{error.status} {error.reason}"
 
 
 def _conclude(state: str, run_id: str, pipeline: Mapping[str, Any], say: Callable[[str], None]) -> int:

@@ -88,9 +88,9 @@ class TaskSettings(Section):
 class KubeflowSettings(Section):
     """How a run is laid out on a cluster.
 
-    `tasks` is by component; a component without an entry gets `default`. `secrets`, `env` and `volumes` are for the
-    tasks that read the data or the serving folder themselves. `work_dir` keeps the work of an interrupted training.
-    `reports` is where summaries are kept, by default the folder `reports` next to the serving folder.
+    `tasks` is by component; a component without an entry gets `default`. `secrets`, `env` and `volumes` are for every
+    task: whichever stops the run writes its summary to the reports. `work_dir` keeps the work of an interrupted
+    training. `reports` is where summaries are kept, by default the folder `reports` next to the serving folder.
     """
 
     pipeline_root: Optional[Name] = None

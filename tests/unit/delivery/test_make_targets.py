@@ -48,6 +48,15 @@ def test_a_package_is_submitted_from_the_image(tmp_path: Path) -> None:
     assert submitted.endswith("submit /mnt/pipeline.yaml --host http://kfp --experiment nightly --wait")
 
 
+def test_values_reach_the_image_and_not_the_shell(tmp_path: Path) -> None:
+    options = ("HOST=http://kfp/?a=1&b=2", "EXPERIMENT=a; touch b", "DATA=s3://b/my data", "SERVING=s3://b/x;y")
+    _, (submitted,) = run_make(tmp_path, "submit", f"DIGEST={DIGEST}", *options)
+    assert submitted.rstrip().endswith("--host http://kfp/?a=1&b=2 --experiment a; touch b")
+    (tmp_path / "calls").unlink()
+    _, (compiled, _) = run_make(tmp_path, "package", f"DIGEST={DIGEST}", *options)
+    assert "--data s3://b/my data --serving s3://b/x;y --output" in compiled
+
+
 @pytest.mark.parametrize("target", ["package", "submit"])
 def test_a_missing_digest_is_named(tmp_path: Path, target: str) -> None:
     ended, calls = run_make(tmp_path, target)

@@ -69,3 +69,37 @@ def test_a_refusal_by_the_gate_does_not_fail_the_night(tmp_path: Path, verdict: 
     ended = subprocess.run([REPO / ".github" / "retrain.sh"], cwd=tmp_path, env=environment, capture_output=True)
     assert ended.returncode == expected
     assert (tmp_path / "summary.md").read_text(encoding="utf-8").startswith("verdict: ")
+
+
+def test_the_night_passes_on_the_credentials_that_are_set(tmp_path: Path) -> None:
+    make = tmp_path / "make"
+    make.write_text('#!/bin/sh\nfor one in "$@"; do echo "$one"; done\n', encoding="utf-8")
+    make.chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "AWS_ENDPOINT_URL": "",
+        "AWS_REGION": "eu-west-1",
+        "AWS_SESSION_TOKEN": "t",
+        "GOOGLE_APPLICATION_CREDENTIALS": "/srv/my key.json",
+    }
+    ended = subprocess.run(
+        [REPO / ".github" / "retrain.sh"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert ended.stdout.splitlines()[-1] == (
+        f"SUBMIT_ENV= --env AWS_REGION --env AWS_SESSION_TOKEN --user {os.getuid()} --volume '/srv/my key.json:"
+        "/tmp/google.json:ro' --env GOOGLE_APPLICATION_CREDENTIALS=/tmp/google.json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [
+        pytest.param("v1.2.0-rc_1", 0, id="version"),
+        pytest.param("v1;id", 1, id="shell"),
+        pytest.param("v1/2", 1, id="slash"),
+    ],
+)
+def test_a_release_begins_with_a_look_at_its_tag(tag: str, expected: int) -> None:
+    command = load_workflow(REPO / ".github" / "workflows" / "release.yml")["jobs"]["image"]["steps"][0]["run"]
+    ended = subprocess.run(["bash", "-e", "-c", command], env={"GITHUB_REF_NAME": tag}, capture_output=True)
+    assert ended.returncode == expected

@@ -101,6 +101,14 @@ def test_a_user_error_is_exit_2_a_line_and_a_failed_summary(
     assert not (store / "output" / "output_metadata.json").exists()
 
 
+def test_without_a_place_for_reports_a_user_error_says_so(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("REEFLINE_REPORTS", raising=False)
+    assert _run(store, run_id=RUN_ID, behaviour="user_error") == 2
+    assert "the summary of this run is not kept: no place for reports is set" in capsys.readouterr().err
+
+
 def test_an_unexpected_error_keeps_its_traceback(store: Path) -> None:
     with pytest.raises(RuntimeError, match="something else"):
         _run(store, behaviour="crash")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import kubeflow_runner
+from reefline.errors import ReeflineError
 from tests.factories_kubeflow import IMAGE, REPO_DIR
 
 CONFIG = str(REPO_DIR / "configs" / "demo.yaml")
@@ -62,3 +63,13 @@ def test_bad_usage_is_one_line(
 ) -> None:
     assert _compile(tmp_path / name, *options) == 2
     assert message in capsys.readouterr().err
+
+
+def test_giving_up_on_a_run_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def give_up(*_: object) -> int:
+        raise ReeflineError("run 1: lost the connection")
+
+    monkeypatch.setattr("pipeline.kubeflow.submit.submit", give_up)
+    arguments = ["submit", "pipeline.yaml", "--host", "http://kfp", "--experiment", "nightly", "--wait"]
+    assert kubeflow_runner.main(arguments) == 1
+    assert "error: run 1: lost the connection" in capsys.readouterr().err

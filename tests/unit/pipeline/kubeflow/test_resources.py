@@ -46,7 +46,7 @@ def test_a_container_gets_cpu_memory_and_gpus() -> None:
 
 
 def test_kubernetes_gets_the_rest() -> None:
-    assert make_platform_executor("Trainer", SETTINGS, uses_storage=True) == {
+    assert make_platform_executor("Trainer", SETTINGS) == {
         "secretAsEnv": [
             {"secretName": "store", "keyToEnv": [{"secretKey": "accesskey", "envVar": "AWS_ACCESS_KEY_ID"}]}
         ],
@@ -62,8 +62,8 @@ def test_kubernetes_gets_the_rest() -> None:
     }
 
 
-def test_a_task_that_does_not_use_the_store_gets_no_credentials() -> None:
-    assert make_platform_executor("StatisticsGen", SETTINGS, uses_storage=False) == {}
+def test_every_task_can_write_the_reports() -> None:
+    assert make_platform_executor("StatisticsGen", SETTINGS).keys() == {"secretAsEnv", "pvcMount"}
 
 
 def test_retries_are_opt_in() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.kubeflow.submit import Submission, submit
-from reefline.errors import ConfigError, UsageError
+from reefline.errors import ConfigError, ReeflineError, UsageError
 from tests.factories_kubeflow import compile_package
 from tests.fake_kfp_api import RUN_ID, FakeKfp, serve_kfp
 
@@ -87,8 +87,36 @@ def test_wait_exits_with_the_code_of_the_verdict(
 
 def test_a_run_that_takes_too_long_keeps_running(kfp: FakeKfp, package: Path) -> None:
     kfp.states = ["RUNNING"]
-    with pytest.raises(UsageError, match="still RUNNING after 0 s; it keeps running"):
+    with pytest.raises(ReeflineError, match=f"still RUNNING after 0 s; it keeps running: {kfp.host}/#/") as caught:
         _submit(kfp, package, wait=True, timeout_s=0)
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        pytest.param([502, 503, 429], id="gateway"),
+        pytest.param([0] * 4, id="connection"),
+    ],
+)
+def test_waiting_outlasts_an_api_that_is_away_for_a_moment(failures: list[int], kfp: FakeKfp, package: Path) -> None:
+    kfp.failures, kfp.states = failures, ["RUNNING", "SUCCEEDED"]
+    _keep_summary(package.parent, "BLESSED")
+    assert _submit(kfp, package, wait=True)[0] == 0
+    assert not kfp.failures
+
+
+def test_a_connection_that_stays_lost_names_the_run(kfp: FakeKfp, package: Path) -> None:
+    kfp.failures = [502] * 50
+    with pytest.raises(ReeflineError, match=rf"lost the connection \(502 .*: {kfp.host}/#/runs/") as caught:
+        _submit(kfp, package, wait=True, patience_s=0)
+    assert caught.value.exit_code == 1
+
+
+def test_a_run_that_was_deleted_is_not_waited_for(kfp: FakeKfp, package: Path) -> None:
+    kfp.failures = [404]
+    with pytest.raises(UsageError, match=r"KFP refused the request: not now \(404\)"):
+        _submit(kfp, package, wait=True)
 
 
 def test_a_refusal_of_the_api_is_one_line(kfp: FakeKfp, package: Path) -> None:
