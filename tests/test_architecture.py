@@ -288,7 +288,7 @@ OWN_PICKLES = {"reefline/data/parallel_inspection.py": {"pickle.loads"}}
 
 @pytest.mark.parametrize("path", _library(), ids=_name)
 def test_no_unsafe_calls(path: Path) -> None:
-    """docs/security.md promises that no input runs code: no shell, no foreign pickle, no archive unpacked by tarfile itself."""
+    """docs/security.md promises that no input runs code: no shell, no foreign pickle, no extractall."""
     calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
     names = {ast.unparse(call.func) for call in calls}
     assert not names & UNSAFE_CALLS - OWN_PICKLES.get(_name(path), set())
