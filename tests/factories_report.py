@@ -146,8 +146,8 @@ def write_page(folder: Path, verdict: Verdict = Verdict.BLESSED, *, names: tuple
     """Write the page of a run that ended in `verdict`; `names` are what a data set could have called its classes."""
     folder.mkdir(parents=True, exist_ok=True)
     records = make_records(verdict, names=names)
-    header = PageHeader(records.model, records.run_id, "2 January 2026, 12:00", verdict, "../index.html")
-    html = assemble_page(f"{records.model}, run {records.run_id}", make_sections(folder, records), header=header)
+    header = PageHeader(records.run_id, "2 January 2026, 12:00", verdict, "../index.html")
+    html = assemble_page(records.model, make_sections(folder, records), header=header)
     page = folder / "index.html"
     page.write_text(html, encoding="utf-8")
     return page

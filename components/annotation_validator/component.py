@@ -4,8 +4,9 @@ from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import ExampleAnomalies, Examples
+from tfx.types.standard_artifacts import ExampleAnomalies
 
+from reefline.data.anomalies import read_anomalies
 from reefline.data.image_record import read_records
 from reefline.data.reports import IngestionReport
 from reefline.data.validation import validate_data_set
@@ -15,7 +16,6 @@ from reefline.structures.artifacts import FindingsFolder, IngestionFolder
 
 @component
 def AnnotationValidator(
-    examples: InputArtifact[Examples],
     report: InputArtifact[ExampleAnomalies],
     anomalies: InputArtifact[ExampleAnomalies],
     findings: OutputArtifact[ExampleAnomalies],
@@ -24,16 +24,14 @@ def AnnotationValidator(
 ) -> None:
     """Judge the ingested data, and stop the pipeline where a finding is an error.
 
-    `report` is VocExampleGen's, `anomalies` ExampleValidator's on the same `examples`; `settings` is a
+    `report` is VocExampleGen's, `anomalies` ExampleValidator's on the same data; `settings` is a
     ValidationSettings as JSON; `code` only keys the cache. `findings` is a FindingsFolder.
     """
-    from components.annotation_validator.anomalies import read_anomalies
-
     folder = IngestionFolder(Path(report.uri))
     validation = validate_data_set(
         records=read_records(folder.records),
         report=IngestionReport.read(folder.report),
-        anomalies=read_anomalies(anomalies),
+        anomalies=read_anomalies(Path(anomalies.uri)),
         settings=ValidationSettings.from_json(settings),
     )
     validation.write(FindingsFolder(Path(findings.uri)).validation)

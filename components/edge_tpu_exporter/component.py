@@ -4,7 +4,8 @@ from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import Config, Examples, Model, ModelRun
+from tfx.types.experimental.simple_artifacts import File
+from tfx.types.standard_artifacts import Examples, Model, ModelRun
 
 from reefline.settings import EdgeTpuTarget, ExporterSettings
 from reefline.structures.artifacts import ExamplesFolder, LabelMapFolder, ModelFolder, ModelRunFolder
@@ -13,7 +14,7 @@ from reefline.structures.artifacts import ExamplesFolder, LabelMapFolder, ModelF
 @component
 def EdgeTpuExporter(
     examples: InputArtifact[Examples],
-    label_map: InputArtifact[Config],
+    label_map: InputArtifact[File],
     model_run: InputArtifact[ModelRun],
     model: OutputArtifact[Model],
     settings: Parameter[str],

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import Config, ModelEvaluation
+from tfx.types.experimental.simple_artifacts import File
+from tfx.types.standard_artifacts import ModelEvaluation
 
 from reefline.edgetpu.record import PreflightError
 from reefline.errors import ConfigError
@@ -20,7 +21,7 @@ TEMPLATE_INPUT_SIZE = 0
 
 @component
 def EdgeTpuPreflight(
-    label_map: InputArtifact[Config],
+    label_map: InputArtifact[File],
     preflight: OutputArtifact[ModelEvaluation],
     model: Parameter[str],
     input_size: Parameter[int],

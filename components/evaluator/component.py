@@ -5,7 +5,7 @@ from pathlib import Path
 from tfx.components.evaluator import constants
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, ModelRun
+from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation, ModelRun
 
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
 from reefline.evaluation.curves import compute_curves, suggest_thresholds
@@ -16,7 +16,6 @@ from reefline.export.quantization_diagnosis import ExportedModel, diagnose_quant
 from reefline.settings import ExporterSettings, GateSettings
 from reefline.structures.artifacts import (
     EvaluationFolder,
-    ExamplesFolder,
     ModelFolder,
     ModelRunFolder,
     ScoresFolder,
@@ -29,7 +28,6 @@ def Evaluator(
     scores: InputArtifact[ModelEvaluation],
     model: InputArtifact[Model],
     model_run: InputArtifact[ModelRun],
-    examples: InputArtifact[Examples],
     evaluation: OutputArtifact[ModelEvaluation],
     blessing: OutputArtifact[ModelBlessing],
     settings: Parameter[str],
@@ -38,7 +36,7 @@ def Evaluator(
 ) -> None:
     """Ask the gate whether the candidate may be pushed, and suggest a confidence threshold per class.
 
-    `settings` is a GateSettings as JSON; `code` only keys the cache. Training run, examples and `exporter_settings`, an
+    `settings` is a GateSettings as JSON; `code` only keys the cache. Training run and `exporter_settings`, an
     ExporterSettings as JSON, are what the model was made from: they are used only where its quantization costs too
     much. `evaluation` is an EvaluationFolder. `blessing` is what TFX's own Evaluator makes: `blessed` (0 or 1),
     `current_model`, `current_model_id`, and an empty file BLESSED or NOT_BLESSED.
@@ -50,9 +48,7 @@ def Evaluator(
     thresholds = suggest_thresholds(compute_curves(detected.scored(SHIPPED), detected.class_names))
     report = EvaluationReport(measured, gate, thresholds=thresholds)
     if report.is_worth_a_diagnosis:
-        made = ExportedModel(
-            ModelFolder(Path(model.uri)), ModelRunFolder(Path(model_run.uri)), ExamplesFolder(Path(examples.uri))
-        )
+        made = ExportedModel(ModelFolder(Path(model.uri)), ModelRunFolder(Path(model_run.uri)))
         report = report.explain(diagnose_quantization(made, ExporterSettings.from_json(exporter_settings)))
     report.write(EvaluationFolder(Path(evaluation.uri)).evaluation)
     blessed = report.verdict is GateVerdict.BLESSED

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import Config, Examples, Model, ModelEvaluation, PushedModel
+from tfx.types.experimental.simple_artifacts import File
+from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation, PushedModel
 
 from reefline.inference.score_split import ScoringInputs, score_models
 from reefline.structures.artifacts import BaselineFolder, ExamplesFolder, LabelMapFolder, ModelFolder, ScoresFolder
@@ -13,7 +14,7 @@ from reefline.structures.artifacts import BaselineFolder, ExamplesFolder, LabelM
 @component
 def ModelScorer(
     examples: InputArtifact[Examples],
-    label_map: InputArtifact[Config],
+    label_map: InputArtifact[File],
     model: InputArtifact[Model],
     baseline: InputArtifact[PushedModel],
     scores: OutputArtifact[ModelEvaluation],

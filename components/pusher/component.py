@@ -6,7 +6,7 @@ from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
-from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, PushedModel
+from tfx.types.standard_artifacts import ExampleAnomalies, Model, ModelBlessing, ModelEvaluation, PushedModel
 
 from components.pusher.driver import PusherDriver
 from components.pusher.executor import PusherExecutor
@@ -26,7 +26,7 @@ class PusherSpec(ComponentSpec):
         "blessing": ChannelParameter(type=ModelBlessing),
         "baseline": ChannelParameter(type=PushedModel),
         "evaluation": ChannelParameter(type=ModelEvaluation),
-        "examples": ChannelParameter(type=Examples),
+        "report": ChannelParameter(type=ExampleAnomalies),
     }
     OUTPUTS = {"pushed_model": ChannelParameter(type=PushedModel)}
 
@@ -35,8 +35,9 @@ class Pusher(BaseComponent):
     """Push a blessed candidate as <destination>/<model_name>/<version>/, or push nothing.
 
     `code` only keys the cache. `baseline` is what the gate compared with: where another version serves by now, nothing
-    is pushed. The output holds no files; its facts are `pushed` (0 or 1), `version` (0: none), and `path` and `sha256`
-    of the bundle and its TFLite file ("" for none).
+    is pushed. `report` is VocExampleGen's: its fact `input_fingerprint` names the data. The output holds no files; its
+    facts are `pushed` (0 or 1), `version` (0: none), and `path` and `sha256` of the bundle and its TFLite file ("" for
+    none).
     """
 
     SPEC_CLASS = PusherSpec
@@ -49,7 +50,7 @@ class Pusher(BaseComponent):
         blessing: BaseChannel,
         baseline: BaseChannel,
         evaluation: BaseChannel,
-        examples: BaseChannel,
+        report: BaseChannel,
         destination: str,
         model_name: str,
         code: str,
@@ -60,7 +61,7 @@ class Pusher(BaseComponent):
             blessing=blessing,
             baseline=baseline,
             evaluation=evaluation,
-            examples=examples,
+            report=report,
             destination=destination,
             model_name=model_name,
             code=code,

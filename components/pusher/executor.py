@@ -78,7 +78,7 @@ def _collect_facts(
         classes=exported.classes,
         evaluation=report,
         edgetpu=exported.edgetpu,
-        data_fingerprint=inputs["examples"].get_string_custom_property("input_fingerprint"),
+        data_fingerprint=inputs["report"].get_string_custom_property("input_fingerprint"),
         checkpoint=inputs["model"].get_string_custom_property("checkpoint"),
         quantization_aware_steps=exported.quantization_aware_steps,
     )

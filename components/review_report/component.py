@@ -4,43 +4,31 @@ from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
+from tfx.types.experimental.simple_artifacts import File
 from tfx.types.standard_artifacts import (
-    Config,
     ExampleAnomalies,
     ExampleStatistics,
     Model,
     ModelEvaluation,
     ModelRun,
-    PushedModel,
 )
 
 from reefline.config.run_config import RunConfig
 from reefline.report.review import write_review
 from reefline.report.sources import RunSources
-from reefline.structures.artifacts import (
-    EvaluationFolder,
-    FindingsFolder,
-    IngestionFolder,
-    LabelMapFolder,
-    ModelFolder,
-    ModelRunFolder,
-    PreflightFolder,
-    ReviewFolder,
-    ScoresFolder,
-)
+from reefline.structures.artifacts import ReviewFolder
 
 
 @component
 def ReviewReport(
     report: InputArtifact[ExampleAnomalies],
-    label_map: InputArtifact[Config],
+    label_map: InputArtifact[File],
     statistics: InputArtifact[ExampleStatistics],
     findings: InputArtifact[ExampleAnomalies],
     model_run: InputArtifact[ModelRun],
     model: InputArtifact[Model],
     scores: InputArtifact[ModelEvaluation],
     evaluation: InputArtifact[ModelEvaluation],
-    pushed_model: InputArtifact[PushedModel],
     review: OutputArtifact[ModelEvaluation],
     config: Parameter[str],
     code: Parameter[str],
@@ -48,20 +36,20 @@ def ReviewReport(
 ) -> None:
     """Write the parts of the review page that follow from the artifacts.
 
-    `config` is the effective RunConfig as JSON; `code` only keys the cache. `pushed_model` is only for the order;
-    `preflight` is missing for a model that is never compiled. The output is a ReviewFolder. What differs between a run
-    and one that finds everything in the cache, such as durations, is added by what runs the pipeline.
+    `config` is the effective RunConfig as JSON; `code` only keys the cache. `preflight` is missing for a model that is
+    never compiled. The output is a ReviewFolder. What differs between a run and one that finds everything in the cache,
+    such as durations, is added by what runs the pipeline.
     """
-    sources = RunSources(
-        config=config,
-        ingestion=IngestionFolder(Path(report.uri)),
-        label_map=LabelMapFolder(Path(label_map.uri)),
+    sources = RunSources.from_roots(
+        config,
+        report=Path(report.uri),
+        label_map=Path(label_map.uri),
         statistics=Path(statistics.uri),
-        findings=FindingsFolder(Path(findings.uri)),
-        preflight=PreflightFolder(Path(preflight.uri)) if preflight is not None else None,
-        model_run=ModelRunFolder(Path(model_run.uri)),
-        model=ModelFolder(Path(model.uri)),
-        scores=ScoresFolder(Path(scores.uri)),
-        evaluation=EvaluationFolder(Path(evaluation.uri)),
+        findings=Path(findings.uri),
+        preflight=Path(preflight.uri) if preflight is not None else None,
+        model_run=Path(model_run.uri),
+        model=Path(model.uri),
+        scores=Path(scores.uri),
+        evaluation=Path(evaluation.uri),
     )
     write_review(sources, RunConfig.from_json(config).model_name, ReviewFolder(Path(review.uri)))

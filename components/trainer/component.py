@@ -4,7 +4,8 @@ from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import Config, Examples, ModelRun
+from tfx.types.experimental.simple_artifacts import File
+from tfx.types.standard_artifacts import Examples, ModelRun
 
 from components.trainer.driver import START_PROPERTY, TrainerDriver
 from reefline.settings import DistributionStrategy, EdgeTpuTarget, TrainerSettings
@@ -20,7 +21,7 @@ MAX_BOXES_PROPERTY = "max_boxes_per_image"
 @component
 def Trainer(
     examples: InputArtifact[Examples],
-    label_map: InputArtifact[Config],
+    label_map: InputArtifact[File],
     model_run: OutputArtifact[ModelRun],
     settings: Parameter[str],
     edge_tpu: Parameter[str],
@@ -28,6 +29,7 @@ def Trainer(
     serving_home: Parameter[str] = "",
     start_memory: Parameter[str] = "",
     start: Parameter[str] = "",
+    work_dir: Parameter[str] = "",
 ) -> None:
     """Train a detector and keep its best checkpoint.
 
@@ -35,7 +37,7 @@ def Trainer(
     `serving_home` is the folder of the model's serving bundles, "" where training must not start from them.
     `start_memory` is a file that remembers the sha256 of downloads, "" for none. `start` comes from the driver: a
     StartIdentity as text. The output is a ModelRunFolder. A run that was stopped, for whatever reason, is resumed from
-    its work, which lies next to the outputs.
+    its work, which lies in `work_dir`, by default next to the outputs.
     """
     from reefline.od_api import compat
 
@@ -58,7 +60,7 @@ def Trainer(
     model_config.verify_pipeline_config(od_config, read_label_map(files.label_map))
     identity = identify_training(settings, edge_tpu, code, examples.uri, label_map.uri, start)
     output = Path(model_run.uri)
-    run = ModelRunFolder(open_unfinished(output, identity))
+    run = ModelRunFolder(open_unfinished(output, identity, Path(work_dir) if work_dir else None))
     model_config.write_pipeline_config(od_config, run.pipeline_config)
     job = TrainingJob(trainer_settings, start, StartCache().folder)
     job.write(run.job)

@@ -4,7 +4,8 @@ from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.types.channel import OutputChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
-from tfx.types.standard_artifacts import Config, ExampleAnomalies, Examples
+from tfx.types.experimental.simple_artifacts import File
+from tfx.types.standard_artifacts import ExampleAnomalies, Examples
 
 from components.voc_example_gen.driver import VocExampleGenDriver
 from components.voc_example_gen.executor import Executor
@@ -23,7 +24,7 @@ class VocExampleGenSpec(ComponentSpec):
     INPUTS: dict[str, ChannelParameter] = {}
     OUTPUTS = {
         "examples": ChannelParameter(type=Examples),
-        "label_map": ChannelParameter(type=Config),
+        "label_map": ChannelParameter(type=File),
         "report": ChannelParameter(type=ExampleAnomalies),
     }
 
@@ -50,7 +51,7 @@ class VocExampleGen(BaseBeamComponent):
                 hash_memory=hash_memory,
                 code=code,
                 examples=OutputChannel(Examples, self, "examples"),
-                label_map=OutputChannel(Config, self, "label_map"),
+                label_map=OutputChannel(File, self, "label_map"),
                 report=OutputChannel(ExampleAnomalies, self, "report"),
             )
         )

@@ -64,6 +64,8 @@ class Executor(BaseBeamExecutor):
             raise failure
         ingestion = IngestionFolder(Path(report.uri))
         _hand_over(work_dir, LabelMapFolder(Path(label_map.uri)), ingestion)
+        # Also on the report, which is small: who needs the fact alone should not fetch all examples.
+        report.set_string_custom_property(FINGERPRINT_PROPERTY, exec_properties[FINGERPRINT_PROPERTY])
         _describe_examples(examples, IngestionReport.read(ingestion.report), exec_properties[FINGERPRINT_PROPERTY])
 
 

@@ -30,7 +30,7 @@ from reefline.data.source import provide_data
 from reefline.lineage.store import read_run
 from reefline.recommendation.wishes import read_wishes
 from reefline.report.collect import collect
-from reefline.report.run_facts import CONFIG_FILE
+from reefline.report.run_folder import CONFIG_FILE
 from reefline.report.summary import RunRecords, Summary, Verdict, decide_verdict
 from reefline.report.text import describe_run
 from reefline.system.files import write_whole

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.local.workspace import Workspace, point_latest_at
 from reefline.errors import WorkspaceError
 from reefline.report.index_page import write_index
-from reefline.report.run_facts import PAGE_FILE, SUMMARY_FILE
 from reefline.report.run_files import write_run_page
+from reefline.report.run_folder import PAGE_FILE, SUMMARY_FILE
 from reefline.report.summary import RunRecords, summarize
 from reefline.system.files import write_whole
 from reefline.system.terminal import send_noise_to
@@ -35,17 +36,29 @@ def write_page(records: RunRecords, config: str, workspace: Workspace, run_folde
     """Write the run's page and the index of all runs; return a message for each part that is missing.
 
     `config` is the effective RunConfig as JSON, "" without one. A page that fails, or Ctrl-C meanwhile, never changes
-    how a run ends.
+    how a run ends, and the index needs no page.
     """
+
+    def index() -> tuple[str, ...]:
+        write_index(workspace.reports, workspace.serving)
+        return ()
+
+    log = run_folder / "run.log"
+    return (
+        *_try(lambda: write_run_page(records, config, workspace.root), run_folder / PAGE_FILE, log),
+        *_try(index, workspace.reports / PAGE_FILE, log),
+    )
+
+
+def _try(write: Callable[[], tuple[str, ...]], page: Path, log: Path) -> tuple[str, ...]:
+    """Return the messages of `write`, or one if it fails; the traceback goes to `log`."""
     try:
-        with send_noise_to(run_folder / "run.log"):
+        with send_noise_to(log):
             try:
-                problems = write_run_page(records, config, workspace.root)
-                write_index(workspace.reports, workspace.serving)
+                return write()
             except Exception:
-                _LOGGER.exception("the review page failed")
+                _LOGGER.exception("the page %s failed", page)
                 raise
-        return problems
     except (Exception, KeyboardInterrupt) as error:
         first_line = next(iter(str(error).splitlines()), "")
-        return (f"{run_folder / PAGE_FILE}: cannot write the pages ({type(error).__name__}: {first_line})",)
+        return (f"{page}: cannot write the page ({type(error).__name__}: {first_line})",)

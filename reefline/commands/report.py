@@ -76,7 +76,7 @@ def _print(workspace: Path, run_id: str | None) -> None:
 def _rebuild(workspace: Path, run_id: str | None) -> None:
     from reefline.report.index_page import write_index
     from reefline.report.rebuild import rebuild_runs
-    from reefline.report.run_facts import list_run_folders
+    from reefline.report.run_folder import list_run_folders
 
     reports = workspace / "reports"
     folders = list_run_folders(reports) if run_id is None else [_find_run(reports, run_id)]
@@ -100,7 +100,7 @@ def _find_run(reports: Path, run_id: str | None) -> Path:
     Raises:
         UsageError: it does not exist, or there are none.
     """
-    from reefline.report.run_facts import list_run_folders, run_order
+    from reefline.report.run_folder import list_run_folders, run_order
 
     folders = sorted(list_run_folders(reports), key=lambda folder: run_order(folder.name))
     if not folders:

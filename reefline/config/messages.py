@@ -60,6 +60,8 @@ def _list_keys(model: type[pydantic.BaseModel], section: Sequence[str]) -> list[
     """Return the keys that a section of `model` may have."""
     found: Any = model
     for key in section:
+        if key not in found.model_fields:
+            continue  # an item of a list, or an entry whose name the user chose
         annotation = found.model_fields[key].annotation
         candidates = (annotation, *get_args(annotation))
         found = next(c for c in candidates if isinstance(c, type) and issubclass(c, pydantic.BaseModel))

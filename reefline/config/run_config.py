@@ -12,6 +12,7 @@ import pydantic
 
 from reefline.bundle.store import MODEL_NAME_PATTERN
 from reefline.config.keys import any_within
+from reefline.config.kubeflow_settings import KubeflowSettings
 from reefline.config.messages import describe_problems, name_of
 from reefline.config.overrides import Override, apply_override
 from reefline.config.yaml_reader import read_yaml
@@ -53,6 +54,7 @@ class RunConfig(Section):
     exporter: ExporterSettings = ExporterSettings()
     gate: GateSettings
     model_card: ModelCardSettings = ModelCardSettings()
+    kubeflow: KubeflowSettings = KubeflowSettings()
 
 
 @dataclass(frozen=True)

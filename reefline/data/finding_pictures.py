@@ -124,8 +124,12 @@ def _add_thumbnail(
     thumbnails: ThumbnailWriter, data_dir: Path, image: str, apply_exif: bool, max_image_pixels: int
 ) -> tuple[int, int] | None:
     """Add the thumbnail of an image and return the image's full size; None where it cannot be read."""
+    path = data_dir / image
+    # A finding may name a FIFO or a device, and opening one may wait forever.
+    if not path.is_file():
+        return None
     try:
-        image_bytes = (data_dir / image).read_bytes()
+        image_bytes = path.read_bytes()
     except OSError:
         return None
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import random
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -68,6 +69,20 @@ def choose_stratified(classes_of_image: Sequence[frozenset[int]], count: int, se
         chosen.add(waiting[neediest].pop())
         drawn[neediest] += 1
     return frozenset(chosen)
+
+
+def write_calibration_images(path: Path, encoded_images: Sequence[bytes]) -> None:
+    """Write encoded images to one file, in their order."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for position, encoded in enumerate(encoded_images):
+            # ZipInfo's default date makes the file the same for the same images.
+            archive.writestr(zipfile.ZipInfo(f"{position:06}"), encoded)
+
+
+def read_calibration_images(path: Path) -> tuple[bytes, ...]:
+    """Return the encoded images that `write_calibration_images` wrote, in their order."""
+    with zipfile.ZipFile(path) as archive:
+        return tuple(archive.read(name) for name in sorted(archive.namelist()))
 
 
 def make_calibration_inputs(config: Any, encoded_images: Sequence[bytes]) -> Callable[[], Iterator[np.ndarray]]:

@@ -14,7 +14,11 @@ from reefline.edgetpu.compile_or_predict import compile_or_predict, report_predi
 from reefline.edgetpu.placement_report import PlacementReport
 from reefline.edgetpu.record import EdgeTpuRecord, PlacementSource
 from reefline.errors import CheckpointError
-from reefline.export.calibration import make_calibration_inputs, sample_calibration_images
+from reefline.export.calibration import (
+    make_calibration_inputs,
+    sample_calibration_images,
+    write_calibration_images,
+)
 from reefline.od_api import export, model_config
 from reefline.od_api.label_map_file import read_label_map
 from reefline.settings import EdgeTpuTarget, ExporterSettings
@@ -45,7 +49,7 @@ def export_model(
     """Write the SavedModel, the bundle's files and placement.json to `folder`.
 
     With `quantization_aware_steps`, the int8 model is made from a fine-tuned checkpoint, which is kept in
-    `folder.fine_tuned`, and the SavedModel from the best one.
+    `folder.fine_tuned`, and the SavedModel from the best one. The calibration images are kept for a diagnosis.
 
     Raises:
         CheckpointError: the training run has no best checkpoint.
@@ -70,6 +74,7 @@ def export_model(
             edgetpu, placement = _write_float(convert_to_float(graph_dir), label_map, folder.bundle)
         else:
             images = sample_calibration_images(inputs.examples.files(_TRAIN_SPLIT), settings.calibration_images)
+            write_calibration_images(folder.calibration, images)
             content = convert_to_int8(graph_dir, make_calibration_inputs(config, images))
             edgetpu, placement = _write_int8(content, label_map, settings, folder.bundle)
     placement.write(folder.placement)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.settings import ExporterSettings
-from reefline.structures.artifacts import ExamplesFolder, ModelFolder, ModelRunFolder
+from reefline.structures.artifacts import ModelFolder, ModelRunFolder
 from reefline.system.child_process import run_module
 from reefline.system.record import Record
 from reefline.tflite.quantization_report import QuantizationReport
@@ -30,11 +30,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """An exported model and what it was made from."""
+    """An exported model and the training that it was made from."""
 
     model: ModelFolder
     model_run: ModelRunFolder
-    examples: ExamplesFolder
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def measure_quantization(exported: ExportedModel, settings: ExporterSettings, sc
     Raises:
         CheckpointError: the training run has no best checkpoint.
     """
-    from reefline.export.calibration import make_calibration_inputs, sample_calibration_images
+    from reefline.export.calibration import make_calibration_inputs, read_calibration_images
     from reefline.export.export_model import find_int8_checkpoint
     from reefline.od_api import export, model_config
     from reefline.tflite.quantization_debugger import measure_tensor_ranges
@@ -74,7 +73,7 @@ def measure_quantization(exported: ExportedModel, settings: ExporterSettings, sc
     checkpoint = find_int8_checkpoint(exported.model, exported.model_run)
     graph_dir = scratch / _GRAPH_FOLDER
     export.export_tflite_graph(config, checkpoint, settings, graph_dir, for_int8=True)
-    images = sample_calibration_images(exported.examples.files("train"), settings.calibration_images)
+    images = read_calibration_images(exported.model.calibration)
     # Evenly spread: the images are in the order of the split.
     measured = images[:: -(-len(images) // _MEASURED_IMAGES)]
     tensors = measure_tensor_ranges(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Optional, TypeVar
 
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
+from reefline.data.anomalies import read_anomalies
 from reefline.data.reports import IngestionReport, ValidationReport
 from reefline.edgetpu.preflight_report import Preflight
 from reefline.edgetpu.record import EdgeTpuRecord
@@ -42,6 +43,9 @@ def collect(
 ) -> RunRecords:
     """Return the records of a run: what its outputs contain and why it stopped; what is missing is None or empty.
 
+    A validator that refuses the data leaves no report: its findings come from the error, its anomalies from
+    ExampleValidator.
+
     Raises:
         RecordError: an artifact is damaged.
     """
@@ -60,7 +64,7 @@ def collect(
         failure=stop.failure if stop else None,
         splits=ingestion.splits if ingestion else {},
         findings=_join_findings(validation or ingestion, stop),
-        anomalies=validation.anomalies if validation else (),
+        anomalies=(validation.anomalies if validation else read("ExampleValidator.anomalies", read_anomalies)) or (),
         training=read("Trainer.model_run", lambda f: TrainingReport.read(ModelRunFolder(f).report)),
         evaluation=read("Evaluator.evaluation", lambda f: EvaluationReport.read(EvaluationFolder(f).evaluation)),
         blessed=blessing.properties.get("blessed") == 1 if blessing else None,

@@ -17,7 +17,8 @@ from reefline.evaluation.scores import CocoMetrics
 from reefline.report.comparison import make_comparison
 from reefline.report.image_list import ImageChanges
 from reefline.report.page import as_json_block, assemble_plain
-from reefline.report.run_facts import PAGE_FILE, SUMMARY_FILE, RunFacts, read_all_runs
+from reefline.report.run_facts import RunFacts, read_all_runs
+from reefline.report.run_folder import PAGE_FILE, SUMMARY_FILE
 from reefline.report.section import render
 from reefline.report.summary import Verdict
 from reefline.system.files import write_whole
@@ -126,7 +127,7 @@ def assemble_index(
         comparison=as_json_block("comparison-data", make_comparison(runs, steps)),
         live=live,
     )
-    return assemble_plain("All runs", body, live=live)
+    return assemble_plain("All runs", body, scripts=("index.js", *(("live.js",) if live else ())), live=live)
 
 
 def list_rows(runs: Sequence[RunFacts], reports: Path, serving_versions: dict[str, int | None]) -> list[IndexRow]:

@@ -18,7 +18,7 @@ from reefline.errors import RecordError
 from reefline.lineage.records import ExecutionRecord, ExecutionState, RunRecord
 from reefline.lineage.store import read_run
 from reefline.report.run_artifacts import find_unfinished_training
-from reefline.report.run_facts import SUMMARY_FILE, list_run_folders, run_order
+from reefline.report.run_folder import SUMMARY_FILE, list_run_folders, run_order
 from reefline.structures.artifacts import ModelRunFolder
 from reefline.system.record import Record
 from reefline.training.history import TrainingPoint, read_history

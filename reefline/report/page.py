@@ -15,6 +15,9 @@ from reefline.report.summary import Verdict
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+# Every page has the first one, every page of a run the others.
+_SCRIPT = "page.js"
+_RUN_SCRIPTS = ("quality.js",)
 # Escaped as \uXXXX, JSON cannot end its <script> element, and stays the same JSON.
 _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -26,7 +29,6 @@ class PageHeader:
     `date` is shown as it is. `home` is the relative address of the page over all runs.
     """
 
-    model: str = ""
     run_id: str = ""
     date: str = ""
     verdict: Verdict | None = None
@@ -34,16 +36,16 @@ class PageHeader:
 
 
 def assemble_page(title: str, sections: Sequence[Section], *, header: PageHeader | None = None) -> str:
-    """Return a page with a table of contents, as one HTML file that loads nothing."""
-    return _assemble(title, header or PageHeader(), sections=sections, body="", live=False)
+    """Return a run's page with a table of contents, as one HTML file that loads nothing."""
+    return _assemble(title, header or PageHeader(), _RUN_SCRIPTS, sections=sections)
 
 
-def assemble_plain(title: str, body: str, *, header: PageHeader | None = None, live: bool = False) -> str:
+def assemble_plain(title: str, body: str, *, scripts: Sequence[str] = (), live: bool = False) -> str:
     """Return a page without a table of contents around `body`, which is HTML and already escaped.
 
-    Scripts of a `live` page may fetch from the server that the page comes from.
+    `scripts` are names in `templates/`. Those of a `live` page may fetch from the server that the page comes from.
     """
-    return _assemble(title, header or PageHeader(), sections=(), body=body, live=live)
+    return _assemble(title, PageHeader(), scripts, body=body, live=live)
 
 
 def as_json_block(id: str, value: Any) -> Markup:
@@ -58,10 +60,18 @@ def as_json_block(id: str, value: Any) -> Markup:
     return Markup('<script type="application/json" id="{}">{}</script>').format(id, Markup(text))
 
 
-def _assemble(title: str, header: PageHeader, *, sections: Sequence[Section], body: str, live: bool) -> str:
+def _assemble(
+    title: str,
+    header: PageHeader,
+    scripts: Sequence[str],
+    *,
+    sections: Sequence[Section] = (),
+    body: str = "",
+    live: bool = False,
+) -> str:
     from markupsafe import Markup
 
-    style, script = _read("page.css"), _join_scripts()
+    style, script = _read("page.css"), "\n".join(map(_read, (_SCRIPT, *scripts)))
     return render(
         "page.html",
         title=title,
@@ -89,12 +99,6 @@ def _make_policy(style: str, script: str, *, live: bool) -> str:
 
 def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}"
-
-
-def _join_scripts() -> str:
-    """Return every script in `templates/`, page.js first."""
-    names = sorted((path.name for path in TEMPLATE_DIR.glob("*.js")), key=lambda name: (name != "page.js", name))
-    return "\n".join(map(_read, names))
 
 
 def _read(name: str) -> str:

@@ -9,11 +9,11 @@ from pathlib import Path
 from reefline.config.run_config import load_config
 from reefline.errors import ConfigError, RecordError, UserError
 from reefline.lineage.records import ExecutionState, RunRecord
-from reefline.lineage.store import read_run
 from reefline.report.collect import EarlyEnd, collect
 from reefline.report.live import find_run_under_way
-from reefline.report.run_facts import CONFIG_FILE, PAGE_FILE, SUMMARY_FILE
 from reefline.report.run_files import rewrite_run_page
+from reefline.report.run_folder import CONFIG_FILE, PAGE_FILE, SUMMARY_FILE
+from reefline.report.run_history import RunHistory
 from reefline.report.summary import Failure, Summary
 
 _UNFINISHED = (ExecutionState.FAILED, ExecutionState.RUNNING)
@@ -31,13 +31,14 @@ class RebuiltRun:
 def rebuild_runs(workspace: Path, run_ids: Sequence[str]) -> Iterator[RebuiltRun]:
     """Rebuild the pages of runs one by one; a run under way is left alone."""
     under_way = find_run_under_way(workspace)
+    history = RunHistory(workspace, at_once=len(run_ids) > 1)
     for run_id in run_ids:
         page = workspace / "reports" / run_id / PAGE_FILE
         if run_id == under_way:
             yield RebuiltRun(run_id, page, ("is under way; its page is written when it ends",))
             continue
         try:
-            problems = _rebuild(workspace, run_id)
+            problems = _rebuild(history, run_id)
         except UserError as error:
             problems = error.problems
         except OSError as error:
@@ -53,28 +54,34 @@ def read_or_restore_summary(workspace: Path, run_id: str) -> Summary:
     """
     path = workspace / "reports" / run_id / SUMMARY_FILE
     if path.is_file():
-        try:
-            return Summary.read(path)
-        except RecordError as error:
-            raise RecordError(*(f"{one}; delete the file to restore it" for one in error.problems)) from error
+        return _read_summary(path)
     if run_id == find_run_under_way(workspace):
         raise RecordError(f"{run_id}: is under way; follow it with `reefline report --serve`")
-    return _restore_summary(workspace, run_id)
+    return _restore_summary(RunHistory(workspace), run_id)
 
 
-def _rebuild(workspace: Path, run_id: str) -> tuple[str, ...]:
-    folder = workspace / "reports" / run_id
-    summary = read_or_restore_summary(workspace, run_id)
-    if not (folder / SUMMARY_FILE).is_file():
-        summary.write(folder / SUMMARY_FILE)
-    if summary.seconds and read_run(workspace / "metadata.db", run_id) is None:
+def _read_summary(path: Path) -> Summary:
+    try:
+        return Summary.read(path)
+    except RecordError as error:
+        raise RecordError(*(f"{one}; delete the file to restore it" for one in error.problems)) from error
+
+
+def _rebuild(history: RunHistory, run_id: str) -> tuple[str, ...]:
+    folder = history.reports / run_id
+    path = folder / SUMMARY_FILE
+    summary = _read_summary(path) if path.is_file() else _restore_summary(history, run_id)
+    if not path.is_file():
+        summary.write(path)
+        history.add(run_id, summary.model)
+    if summary.seconds and history.read(run_id) is None:
         return ("ML Metadata does not know this run any more; its page stays as it is",)
-    return rewrite_run_page(workspace, run_id)
+    return rewrite_run_page(history, run_id)
 
 
-def _restore_summary(workspace: Path, run_id: str) -> Summary:
-    folder = workspace / "reports" / run_id
-    run = read_run(workspace / "metadata.db", run_id)
+def _restore_summary(history: RunHistory, run_id: str) -> Summary:
+    folder = history.reports / run_id
+    run = history.read(run_id)
     if run is None:
         raise RecordError(
             f"{folder / SUMMARY_FILE}: missing, and ML Metadata does not know the run: nothing to rebuild"

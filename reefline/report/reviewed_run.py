@@ -24,12 +24,13 @@ class ReviewedRun:
     """A run that ended, however it ended.
 
     `run` is None if it stopped before its first component. `config` is the effective RunConfig as JSON, "" without one.
-    `date` is when it began, as text; `earlier` is None for the first run of a model.
+    `environment` is None if it was not kept. `date` is when it began, as text; `earlier` is None for the first run of
+    a model.
     """
 
     records: RunRecords
     workspace: Path
-    environment: Environment
+    environment: Environment | None
     config: str = ""
     date: str = ""
     run: RunRecord | None = None

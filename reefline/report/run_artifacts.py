@@ -6,17 +6,7 @@ from pathlib import Path
 
 from reefline.lineage.records import ArtifactRecord, ExecutionState, RunRecord
 from reefline.report.sources import RunSources
-from reefline.structures.artifacts import (
-    EvaluationFolder,
-    FindingsFolder,
-    IngestionFolder,
-    LabelMapFolder,
-    ModelFolder,
-    ModelRunFolder,
-    PreflightFolder,
-    ReviewFolder,
-    ScoresFolder,
-)
+from reefline.structures.artifacts import ModelRunFolder, ReviewFolder
 from reefline.training.job import identify_training
 from reefline.training.resumable_folder import locate_unfinished
 
@@ -36,21 +26,18 @@ def find_sources(run: RunRecord | None, config: str) -> RunSources:
     def folder(output: str) -> Path | None:
         return outputs[output].folder if output in outputs else None
 
-    ingestion, label_map = folder("VocExampleGen.report"), folder("VocExampleGen.label_map")
-    findings, preflight = folder("AnnotationValidator.findings"), folder("EdgeTpuPreflight.preflight")
-    model_run, model = folder("Trainer.model_run"), folder("EdgeTpuExporter.model")
-    scores, evaluation = folder("ModelScorer.scores"), folder("Evaluator.evaluation")
-    return RunSources(
-        config=config,
-        ingestion=IngestionFolder(ingestion) if ingestion else None,
-        label_map=LabelMapFolder(label_map) if label_map else None,
+    unfinished = find_unfinished_training(run)
+    return RunSources.from_roots(
+        config,
+        report=folder("VocExampleGen.report"),
+        label_map=folder("VocExampleGen.label_map"),
         statistics=folder("StatisticsGen.statistics"),
-        findings=FindingsFolder(findings) if findings else None,
-        preflight=PreflightFolder(preflight) if preflight else None,
-        model_run=ModelRunFolder(model_run) if model_run else find_unfinished_training(run),
-        model=ModelFolder(model) if model else None,
-        scores=ScoresFolder(scores) if scores else None,
-        evaluation=EvaluationFolder(evaluation) if evaluation else None,
+        findings=folder("AnnotationValidator.findings"),
+        preflight=folder("EdgeTpuPreflight.preflight"),
+        model_run=folder("Trainer.model_run") or (unfinished.root if unfinished else None),
+        model=folder("EdgeTpuExporter.model"),
+        scores=folder("ModelScorer.scores"),
+        evaluation=folder("Evaluator.evaluation"),
     )
 
 

@@ -15,17 +15,14 @@ from reefline.data.reports import SplitCounts
 from reefline.errors import RecordError
 from reefline.evaluation.report import GateResult
 from reefline.report.image_list import POINTER_FILE, ImageChanges, ImagePointer, compare_images, read_image_list
+from reefline.report.run_folder import CONFIG_FILE, SUMMARY_FILE, TIME_CHARACTERS, list_run_folders, run_order
 from reefline.report.summary import MetricsSummary, Pushed, Summary, Verdict
 from reefline.system.files import write_whole
 from reefline.system.record import Record
 
-SUMMARY_FILE = "summary.json"
-CONFIG_FILE = "config.yaml"
-PAGE_FILE = "index.html"
 _MEMORY_FILE = ".index.json"
 _READ_FILES = (SUMMARY_FILE, CONFIG_FILE, POINTER_FILE)
 _RUN_ID_FORMAT = "%Y%m%dT%H%M%S"
-_TIME_CHARACTERS = len("20260102T120000")
 _LONGEST_VALUE = 300
 _LONGEST_PROBLEM = 300
 
@@ -106,20 +103,6 @@ def read_all_runs(reports: Path) -> tuple[tuple[RunFacts, ...], tuple[ImageChang
             # On one line: indenting takes json's slow path, seconds for 200 runs.
             write_whole(reports / _MEMORY_FILE, json.dumps(fresh.to_json()))
     return tuple(runs), tuple(steps)
-
-
-def list_run_folders(reports: Path) -> list[Path]:
-    """Return the folders of runs; `latest` is a symlink, and hidden names are ours."""
-    return [
-        path
-        for path in sorted(reports.iterdir())
-        if path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
-    ]
-
-
-def run_order(run_id: str) -> tuple[str, int, str]:
-    """Return a sort key by time, which puts 20260102T120000-10 after 20260102T120000-9."""
-    return run_id[:_TIME_CHARACTERS], len(run_id), run_id
 
 
 def read_run_facts(folder: Path) -> RunFacts:
@@ -229,7 +212,7 @@ def _read_pointer(folder: Path) -> str:
 def _find_start(folder: Path) -> str:
     """Return a run's start as ISO 8601 to the second: its id is the time, else the folder's own."""
     try:
-        started = datetime.datetime.strptime(folder.name[:_TIME_CHARACTERS], _RUN_ID_FORMAT)
+        started = datetime.datetime.strptime(folder.name[:TIME_CHARACTERS], _RUN_ID_FORMAT)
     except ValueError:
         started = datetime.datetime.fromtimestamp(folder.stat().st_mtime)
     return started.isoformat(sep=" ", timespec="seconds")

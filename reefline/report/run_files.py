@@ -7,42 +7,62 @@ from pathlib import Path
 from reefline.config.run_config import load_config
 from reefline.errors import ConfigError, RecordError
 from reefline.lineage.records import RunRecord
-from reefline.lineage.store import read_run
 from reefline.report.collect import EarlyEnd, collect
 from reefline.report.environment import ENVIRONMENT_FILE, Environment, read_environment
 from reefline.report.image_list import keep_image_list
 from reefline.report.reviewed_run import ReviewedRun
 from reefline.report.run_artifacts import find_sources
-from reefline.report.run_facts import CONFIG_FILE, PAGE_FILE, SUMMARY_FILE
-from reefline.report.run_page import find_earlier_run, make_run_page
+from reefline.report.run_folder import CONFIG_FILE, PAGE_FILE, SUMMARY_FILE
+from reefline.report.run_history import RunHistory
+from reefline.report.run_page import make_run_page
 from reefline.report.summary import RunRecords, Summary
 from reefline.system.files import write_whole
 
-_METADATA_DB = "metadata.db"
-_REPORTS = "reports"
 
-
-def write_run_page(records: RunRecords, config: str, workspace: Path, *, remake: bool = False) -> tuple[str, ...]:
+def write_run_page(records: RunRecords, config: str, workspace: Path) -> tuple[str, ...]:
     """Write <workspace>/reports/<run_id>/index.html; return one message per part that could not be made.
 
-    `config` is the effective RunConfig as JSON, "" without one. What the run ran on is read once, then kept. `remake`
-    is as in `read_or_make_sections`.
+    `config` is the effective RunConfig as JSON, "" without one. What this process runs on is kept next to the page.
 
     Raises:
         RecordError: metadata.db is damaged.
         OSError: the page cannot be written.
     """
-    metadata_db, reports = workspace / _METADATA_DB, workspace / _REPORTS
-    folder = reports / records.run_id
-    run = read_run(metadata_db, records.run_id)
+    history = RunHistory(workspace)
+    environment = read_environment()
+    environment.write(history.reports / records.run_id / ENVIRONMENT_FILE)
+    return _write(records, config, history, environment, remake=False)
+
+
+def rewrite_run_page(history: RunHistory, run_id: str) -> tuple[str, ...]:
+    """Write the page of an earlier run anew, from ML Metadata, its artifacts, summary.json and config.yaml.
+
+    Raises:
+        RecordError: summary.json, metadata.db or an artifact is missing or damaged.
+        OSError: the page cannot be written.
+    """
+    folder = history.reports / run_id
+    summary = Summary.read(folder / SUMMARY_FILE)
+    run = history.read(run_id)
+    end = EarlyEnd(summary.failure, summary.data.findings, summary.edgetpu) if summary.failure else None
+    records = collect(run_id, summary.model, summary.seconds, run.outputs if run else {}, end)
+    return _write(records, _read_config(folder / CONFIG_FILE), history, _recall_environment(folder), remake=True)
+
+
+def _write(
+    records: RunRecords, config: str, history: RunHistory, environment: Environment | None, *, remake: bool
+) -> tuple[str, ...]:
+    """Write the page; `remake` is as in `read_or_make_sections`."""
+    folder = history.reports / records.run_id
+    run = history.read(records.run_id)
     reviewed = ReviewedRun(
         records=records,
-        workspace=workspace,
-        environment=_keep_environment(folder / ENVIRONMENT_FILE),
+        workspace=history.workspace,
+        environment=environment,
         config=config,
         date=_describe_start(run),
         run=run,
-        earlier=find_earlier_run(reports, metadata_db, records.run_id, records.model),
+        earlier=history.find_earlier(records.run_id, records.model),
     )
     page, problems = make_run_page(reviewed, folder, remake=remake)
     write_whole(folder / PAGE_FILE, page)
@@ -52,28 +72,12 @@ def write_run_page(records: RunRecords, config: str, workspace: Path, *, remake:
     return problems
 
 
-def rewrite_run_page(workspace: Path, run_id: str) -> tuple[str, ...]:
-    """Write the page of an earlier run anew, from ML Metadata, its artifacts, summary.json and config.yaml.
-
-    Raises:
-        RecordError: summary.json, metadata.db or an artifact is missing or damaged.
-        OSError: the page cannot be written.
-    """
-    folder = workspace / _REPORTS / run_id
-    summary = Summary.read(folder / SUMMARY_FILE)
-    run = read_run(workspace / _METADATA_DB, run_id)
-    end = EarlyEnd(summary.failure, summary.data.findings, summary.edgetpu) if summary.failure else None
-    records = collect(run_id, summary.model, summary.seconds, run.outputs if run else {}, end)
-    return write_run_page(records, _read_config(folder / CONFIG_FILE), workspace, remake=True)
-
-
-def _keep_environment(path: Path) -> Environment:
+def _recall_environment(folder: Path) -> Environment | None:
+    """Return what a run ran on, None if that was not kept: another machine may make its page anew."""
     try:
-        return Environment.read(path)
+        return Environment.read(folder / ENVIRONMENT_FILE)
     except RecordError:
-        environment = read_environment()
-        environment.write(path)
-        return environment
+        return None
 
 
 def _read_config(path: Path) -> str:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 from reefline.errors import RecordError
 from reefline.lineage.records import RunRecord
-from reefline.lineage.store import read_run
 from reefline.report.page import PageHeader, assemble_page
-from reefline.report.reviewed_run import EarlierRun, ReviewedRun
+from reefline.report.reviewed_run import ReviewedRun
 from reefline.report.run_artifacts import find_review, find_sources
-from reefline.report.run_facts import SUMMARY_FILE
 from reefline.report.safely import SectionMaker, make_all
 from reefline.report.section import ReviewSections, Section
 from reefline.report.sections.changes import make_changes_section
@@ -41,9 +37,9 @@ def make_run_page(reviewed: ReviewedRun, folder: Path, *, remake: bool = False) 
     last = make_all((SectionMaker("provenance", "Provenance", lambda: make_provenance_section(reviewed)),))
     records = reviewed.records
     page = assemble_page(
-        f"{records.model or 'Run'} {records.run_id}",
+        records.model or "Run",
         (*first.sections, *middle.sections, *last.sections),
-        header=PageHeader(records.model, records.run_id, reviewed.date, decide_verdict(records), _HOME),
+        header=PageHeader(records.run_id, reviewed.date, decide_verdict(records), _HOME),
     )
     return page, (*first.problems, *middle.problems, *last.problems)
 
@@ -62,14 +58,14 @@ def read_or_make_sections(
     if run is None and not records.findings:
         return ReviewSections(())
     # Imported here: a run whose components are all cached reads its sections and imports nothing to make them.
-    from reefline.report.review import make_sections, write_statistics
+    from reefline.report.review import make_sections
 
+    statistics = ReviewFolder(folder).statistics
     sources = find_sources(run, config)
-    made = make_sections(sources, findings=records.findings, anomalies=records.anomalies)
-    problems = write_statistics(sources, ReviewFolder(folder).statistics)
-    if remake and (made.problems or problems) and (kept := _take_kept(run, folder)) is not None:
+    made = make_sections(sources, statistics, findings=records.findings, anomalies=records.anomalies)
+    if remake and made.problems and (kept := _take_kept(run, folder)) is not None:
         return kept
-    return replace(made, problems=(*made.problems, *problems))
+    return made
 
 
 def _take_kept(run: RunRecord | None, folder: Path) -> ReviewSections | None:
@@ -88,37 +84,6 @@ def _read_review(review: ReviewFolder) -> ReviewSections | None:
         return ReviewSections.read(review.sections) if review.statistics.is_file() else None
     except RecordError:
         return None
-
-
-def find_earlier_run(reports: Path, metadata_db: Path, run_id: str, model: str) -> EarlierRun | None:
-    """Return the last run of the same model before this one that ingested its data; None for the first.
-
-    Raises:
-        RecordError: metadata.db is damaged.
-    """
-    folders = [path.parent for path in reports.glob(f"*/{SUMMARY_FILE}") if not path.parent.is_symlink()]
-    earlier = sorted((path for path in folders if _order(path.name) < _order(run_id)), key=lambda f: _order(f.name))
-    for folder in reversed(earlier):
-        run = read_run(metadata_db, folder.name) if _read_model(folder) == model else None
-        ingestion = find_sources(run, "").ingestion
-        if ingestion is not None:
-            return EarlierRun(folder.name, ingestion)
-    return None
-
-
-def _order(run_id: str) -> tuple[str, int]:
-    """Return a sort key that puts 20260102T120000-10 after 20260102T120000-9."""
-    stamp, _, attempt = run_id.partition("-")
-    return stamp, int(attempt) if attempt.isdecimal() else 1
-
-
-def _read_model(folder: Path) -> str | None:
-    """Return the model of a run, None if its summary is damaged."""
-    try:
-        summary = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return summary.get("model") if isinstance(summary, dict) else None
 
 
 def _make_changes(reviewed: ReviewedRun) -> Section | None:

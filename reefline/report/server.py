@@ -22,7 +22,7 @@ from reefline.errors import UsageError
 from reefline.report.index_page import render_index
 from reefline.report.live import LiveReader
 from reefline.report.page import assemble_plain
-from reefline.report.run_facts import PAGE_FILE
+from reefline.report.run_folder import PAGE_FILE
 from reefline.report.section import render
 from reefline.system.terminal import say_error
 
@@ -69,7 +69,7 @@ class Site:
 
     def render_live(self) -> bytes:
         """Return the page that follows a run under way."""
-        return assemble_plain("Live", render("live.html"), live=True).encode("utf-8")
+        return assemble_plain("Live", render("live.html"), scripts=("live.js",), live=True).encode("utf-8")
 
     def read_live(self) -> bytes:
         """Return live.json."""

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reefline.data.split_files import find_split_files
 from reefline.errors import RecordError
 
 _FILE = "FeatureStats.pb"
-_PREFIX = "Split-"
-_SPLIT_ORDER = ("train", "eval", "test")
 _TOP_VALUES = 10
 
 
@@ -79,18 +78,11 @@ def read_statistics(folder: Path) -> tuple[FeatureStatistics, ...]:
     Raises:
         RecordError: the folder holds no statistics, or they are damaged.
     """
-    found = {path.parent.name.removeprefix(_PREFIX): path for path in folder.glob(f"{_PREFIX}*/{_FILE}")}
-    if not found:
-        raise RecordError(f"{folder}: no {_PREFIX}*/{_FILE}; run the pipeline again")
     features: dict[str, tuple[str, list[SplitStatistics]]] = {}
-    for split in sorted(found, key=_place):
-        for name, kind, statistics in _read_split(split, found[split]):
+    for split, path in find_split_files(folder, _FILE).items():
+        for name, kind, statistics in _read_split(split, path):
             features.setdefault(name, (kind, []))[1].append(statistics)
     return tuple(FeatureStatistics(name, kind, tuple(rows)) for name, (kind, rows) in sorted(features.items()))
-
-
-def _place(split: str) -> tuple[int, str]:
-    return (_SPLIT_ORDER.index(split) if split in _SPLIT_ORDER else len(_SPLIT_ORDER), split)
 
 
 def _read_split(split: str, path: Path) -> list[tuple[str, str, SplitStatistics]]:

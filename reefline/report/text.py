@@ -8,9 +8,10 @@ from pathlib import Path
 
 from reefline.bundle.store import read_current
 from reefline.errors import UserError
-from reefline.evaluation.report import GateResult
 from reefline.evaluation.scores import CocoMetrics
 from reefline.findings import Finding
+from reefline.report.rule_numbers import read_compared
+from reefline.report.run_folder import PAGE_FILE, SUMMARY_FILE
 from reefline.report.summary import MetricsSummary, Summary, Verdict
 from reefline.system.terminal import Colour, format_duration
 
@@ -42,17 +43,22 @@ def describe_run(
     `problems` are the messages of a run that stopped early, by default those of its summary. `notes` come before the
     verdict. `serving` is the push destination: one more note follows if another version than this run's is serving.
     """
-    lines = [
+    lines = describe_results(summary)
+    if problems is None:
+        problems = summary.failure.message.splitlines() if summary.failure else ()
+    lines += [*_describe_problems(summary, problems), *(f"note: {note}" for note in notes)]
+    return [*lines, *_describe_end(summary, run_folder, serving)]
+
+
+def describe_results(summary: Summary) -> list[str]:
+    """Return what a run found and measured."""
+    return [
         *_describe_data(summary),
         *_describe_training(summary),
         *_describe_metrics(summary.metrics),
         *_describe_edge_tpu(summary),
         *_describe_gate(summary),
     ]
-    if problems is None:
-        problems = summary.failure.message.splitlines() if summary.failure else ()
-    lines += [*_describe_problems(summary, problems), *(f"note: {note}" for note in notes)]
-    return [*lines, *_describe_end(summary, run_folder, serving)]
 
 
 def _describe_problems(summary: Summary, problems: Sequence[str]) -> Iterator[str]:
@@ -67,8 +73,8 @@ def _describe_end(summary: Summary, run_folder: Path, serving: Path) -> Iterator
     yield f"bundle: {summary.pushed.path if summary.pushed else 'none (nothing was pushed)'}"
     if summary.pushed:
         yield from _describe_serving(serving, summary.model, summary.pushed.version)
-    page = run_folder / "index.html"
-    yield f"report: {page if page.is_file() else run_folder / 'summary.json'}"
+    page = run_folder / PAGE_FILE
+    yield f"report: {page if page.is_file() else run_folder / SUMMARY_FILE}"
 
 
 def _describe_serving(serving: Path, model: str, version: int) -> list[str]:
@@ -147,9 +153,11 @@ def _describe_edge_tpu(summary: Summary) -> Iterator[str]:
     record = summary.edgetpu
     if record:
         uncertain = f", {record.ops_uncertain} uncertain" if record.ops_uncertain else ""
+        # What to do about it, and the numbers in words, are on the page.
+        reason = record.reason.partition("; ")[0]
         yield (
             f"Edge TPU: {record.ops_on_tpu} of {record.ops_total} operators{uncertain} ({record.source.value}); "
-            f"{'compiled' if record.compiled else 'not compiled'}: {record.reason}"
+            f"{'compiled' if record.compiled else 'not compiled'}: {reason}"
         )
 
 
@@ -158,23 +166,10 @@ def _describe_gate(summary: Summary) -> list[str]:
         return []
     rows = [("rule", "value", "threshold", "baseline", "")]
     for result in summary.gate:
-        baseline = _number(find_baseline(result, summary.metrics.baseline))
+        baseline = _number(read_compared(result.rule, summary.metrics.baseline))
         outcome = "passed" if result.passed else "failed"
         rows.append((result.rule, _number(result.value), _number(result.threshold), baseline, outcome))
     return _align(rows)
-
-
-def find_baseline(result: GateResult, baseline: CocoMetrics | None) -> float | None:
-    """Return the serving model's number that a rule's value compares with, None if the rule has no such number."""
-    if baseline is None:
-        return None
-    if result.rule in ("min_map", "max_regression", "min_improvement"):
-        return baseline.map
-    if result.rule == "min_map_50":
-        return baseline.map_50
-    if result.rule == "min_class_ap":
-        return min((metrics.ap for metrics in baseline.per_class.values() if metrics.ap is not None), default=None)
-    return None
 
 
 def _align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -150,6 +150,11 @@ class ModelFolder(ArtifactFolder):
         return self.root / "placement.json"
 
     @property
+    def calibration(self) -> Path:
+        """The encoded images that set the int8 model's ranges, in one zip; missing for a float model."""
+        return self.root / "calibration.zip"
+
+    @property
     def fine_tuned(self) -> Path:
         """The checkpoint of quantization-aware fine-tuning, where there was any."""
         return self.root / "fine_tuned"

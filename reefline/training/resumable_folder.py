@@ -11,20 +11,21 @@ from pathlib import Path
 _FOLDER = ".unfinished"
 
 
-def open_unfinished(output_dir: Path, identity: Sequence[str]) -> Path:
+def open_unfinished(output_dir: Path, identity: Sequence[str], work_dir: Path | None = None) -> Path:
     """Return the folder, next to `output_dir`, of the work that `identity` describes; what it holds is resumed.
 
-    An orchestrator gives each attempt a new output folder, and deletes that of a failed one.
+    An orchestrator gives each attempt a new output folder, and deletes that of a failed one. Where the disk itself is
+    deleted, `work_dir` is a folder that outlives the attempt.
     """
-    folder = locate_unfinished(output_dir, identity)
+    folder = locate_unfinished(output_dir, identity, work_dir)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def locate_unfinished(output_dir: Path, identity: Sequence[str]) -> Path:
+def locate_unfinished(output_dir: Path, identity: Sequence[str], work_dir: Path | None = None) -> Path:
     """Return where `open_unfinished` keeps that work, whether it exists or not."""
     digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:16]
-    return output_dir.parent / _FOLDER / digest
+    return (work_dir or output_dir.parent) / _FOLDER / digest
 
 
 def hand_over(folder: Path, output_dir: Path, *, finished_file: str) -> None:

@@ -12,9 +12,12 @@ from reefline.bundle.home import Place, to_place
 from reefline.bundle.manifest import MANIFEST_FILE
 from reefline.bundle.store import Destination, locate_bundle, read_bundle_manifest, read_current
 from reefline.errors import CheckpointError
+from reefline.settings import TrainerSettings
 from reefline.storage.location import Location
 from reefline.storage.opening import open_storage
 from reefline.storage.transfer import download_objects
+from reefline.structures.artifacts import ModelRunFolder
+from reefline.training.job import TrainingJob
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,30 @@ class ServingCheckpoint:
                 f"trainer.start: {self.manifest} names the checkpoint {self.prefix}, which no longer exists; "
                 f"restore it, or set start to {self.manifest.parent}: the bundle's int8 model holds the weights too"
             )
+
+    def find_start_of_equal_training(self, settings: TrainerSettings, data_fingerprint: str) -> str | None:
+        """Return what the training behind this checkpoint started from; None if its settings or its data differ.
+
+        Raises:
+            BundleError: the manifest is damaged.
+            RecordError: the training's job.json is damaged.
+            StorageError: one of them cannot be read.
+        """
+        bundle = Location.parse(self.manifest).parent
+        home = bundle.parent
+        facts = read_bundle_manifest(str(home.parent), home.name, int(bundle.name)).facts
+        if facts.data_fingerprint != data_fingerprint:
+            return None
+        # By its name alone: the training's folder may be in an object store.
+        name = ModelRunFolder(Path()).job.name
+        kept = open_storage(Location.parse(self.prefix).parent.parent).read(name)
+        if kept is None:
+            return None
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / name
+            path.write_bytes(kept.data)
+            job = TrainingJob.read(path)
+        return job.start if job.settings == settings else None
 
 
 def checkpoint_exists(prefix: str) -> bool:

@@ -29,6 +29,21 @@ class OpenPage:
         self.page.goto(path.as_uri())
         return self.page
 
+    def open_details(self) -> None:
+        """Unfold everything."""
+        self.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
+
+    def find_faults(self) -> list[str]:
+        """Return what axe-core finds serious or critical."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        return [
+            f"{fault['id']}: {node['html'][:200]} {node['failureSummary']}"
+            for fault in Axe().run(self.page).response["violations"]
+            if fault["impact"] in ("serious", "critical")
+            for node in fault["nodes"]
+        ]
+
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:

@@ -24,7 +24,6 @@ from tests.factories_data import make_finding, make_hostile_ingestion, write_ing
 from tests.factories_report import HOSTILE_NAMES
 
 PHONE = {"width": 360, "height": 740}
-SERIOUS = ("serious", "critical")
 
 
 def _write_usual(folder: Path) -> Path:
@@ -73,14 +72,10 @@ def page_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return write(tmp_path_factory.mktemp("page"))
 
 
-def _open_details(page: Any) -> None:
-    page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
-
-
 def test_nothing_is_requested_and_nothing_fails(page_file: Path, open_page: Any) -> None:
     opened = open_page(viewport=PHONE)
     page = opened.open(page_file)
-    _open_details(page)
+    opened.open_details()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert opened.console == []
     assert opened.requests == [page_file.as_uri()]
@@ -88,12 +83,10 @@ def test_nothing_is_requested_and_nothing_fails(page_file: Path, open_page: Any)
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(page_file: Path, open_page: Any, scheme: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    page = open_page(color_scheme=scheme).open(page_file)
-    _open_details(page)
-    found = Axe().run(page).response["violations"]
-    assert [(f["id"], f["nodes"][0]["html"][:200]) for f in found if f["impact"] in SERIOUS] == []
+    opened = open_page(color_scheme=scheme)
+    opened.open(page_file)
+    opened.open_details()
+    assert opened.find_faults() == []
 
 
 def test_boxes_lie_on_their_pictures(open_page: Any, tmp_path: Path) -> None:
@@ -135,7 +128,7 @@ def test_names_from_data_are_text(open_page: Any, tmp_path: Path) -> None:
     )
     changes = make_changes_section(folder, write_ingestion(tmp_path / "before"), HOSTILE_NAMES[0])
     page = opened.open(_write(tmp_path, changes, section))
-    _open_details(page)
+    opened.open_details()
     assert page.evaluate("window.owned ?? null") is None
     assert HOSTILE_NAMES[0] in page.inner_text("#data") and HOSTILE_NAMES[0] in page.inner_text("#changes")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,10 @@ from reefline.report.summary import Pushed
 from reefline.training.report import EvaluationPoint
 from tests.factories import make_record
 from tests.factories_evaluation import make_metrics, make_scores
+from tests.factories_server import serve_reports
 from tests.factories_summary import PASSED, make_blessed, make_failed, make_refused, write_run
 
 PHONE = {"width": 360, "height": 740}
-SERIOUS = ("serious", "critical")
 HOSTILE = "<img src=x onerror=alert(1)>\"'\u202e"
 DAYS = [f"2026010{day}T120000" for day in range(1, 9)]
 IMAGES = [["a", "b"], ["a", "b", "c"], ["a", "c"], ["a", "b", "d"]]
@@ -80,18 +79,9 @@ def test_it_opens_without_errors_and_without_requests(index: Path, open_page: An
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(index: Path, open_page: Any, scheme: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    page = open_page(color_scheme=scheme).open(index)
-    _choose(page, DAYS[0], DAYS[3])
-    found = Axe().run(page).response["violations"]
-    faults = [
-        f"{fault['id']}: {node['html'][:200]}"
-        for fault in found
-        if fault["impact"] in SERIOUS
-        for node in fault["nodes"]
-    ]
-    assert faults == []
+    opened = open_page(color_scheme=scheme)
+    _choose(opened.open(index), DAYS[0], DAYS[3])
+    assert opened.find_faults() == []
 
 
 def test_two_runs_side_by_side(index: Path, open_page: Any) -> None:
@@ -149,6 +139,12 @@ def test_the_filter_shows_one_model(index: Path, open_page: Any) -> None:
     assert page.locator("#run-table tbody tr:visible").count() == 2
 
 
+def test_one_run_is_counted_as_one(open_page: Any, tmp_path: Path) -> None:
+    write_run(tmp_path / "reports", make_blessed(DAYS[0]))
+    write_index(tmp_path / "reports", tmp_path / "serving")
+    assert open_page().open(tmp_path / "reports" / "index.html").inner_text("#filter-count") == "1 run"
+
+
 def test_the_keyboard_alone_compares(index: Path, open_page: Any) -> None:
     page = open_page().open(index)
     page.focus("#model-filter")
@@ -187,15 +183,9 @@ class _LiveRun:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ReportServer]:
     _write_runs(tmp_path)
-    with ReportServer(tmp_path, 0) as server:
+    with serve_reports(tmp_path) as server:
         server.site.live = _LiveRun()  # type: ignore[assignment]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+        yield server
 
 
 def test_a_run_under_way_is_shown_and_followed(server: ReportServer, browser: Any) -> None:

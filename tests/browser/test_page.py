@@ -11,7 +11,6 @@ from reefline.report.summary import Verdict
 from tests.factories_report import HOSTILE_NAMES, write_page
 
 PHONE = {"width": 360, "height": 740}
-SERIOUS = ("serious", "critical")
 
 
 @pytest.fixture(scope="module", params=list(Verdict), ids=lambda verdict: verdict.value)
@@ -24,14 +23,10 @@ def blessed_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(tmp_path_factory.mktemp("blessed"))
 
 
-def _open_details(page: Any) -> None:
-    page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
-
-
 def test_a_page_opens_without_errors_and_without_requests(page_file: Path, open_page: Any) -> None:
     opened = open_page()
     page = opened.open(page_file)
-    _open_details(page)
+    opened.open_details()
     page.wait_for_timeout(200)
     assert opened.console == []
     assert opened.requests == [page_file.as_uri()]
@@ -39,23 +34,16 @@ def test_a_page_opens_without_errors_and_without_requests(page_file: Path, open_
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(page_file: Path, open_page: Any, scheme: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    page = open_page(color_scheme=scheme).open(page_file)
-    _open_details(page)
-    found = Axe().run(page).response["violations"]
-    faults = [
-        f"{fault['id']}: {node['html'][:200]} {node['failureSummary']}"
-        for fault in found
-        if fault["impact"] in SERIOUS
-        for node in fault["nodes"]
-    ]
-    assert faults == []
+    opened = open_page(color_scheme=scheme)
+    opened.open(page_file)
+    opened.open_details()
+    assert opened.find_faults() == []
 
 
 def test_a_phone_needs_no_sideways_scrolling(page_file: Path, open_page: Any) -> None:
-    page = open_page(viewport=PHONE).open(page_file)
-    _open_details(page)
+    opened = open_page(viewport=PHONE)
+    page = opened.open(page_file)
+    opened.open_details()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
@@ -140,7 +128,7 @@ def test_names_from_data_are_text(name: str, open_page: Any, tmp_path: Path) -> 
     others = tuple(other for other in HOSTILE_NAMES if other != name)
     for verdict in (Verdict.NOT_BLESSED, Verdict.FAILED):
         page = opened.open(write_page(tmp_path / verdict.value, verdict, names=(*others, name)))
-        _open_details(page)
+        opened.open_details()
         assert page.evaluate("window.owned ?? null") is None
         assert name[:60] in page.inner_text("h1") + page.text_content("h1")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

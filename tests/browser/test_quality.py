@@ -172,12 +172,9 @@ def test_pictures_are_drawn_wherever_they_are_used(page_file: Path, open_page: A
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(page_file: Path, open_page: Any, scheme: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    page = open_page(color_scheme=scheme).open(page_file)
-    found = Axe().run(page).response["violations"]
-    serious = [fault for fault in found if fault["impact"] in ("serious", "critical")]
-    assert [f"{f['id']}: {node['html'][:200]}" for f in serious for node in f["nodes"]] == []
+    opened = open_page(color_scheme=scheme)
+    opened.open(page_file)
+    assert opened.find_faults() == []
 
 
 def test_names_from_data_are_text(open_page: Any, tmp_path: Path) -> None:

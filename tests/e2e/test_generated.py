@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from reefline.cli import app
 from reefline.config.run_config import load_config
 from reefline.report.run_files import rewrite_run_page
+from reefline.report.run_history import RunHistory
 from tests.factories_runs import QUICK, PipelineRun, run_pipeline
 
 pytestmark = pytest.mark.e2e
@@ -176,7 +177,7 @@ def test_the_page_of_a_cached_run_is_its_own(first: PipelineRun, again: Pipeline
 
 
 def test_an_earlier_page_is_rewritten_from_what_the_workspace_holds(first: PipelineRun, again: PipelineRun) -> None:
-    assert rewrite_run_page(first.workspace, first.summary["run_id"]) == ()
+    assert rewrite_run_page(RunHistory(first.workspace), first.summary["run_id"]) == ()
     page = first.workspace / "reports" / first.summary["run_id"] / "index.html"
     assert page.read_text(encoding="utf-8") == first.page
 

@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfx.types import artifact_utils
-from tfx.types.standard_artifacts import ExampleAnomalies
 
-from components.annotation_validator.anomalies import read_anomalies
+from reefline.data.anomalies import read_anomalies
 from reefline.data.reports import Anomaly, ValidationReport
-from reefline.errors import DataError
+from reefline.errors import DataError, RecordError
 from reefline.findings import Severity
 from reefline.formats.tf_example import IngestedExample, IngestedObject, write_examples
 from reefline.settings import ValidationSettings
@@ -97,14 +95,20 @@ def test_the_schema_refuses_invalid_examples(tmp_path: Path, example: IngestedEx
 
 
 def test_anomalies_of_every_split_are_read(tmp_path: Path) -> None:
-    artifact = ExampleAnomalies()
-    artifact.uri = str(tmp_path)
-    artifact.split_names = artifact_utils.encode_split_names(["train", "eval"])
     bad = _validate(tmp_path, _make_example(BoxXyxyPx(1, 2, 64 * 1.2, 40)))
     for split, message in (("train", anomalies_pb2.Anomalies()), ("eval", bad)):
         (tmp_path / f"Split-{split}").mkdir()
         (tmp_path / f"Split-{split}" / "SchemaDiff.pb").write_bytes(message.SerializeToString())
-    (found,) = read_anomalies(artifact)
+    (found,) = read_anomalies(tmp_path)
     assert (found.split, found.feature) == ("eval", "image/object/bbox/xmax")
     assert isinstance(found, Anomaly)
     assert "1.2" in found.description
+
+
+def test_missing_and_damaged_anomalies_are_named(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"no Split-\*/SchemaDiff\.pb; run the pipeline again"):
+        read_anomalies(tmp_path)
+    (tmp_path / "Split-train").mkdir()
+    (tmp_path / "Split-train" / "SchemaDiff.pb").write_bytes(b"\xff")
+    with pytest.raises(RecordError, match=r"SchemaDiff\.pb: damaged"):
+        read_anomalies(tmp_path)

@@ -14,7 +14,8 @@ from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
-from tfx.types.standard_artifacts import Config, Examples, Model, ModelRun
+from tfx.types.experimental.simple_artifacts import File
+from tfx.types.standard_artifacts import ExampleAnomalies, Examples, Model, ModelRun
 
 from components.evaluator.component import Evaluator
 from components.model_scorer.component import ModelScorer
@@ -62,12 +63,13 @@ class Workspace:
         return self._read_run(before)
 
     def _pipeline(self, model: str, settings: GateSettings) -> Pipeline:
-        examples = Importer(
+        examples = Importer(source_uri=str(self.root / "examples"), artifact_type=Examples).with_id("examples")
+        report = Importer(
             source_uri=str(self.root / "examples"),
-            artifact_type=Examples,
+            artifact_type=ExampleAnomalies,
             custom_properties={"input_fingerprint": "d" * 64},
-        ).with_id("examples")
-        label_map = Importer(source_uri=str(self.root / "examples"), artifact_type=Config).with_id("label_map")
+        ).with_id("report")
+        label_map = Importer(source_uri=str(self.root / "examples"), artifact_type=File).with_id("label_map")
         candidate = Importer(
             source_uri=str(self.root / "models" / model),
             artifact_type=Model,
@@ -88,7 +90,6 @@ class Workspace:
             scores=scorer.outputs["scores"],
             model=candidate.outputs["result"],
             model_run=model_run.outputs["result"],
-            examples=examples.outputs["result"],
             settings=settings.to_json(),
             exporter_settings=ExporterSettings().to_json(),
             code="1",
@@ -98,7 +99,7 @@ class Workspace:
             blessing=evaluator.outputs["blessing"],
             baseline=bundle.outputs["baseline"],
             evaluation=evaluator.outputs["evaluation"],
-            examples=examples.outputs["result"],
+            report=report.outputs["result"],
             destination=str(self.serving),
             model_name="detector",
             code="1",
@@ -106,7 +107,7 @@ class Workspace:
         return Pipeline(
             pipeline_name="evaluation",
             pipeline_root=str(self.root / "artifacts"),
-            components=[examples, label_map, candidate, model_run, bundle, scorer, evaluator, pusher],
+            components=[examples, report, label_map, candidate, model_run, bundle, scorer, evaluator, pusher],
             enable_cache=True,
             metadata_connection_config=sqlite_metadata_connection_config(str(self.root / "metadata.db")),
         )

@@ -9,7 +9,7 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 from tfx.orchestration.portable.data_types import ExecutionInfo
-from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, ModelRun, PushedModel
+from tfx.types.standard_artifacts import ExampleAnomalies, Model, ModelBlessing, ModelEvaluation, ModelRun, PushedModel
 
 from components.evaluator.component import Evaluator
 from components.pusher.driver import PusherDriver
@@ -135,7 +135,7 @@ def push(
         "model": [model],
         "blessing": [blessing],
         "evaluation": [evaluation],
-        "examples": [make_artifact(Examples, tmp_path / "examples")],
+        "report": [make_artifact(ExampleAnomalies, tmp_path / "report")],
     }
     outputs = {"pushed_model": [make_artifact(PushedModel, tmp_path / "pushed")]}
     properties = {"destination": destination or str(tmp_path / "serving"), "model_name": "detector", "code": "1"}
@@ -212,7 +212,6 @@ def evaluate(tmp_path: Path, model, scores_text: str | None = None, **metrics) -
         "scores": [scores],
         "model": [model],
         "model_run": [make_artifact(ModelRun, tmp_path / "model_run")],
-        "examples": [make_artifact(Examples, tmp_path / "examples")],
     }
     outputs = {
         "evaluation": [make_artifact(ModelEvaluation, tmp_path / "evaluation")],

@@ -76,14 +76,23 @@ def test_a_setting_that_no_component_reads_redoes_nothing(plain: dict[str, str],
     assert _parameters(_compile(override)) == plain
 
 
-def test_a_changed_template_redoes_the_page_alone(
-    plain: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("template", "reached"),
+    [
+        pytest.param("page.css", {"ReviewReport"}, id="page"),
+        pytest.param("quality.html", {"ReviewReport"}, id="section"),
+        pytest.param("verdict.html", set(), id="section-of-the-run"),
+        pytest.param("index.html", set(), id="index"),
+    ],
+)
+def test_a_changed_template_redoes_the_page_alone_and_only_if_it_shows_it(
+    plain: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, template: str, reached: set[str]
 ) -> None:
     shutil.copytree(section.TEMPLATE_DIR, tmp_path / "templates")
     monkeypatch.setattr(section, "TEMPLATE_DIR", tmp_path / "templates")
-    with (tmp_path / "templates" / "page.css").open("a") as file:
+    with (tmp_path / "templates" / template).open("a") as file:
         file.write("p { color: red; }")
-    assert _find_differences(plain, _parameters(_compile())) == {"ReviewReport"}
+    assert _find_differences(plain, _parameters(_compile())) == reached
 
 
 def test_a_model_that_is_never_compiled_is_reviewed_without_a_preflight() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.local import run as run_module
 from reefline.structures.artifacts import ModelRunFolder
 from reefline.training import loop
 from reefline.training.history import TrainingHistory, TrainingPoint
@@ -69,6 +70,23 @@ def test_ctrl_c_in_training_shows_how_far_it_came(workspace: Path, monkeypatch: 
     assert [_find_state(run, name) for name in ("VocExampleGen", "Trainer")] == ["cached", "failed"]
     training = re.search(r'<section id="training".*?</section>', run.page, re.S)
     assert training is not None and "pipeline.config" in training[0]
+
+
+def test_anomalies_that_stop_a_run_are_in_its_summary_and_page(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    schema = run_module.SCHEMA_FILE.read_text(encoding="utf-8")
+    narrow = re.sub(r'(?s)(name: "image/width".*?int_domain \{ min: 1)', r"\1 max: 9", schema)
+    (tmp_path / "schema.pbtxt").write_text(narrow, encoding="utf-8")
+    monkeypatch.setattr(run_module, "SCHEMA_FILE", tmp_path / "schema.pbtxt")
+    run = run_pipeline(workspace, settings=SETTINGS)
+    assert run.exit_code == 2, run.out
+    assert {(one["split"], one["feature"]) for one in run.summary["data"]["anomalies"]} == {
+        ("train", "image/width"),
+        ("eval", "image/width"),
+    }
+    assert "eval split, image width:" in run.page
+    assert any(line.startswith("anomaly: train: image/width: ") for line in run.lines)
 
 
 def test_a_stop_at_validation_shows_what_was_wrong(workspace: Path) -> None:

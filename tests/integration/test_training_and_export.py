@@ -274,7 +274,7 @@ def test_an_untrained_model_has_the_operators_of_the_trained_one(data: Path, exp
 
 
 def test_the_diagnosis_measures_the_model_that_ships(data: Path, model_run: Path, exported: Path) -> None:
-    made = ExportedModel(ModelFolder(exported), ModelRunFolder(model_run), ExamplesFolder(data))
+    made = ExportedModel(ModelFolder(exported), ModelRunFolder(model_run))
     report = diagnose_quantization(made, ExporterSettings(calibration_images=5))
 
     assert report.failure is None

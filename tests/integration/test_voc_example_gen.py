@@ -48,7 +48,7 @@ def test_examples_match_the_annotations(tmp_path: Path) -> None:
     assert first.encoded_jpeg == (data / "image_000.jpg").read_bytes()
     assert first.objects == (IngestedObject(make_object().box_xyxy_px, 1, "cat"),)
     assert examples["negative.jpg"].objects == ()
-    assert read_label_map(run.folder("Config", "VocExampleGen") / "label_map.pbtxt") == LabelMap(("cat", "dog"))
+    assert read_label_map(run.folder("File", "VocExampleGen") / "label_map.pbtxt") == LabelMap(("cat", "dog"))
 
 
 def test_data_in_an_object_store_gives_the_same_files_byte_for_byte(tmp_path: Path, s3_folder: str) -> None:
@@ -58,7 +58,7 @@ def test_data_in_an_object_store_gives_the_same_files_byte_for_byte(tmp_path: Pa
     settings = IngestionSettings(images_per_shard=5, workers=2, max_rejected_fraction=0.2)
     local = ingest(data, tmp_path / "local", settings=settings)
     remote = ingest(f"{s3_folder}/data", tmp_path / "remote", settings=settings)
-    for kind in ("Examples", "Config", "ExampleAnomalies"):
+    for kind in ("Examples", "File", "ExampleAnomalies"):
         assert _files(remote.folder(kind, "VocExampleGen")) == _files(local.folder(kind, "VocExampleGen"))
     again = ingest(f"{s3_folder}/data", tmp_path / "remote", settings=settings)
     assert again.states("VocExampleGen") == ["COMPLETE", "CACHED"]
@@ -79,7 +79,10 @@ def test_the_artifact_has_the_facts_others_need(tmp_path: Path) -> None:
     artifact = run.artifact("Examples", "VocExampleGen")
     assert json.loads(artifact.properties["split_names"].string_value) == ["train", "eval"]
     assert artifact.custom_properties["max_boxes_per_image"].int_value == 7
-    assert len(artifact.custom_properties["input_fingerprint"].string_value) == 64
+    fingerprint = artifact.custom_properties["input_fingerprint"].string_value
+    assert len(fingerprint) == 64
+    report = run.artifact("ExampleAnomalies", "VocExampleGen")
+    assert report.custom_properties["input_fingerprint"].string_value == fingerprint
     names = sorted(p.name for p in (Path(artifact.uri) / "Split-train").iterdir())
     assert names == [f"data_tfrecord-{i:05d}-of-{len(names):05d}.gz" for i in range(len(names))]
     assert len(names) > 1

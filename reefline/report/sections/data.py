@@ -148,7 +148,7 @@ def _draw(samples: Sequence[SplitSamples], anchors: AnchorFacts | None) -> tuple
     if not with_boxes:
         return tuple(charts)
     charts += _draw_boxes(with_boxes, anchors)
-    charts += [_Chart(heat_map(f"Box centres, {split.name}", split.centres)) for split in with_boxes]
+    charts += [_Chart(heat_map(f"Box centres in the image, {split.name}", split.centres)) for split in with_boxes]
     return tuple(charts)
 
 

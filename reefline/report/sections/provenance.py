@@ -15,7 +15,7 @@ from reefline.report.sections.model_card import read_card
 from reefline.report.summary import RunRecords
 from reefline.system.terminal import format_duration
 
-_EXAMPLES = "VocExampleGen.examples"
+_INGESTED = ("VocExampleGen.examples", "VocExampleGen.report")
 _FINGERPRINT = "input_fingerprint"
 
 
@@ -64,8 +64,8 @@ def make_provenance_section(reviewed: ReviewedRun) -> Section:
 
 def find_fingerprint(run: RunRecord | None) -> str:
     """Return the sha256 of the ingested data, "" if ingestion did not finish."""
-    examples = run.outputs.get(_EXAMPLES) if run else None
-    return str(examples.properties.get(_FINGERPRINT, "")) if examples else ""
+    outputs = [run.outputs[name] for name in _INGESTED if name in run.outputs] if run else []
+    return next((str(one.properties[_FINGERPRINT]) for one in outputs if _FINGERPRINT in one.properties), "")
 
 
 def describe_config(config: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from reefline.evaluation.report import EvaluationReport, GateResult
 from reefline.evaluation.scores import CocoMetrics
+from reefline.report.rule_numbers import read_compared
 from reefline.report.section import Section, render
 from reefline.report.summary import RunRecords, Verdict, decide_verdict
 
@@ -74,9 +75,7 @@ def list_rules(evaluation: EvaluationReport) -> tuple[RuleRow, ...]:
 
 def _describe_rule(result: GateResult, shipped: CocoMetrics | None, baseline: CocoMetrics | None) -> RuleRow:
     words, show = _WORDS.get(result.rule, (result.rule, _as_number))
-    read = _COMPARED.get(result.rule)
-    before = read(baseline) if read and baseline else None
-    after = read(shipped) if read and shipped else None
+    before, after = read_compared(result.rule, baseline), read_compared(result.rule, shipped)
     return RuleRow(
         rule=result.rule,
         words=words,
@@ -118,10 +117,6 @@ def _count(number: int, noun: str = "") -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}" if noun else f"{number}"
 
 
-def _worst_class(metrics: CocoMetrics) -> float | None:
-    return min((one.ap for one in metrics.per_class.values() if one.ap is not None), default=None)
-
-
 def _as_number(value: float) -> str:
     return f"{value:.4f}".replace("-", "\N{MINUS SIGN}")
 
@@ -148,12 +143,4 @@ _WORDS: Mapping[str, tuple[str, Callable[[float], str]]] = {
     "min_improvement": ("mAP gained over the serving model is at least", _as_number),
     "min_edgetpu_ops": ("Share of operators on the Edge TPU is at least", _as_percent),
     "edgetpu_compiled": ("The model is compiled for the Edge TPU", _as_yes),
-}
-# The number of a model that a rule is about, where the serving model has it, too.
-_COMPARED: Mapping[str, Callable[[CocoMetrics], float | None]] = {
-    "min_map": lambda metrics: metrics.map,
-    "min_map_50": lambda metrics: metrics.map_50,
-    "min_class_ap": _worst_class,
-    "max_regression": lambda metrics: metrics.map,
-    "min_improvement": lambda metrics: metrics.map,
 }

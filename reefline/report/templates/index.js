@@ -20,7 +20,8 @@
       item.hidden = model !== "" && item.dataset.model !== model;
     }
     const shown = rows.filter((row) => !row.hidden).length;
-    if (count) count.textContent = model ? `${shown} of ${rows.length} runs` : `${rows.length} runs`;
+    const runs = `${rows.length} run${rows.length === 1 ? "" : "s"}`;
+    if (count) count.textContent = model ? `${shown} of ${runs}` : runs;
     let unchosen = false;
     for (const box of boxes) {
       if (!box.checked || !box.closest("tr").hidden) continue;

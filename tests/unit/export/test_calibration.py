@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reefline.export.calibration import choose_stratified, sample_calibration_images
+from reefline.export.calibration import (
+    choose_stratified,
+    read_calibration_images,
+    sample_calibration_images,
+    write_calibration_images,
+)
 from reefline.formats.tf_example import IngestedExample, IngestedObject, write_examples
 from reefline.structures.boxes import BoxXyxyPx
 
@@ -118,3 +123,11 @@ def test_a_small_split_is_used_completely(tmp_path: Path, count: int):
     write_examples(tmp_path / "data.gz", [make_example(number, (1,)) for number in range(3)])
 
     assert sample_calibration_images(sorted(tmp_path.iterdir()), count) == (b"image 0", b"image 1", b"image 2")
+
+
+def test_calibration_images_are_kept_in_their_order_as_the_same_file(tmp_path: Path) -> None:
+    images = tuple(bytes([number]) * 3 for number in range(12))
+    write_calibration_images(tmp_path / "a.zip", images)
+    write_calibration_images(tmp_path / "b.zip", images)
+    assert read_calibration_images(tmp_path / "a.zip") == images
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()

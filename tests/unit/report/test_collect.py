@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
 from reefline.data.reports import Anomaly, ValidationReport
@@ -45,6 +46,16 @@ def test_the_outputs_of_a_complete_run(outputs: dict[str, ArtifactRecord]) -> No
     assert records.edgetpu == make_edgetpu_record()
     assert (records.blessed, records.pushed) == (True, Pushed(3, "serving/m/3"))
     assert (records.training, records.evaluation, records.splits) == (None, None, {})
+
+
+def test_anomalies_that_stopped_a_run_come_from_who_found_them(tmp_path: Path) -> None:
+    (tmp_path / "Split-eval").mkdir()
+    found = anomalies_pb2.Anomalies()
+    found.anomaly_info["image/width"].description = "out of range"
+    (tmp_path / "Split-eval" / "SchemaDiff.pb").write_bytes(found.SerializeToString())
+    stop = EarlyEnd(Failure("AnnotationValidator", "x"), findings=(FIRST,))
+    records = collect("1", "cells", {}, {"ExampleValidator.anomalies": make_artifact(tmp_path)}, stop)
+    assert (records.findings, records.anomalies) == ((FIRST,), (ANOMALY,))
 
 
 def test_a_run_that_pushed_nothing(outputs: dict[str, ArtifactRecord]) -> None:

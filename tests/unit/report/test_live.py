@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,12 +17,12 @@ import pytest
 from reefline.lineage.records import ExecutionState
 from reefline.report import live
 from reefline.report.live import LiveReader, LiveState, find_run_under_way, is_locked
-from reefline.report.server import ReportServer
 from reefline.settings import TrainerSettings
 from reefline.structures.artifacts import ModelRunFolder
 from reefline.training.job import TrainingJob
 from reefline.training.report import EvaluationPoint, TrainingState
 from tests.factories_lineage import make_execution, make_run
+from tests.factories_server import serve_reports
 from tests.factories_summary import make_blessed, write_run
 
 REPO_DIR = Path(__file__).resolve().parents[3]
@@ -61,18 +59,6 @@ def live_run(tmp_path: Path) -> Iterator[LiveRun]:
     run.process.wait()
 
 
-@contextlib.contextmanager
-def _serve(workspace: Path) -> Iterator[ReportServer]:
-    with ReportServer(workspace, 0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def _wait_for(read: Callable[[], Any], wanted: Callable[[Any], bool]) -> Any:
     deadline_s = time.monotonic() + DEADLINE_S
     while not wanted(state := read()):
@@ -82,7 +68,7 @@ def _wait_for(read: Callable[[], Any], wanted: Callable[[Any], bool]) -> Any:
 
 
 def test_a_run_is_followed_from_step_to_step_to_its_end(tmp_path: Path, live_run: LiveRun) -> None:
-    with _serve(tmp_path) as server:
+    with serve_reports(tmp_path) as server:
 
         def read() -> dict[str, Any]:
             with urllib.request.urlopen(f"{server.url}live.json") as answer:

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from reefline.report.page import PageHeader, as_json_block, assemble_page, assemble_plain
-from reefline.report.section import Section
+from reefline.report.section import TEMPLATE_DIR, Section
 from reefline.report.summary import Verdict
 
 SECTIONS = (Section("verdict", "Verdict", "<p>yes</p>"), Section("data", "Data & <more>", "<p>images</p>"))
@@ -41,19 +41,18 @@ def test_a_page_has_its_sections_and_links_to_them() -> None:
 
 
 def test_the_header_shows_what_is_known() -> None:
-    html = assemble_page(
-        "<b>", SECTIONS, header=PageHeader("cells<i>", "run-7", "2 May", Verdict.NOT_BLESSED, "../index.html")
-    )
+    html = assemble_page("<b>", SECTIONS, header=PageHeader("run-7<i>", "2 May", Verdict.NOT_BLESSED, "../index.html"))
     for expected in (
-        "<title>&lt;b&gt;</title>",
-        "cells&lt;i&gt;",
-        "run-7",
+        "<title>&lt;b&gt; · run-7&lt;i&gt;</title>",
+        "<h1><bdi>&lt;b&gt;</bdi></h1>",
+        "<dd><bdi>run-7&lt;i&gt;</bdi></dd>",
         "2 May",
         '<span class="badge warn">NOT BLESSED</span>',
         '<a class="brand" href="../index.html">',
     ):
         assert expected in html
     bare = assemble_page("x", SECTIONS).partition("<script>")[0]
+    assert "<title>x</title>" in bare
     assert "<dt>" not in bare and 'class="badge' not in bare and "all runs" not in bare
 
 
@@ -75,6 +74,19 @@ def test_a_plain_page_holds_a_body_and_no_table_of_contents() -> None:
     assert "<p>body</p>" in html and 'class="toc"' not in html
     assert "connect-src" not in _policy(html)
     assert "connect-src 'self'" in _policy(assemble_plain("All runs", "", live=True))
+
+
+@pytest.mark.parametrize(
+    ("html", "scripts"),
+    [
+        pytest.param(assemble_page("x", SECTIONS), {"page.js", "quality.js"}, id="run"),
+        pytest.param(assemble_plain("x", ""), {"page.js"}, id="statistics"),
+        pytest.param(assemble_plain("x", "", scripts=("index.js",)), {"page.js", "index.js"}, id="index"),
+    ],
+)
+def test_a_page_has_only_the_scripts_that_it_needs(html: str, scripts: set[str]) -> None:
+    script = html.rpartition("<script>")[2]
+    assert {path.name for path in TEMPLATE_DIR.glob("*.js") if path.read_text(encoding="utf-8") in script} == scripts
 
 
 @pytest.mark.parametrize(

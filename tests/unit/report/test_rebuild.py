@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import re
 import shutil
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from reefline.data.image_record import write_records
 from reefline.errors import RecordError
 from reefline.lineage.records import ExecutionState, RunRecord
-from reefline.report import rebuild, review, run_files
+from reefline.report import rebuild, review, run_history
 from reefline.report.image_list import POINTER_FILE
 from reefline.report.rebuild import RebuiltRun, read_or_restore_summary, rebuild_runs
 from reefline.report.section import ReviewSections, Section
@@ -36,8 +39,8 @@ def _ingest(folder: Path) -> IngestionFolder:
 
 
 def _know(monkeypatch: pytest.MonkeyPatch, run: RunRecord | None) -> None:
-    for module in (rebuild, run_files):
-        monkeypatch.setattr(module, "read_run", lambda _metadata_db, _run_id: run)
+    monkeypatch.setattr(run_history, "read_run", lambda _metadata_db, _run_id: run)
+    monkeypatch.setattr(run_history, "read_runs", lambda _metadata_db: (run,) if run else ())
 
 
 @pytest.fixture
@@ -182,7 +185,37 @@ def test_one_run_that_fails_does_not_stop_the_others(tmp_path: Path, stopped: In
     for run_id in (RUN, other):
         write_run(tmp_path / "reports", make_failed(run_id, failure=Failure("Trainer", "x")))
     (tmp_path / "reports" / RUN / "summary.json").write_text("{")
-    assert [bool(one.problems) for one in _rebuild(tmp_path, RUN, other)] == [True, False]
+    first, second = _rebuild(tmp_path, RUN, other)
+    assert "delete the file" in first.problems[0]
+    assert second.problems == ("ML Metadata does not know this run any more; its page stays as it is",)
+
+
+def test_many_runs_are_rebuilt_with_one_look_into_ml_metadata(
+    tmp_path: Path, stopped: IngestionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each summary is read a fixed number of times: a workspace of many runs takes no quadratic time."""
+    ids = [f"202603{day:02d}T120000" for day in range(1, 7)]
+    for run_id in ids:
+        write_run(tmp_path / "reports", make_failed(run_id), config="")
+    (known,) = run_history.read_runs(tmp_path / "metadata.db")
+    looks, reads = [], Counter[str]()
+
+    def look(_metadata_db: Path) -> tuple[RunRecord, ...]:
+        looks.append(1)
+        return tuple(replace(known, run_id=run_id) for run_id in ids)
+
+    def read(path: Path, **options: str) -> str:
+        reads[str(path)] += path.name == "summary.json"
+        return original(path, **options)
+
+    original = Path.read_text
+    monkeypatch.setattr(run_history, "read_runs", look)
+    monkeypatch.setattr(Path, "read_text", read)
+    assert [one.problems for one in _rebuild(tmp_path, *ids)] == [()] * len(ids)
+    assert looks == [1]
+    assert max(reads.values()) <= 3
+    page = (tmp_path / "reports" / ids[-1] / "index.html").read_bytes().decode()
+    assert f"as in run {ids[-2]}." in " ".join(re.sub("<[^>]*>", "", page).split())
 
 
 def test_seconds_are_those_of_ml_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 
 import pytest
 
-from reefline.report import run_files, run_page
+from reefline.report import run_files, run_history
 from reefline.report.environment import Environment
 from reefline.report.reviewed_run import ReviewedRun
-from reefline.report.run_page import find_earlier_run, make_run_page, read_or_make_sections
+from reefline.report.run_history import RunHistory
+from reefline.report.run_page import make_run_page, read_or_make_sections
 from reefline.report.section import ReviewSections, Section
 from reefline.report.summary import RunRecords, Summary, Verdict
 from reefline.structures.artifacts import IngestionFolder, ReviewFolder
@@ -31,7 +33,10 @@ def review(tmp_path: Path) -> ReviewFolder:
 
 def test_a_page_has_the_kept_sections_between_those_of_the_run(tmp_path: Path, review: ReviewFolder) -> None:
     run = make_run(make_execution("ReviewReport", outputs={"review": make_artifact(review.root)}))
-    page, problems = make_run_page(ReviewedRun(make_records(), tmp_path, Environment(), run=run), tmp_path)
+    page, problems = make_run_page(
+        ReviewedRun(make_records(names=("cat", "demo")), tmp_path, Environment(), run=run), tmp_path
+    )
+    assert "<h1><bdi>demo</bdi></h1>" in page and "<title>demo · 20260102T120000</title>" in page
     places = [page.index(f'<section id="{id_}"') for id_ in ("verdict", "data", "provenance")]
     assert places == sorted(places)
     assert "<p>kept</p>" in page and 'id="changes"' not in page
@@ -68,41 +73,48 @@ def test_the_earlier_run_is_the_last_of_the_same_model_that_ingested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def add(run_id: str, model: str, *, ingested: bool = True) -> None:
-        (tmp_path / run_id).mkdir()
-        (tmp_path / run_id / "summary.json").write_text(json.dumps({"model": model}))
+        (reports / run_id).mkdir(parents=True)
+        (reports / run_id / "summary.json").write_text(json.dumps({"model": model}))
         outputs = {"report": make_artifact(f"/{run_id}")} if ingested else {}
         runs[run_id] = make_run(make_execution("VocExampleGen", outputs=outputs), run_id=run_id)
 
-    runs: dict[str, object] = {}
+    reports, runs = tmp_path / "reports", {}
     add("20260101T000000-9", "cells")
     add("20260101T000000-10", "cells")
     add("20260102T000000", "other")
     add("20260103T000000", "cells", ingested=False)
     add("20260105T000000", "cells")
-    (tmp_path / "20260104T000000").mkdir()
-    (tmp_path / "20260104T000000" / "summary.json").write_text("[")
-    (tmp_path / "latest").symlink_to("20260105T000000")
-    monkeypatch.setattr(run_page, "read_run", lambda _db, run_id: runs[run_id])
-    found = find_earlier_run(tmp_path, tmp_path / "metadata.db", "20260104T120000", "cells")
+    (reports / "20260104T000000").mkdir()
+    (reports / "20260104T000000" / "summary.json").write_text("[")
+    (reports / "latest").symlink_to("20260105T000000")
+    monkeypatch.setattr(run_history, "read_run", lambda _db, run_id: runs[run_id])
+    found = RunHistory(tmp_path).find_earlier("20260104T120000", "cells")
     assert found is not None
     assert (found.run_id, found.ingestion) == ("20260101T000000-10", IngestionFolder(Path("/20260101T000000-10")))
-    assert find_earlier_run(tmp_path, tmp_path / "metadata.db", "20260101T000000-9", "cells") is None
+    assert RunHistory(tmp_path).find_earlier("20260101T000000-9", "cells") is None
 
 
-def test_a_page_is_written_and_rewritten_from_what_lies_next_to_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_is_written_and_rewritten_from_what_lies_next_to_it(tmp_path: Path) -> None:
     records = make_records(Verdict.FAILED)
     folder = tmp_path / "reports" / records.run_id
     folder.mkdir(parents=True)
     assert run_files.write_run_page(records, "", tmp_path) == ()
     first = (folder / "index.html").read_text(encoding="utf-8")
     Summary.from_records(records).write(folder / "summary.json")
-    # Another machine rewrites the page: it still tells what the run ran on.
-    monkeypatch.setattr(run_files, "read_environment", lambda: Environment(system="elsewhere"))
     (folder / "index.html").unlink()
-    assert run_files.rewrite_run_page(tmp_path, records.run_id) == ()
+    assert run_files.rewrite_run_page(RunHistory(tmp_path), records.run_id) == ()
     again = (folder / "index.html").read_text(encoding="utf-8")
-    assert "elsewhere" not in again
+    assert platform.platform() in again
     for shown in ("lower trainer.learning_rate", "cat.xml"):
         assert shown in first and shown in again
+
+
+def test_a_rewritten_page_has_no_environment_but_the_one_that_was_kept(tmp_path: Path) -> None:
+    records = make_records(Verdict.FAILED)
+    folder = tmp_path / "reports" / records.run_id
+    folder.mkdir(parents=True)
+    Summary.from_records(records).write(folder / "summary.json")
+    assert run_files.rewrite_run_page(RunHistory(tmp_path), records.run_id) == ()
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "Not recorded." in page and platform.platform() not in page
+    assert not (folder / "environment.json").exists()

@@ -12,6 +12,7 @@ import pytest
 
 from reefline.errors import UsageError
 from reefline.report.server import ReportServer, find_file
+from tests.factories_server import serve_reports
 from tests.factories_summary import make_blessed, write_run
 
 RUN = "20260101T120000"
@@ -25,14 +26,8 @@ def server(tmp_path: Path) -> Iterator[ReportServer]:
     (workspace / "reports" / RUN / "run.log").write_text("<script>")
     (workspace / "reports" / "empty").mkdir()
     (workspace / "metadata.db").write_text("secret")
-    with ReportServer(workspace, 0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serve_reports(workspace) as server:
+        yield server
 
 
 def _ask(

@@ -11,8 +11,8 @@ import pytest
 from reefline.evaluation.report import GateResult
 from reefline.findings import Action, Finding
 from reefline.report.summary import Summary
-from reefline.report.text import describe_run, find_baseline
-from tests.factories_evaluation import make_metrics
+from reefline.report.text import describe_run
+from tests.factories_evaluation import make_edgetpu_record
 from tests.factories_summary import make_blessed, make_failed, make_float_only, make_refused, make_unstarted
 
 
@@ -137,18 +137,7 @@ def test_long_lists_and_names_are_cut(tmp_path: Path) -> None:
     assert max(map(len, lines)) < 600
 
 
-@pytest.mark.parametrize(
-    ("rule", "value"),
-    [
-        pytest.param("min_map", 0.4, id="min_map"),
-        pytest.param("min_map_50", 0.7, id="min_map_50"),
-        pytest.param("min_class_ap", 0.4, id="worst-class"),
-        pytest.param("max_regression", 0.4, id="max_regression"),
-        pytest.param("max_quantization_drop", None, id="no-baseline-takes-part"),
-        pytest.param("min_edgetpu_ops", None, id="placement"),
-    ],
-)
-def test_what_a_rule_compares_with(rule: str, value: float | None) -> None:
-    result = GateResult(rule, 0.5, 0.5, True, "")
-    assert find_baseline(result, make_metrics(0.4, map_50=0.7)) == value
-    assert find_baseline(result, None) is None
+def test_the_edge_tpu_line_does_not_repeat_its_numbers(tmp_path: Path) -> None:
+    reason = "no compiler; install it; predicted to run on the Edge TPU: 9 of 10 operators"
+    lines = describe_run(make_blessed(edgetpu=make_edgetpu_record(reason=reason)), tmp_path, tmp_path)
+    assert "Edge TPU: 9 of 10 operators (prediction); not compiled: no compiler" in lines

@@ -43,3 +43,9 @@ def test_handing_over_twice_changes_nothing(tmp_path: Path) -> None:
     for _ in range(2):
         hand_over(folder, tmp_path / "1", finished_file=DONE)
     assert (tmp_path / "1" / DONE).read_text() == "{}"
+
+
+def test_work_survives_in_a_folder_that_outlives_the_pod(tmp_path: Path) -> None:
+    folder = open_unfinished(tmp_path / "pod" / "1", ("a",), tmp_path / "volume")
+    assert folder.is_relative_to(tmp_path / "volume") and folder.is_dir()
+    assert open_unfinished(tmp_path / "other" / "2", ("a",), tmp_path / "volume") == folder

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reefline.bundle.store import push_bundle, rollback
 from reefline.errors import BundleError, CheckpointError
 from reefline.evaluation.report import EvaluationReport
+from reefline.settings import TrainerSettings
 from reefline.storage.location import Location
 from reefline.storage.opening import open_storage
+from reefline.structures.artifacts import ModelRunFolder
+from reefline.training.job import TrainingJob
 from reefline.training.serving_checkpoint import ServingCheckpoint, find_serving_checkpoint, provide_checkpoint
 from tests.factories_evaluation import make_facts, make_scores, write_candidate
 
@@ -96,3 +100,28 @@ def test_a_checkpoint_on_this_machine_is_used_where_it_is(tmp_path: Path) -> Non
     assert provide_checkpoint(str(tmp_path / "ckpt-3"), tmp_path / "cache") is None
     (tmp_path / "ckpt-3.index").write_bytes(b"index")
     assert provide_checkpoint(str(tmp_path / "ckpt-3"), tmp_path / "cache") == str(tmp_path / "ckpt-3")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({}, "sha256:abc", id="equal"),
+        pytest.param({"num_steps": 9}, None, id="other-settings"),
+        pytest.param({"data": "e" * 64}, None, id="other-data"),
+        pytest.param({"job": False}, None, id="job-deleted"),
+    ],
+)
+def test_an_equal_training_is_found_without_ml_metadata(
+    changes: dict[str, Any], expected: str | None, tmp_path: Path
+) -> None:
+    run = ModelRunFolder(tmp_path / "run")
+    run.root.mkdir()
+    home = push(tmp_path, b"one", f"{run.root}/best/ckpt-10")
+    settings = TrainerSettings(model="ssd_mobilenet_v2_tiny", num_steps=5)
+    if changes.get("job", True):
+        TrainingJob(settings, "sha256:abc", tmp_path).write(run.job)
+    found = find_serving_checkpoint(home)
+    assert found is not None
+    asked = settings.model_copy(update={"num_steps": changes.get("num_steps", 5)})
+    data = changes.get("data", make_facts().data_fingerprint)
+    assert found.find_start_of_equal_training(asked, data) == expected

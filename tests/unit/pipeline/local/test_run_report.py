@@ -36,8 +36,16 @@ def test_a_page_that_fails_is_a_message(
 
     monkeypatch.setattr(run_report, "write_run_page", fail)
     (message,) = write_page(RunRecords("1", "m"), "", Workspace(tmp_path), run_folder)
-    assert message.startswith(f"{run_folder / 'index.html'}: cannot write the pages (") and shown in message
+    assert message.startswith(f"{run_folder / 'index.html'}: cannot write the page (") and shown in message
+    assert "No runs yet." not in (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
     assert ("Traceback" in (run_folder / "run.log").read_text()) == isinstance(error, Exception)
+
+
+def test_an_index_that_fails_leaves_the_page(tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "reports" / "index.html").mkdir()
+    (message,) = write_page(RunRecords("1", "m"), "", Workspace(tmp_path), run_folder)
+    assert message.startswith(f"{tmp_path / 'reports' / 'index.html'}: cannot write the page (IsADirectoryError")
+    assert (run_folder / "index.html").is_file()
 
 
 def test_problems_of_sections_are_messages(tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

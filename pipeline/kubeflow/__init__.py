@@ -1,0 +1,1 @@
+"""Runs the pipeline on Kubeflow Pipelines v2: all that knows KFP."""

@@ -1,0 +1,181 @@
+"""Names what Kubeflow Pipelines would refuse in a package, and what it would accept but cannot work."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.kubeflow.lint_finding import LintFinding
+from pipeline.kubeflow.lint_paths import find_path_problems
+from pipeline.kubeflow.lint_training import find_training_problems
+from reefline.errors import UsageError
+
+_SCHEMA_VERSION = "2.1.0"
+# KFP keeps a package in one row of its database, and in one object of Kubernetes, which may have 1.5 MB.
+_MAX_BYTES = 1_000_000
+_SUFFIXES = (".yaml", ".yml")
+_NEVER_CACHED = ("ResolveData", "ResolveStart", "ResolveServing", "Pusher", "RunSummary")
+_TYPE_PREFIXES = ("tfx.", "system.")
+_RECOMPILE = "compile the package with kubeflow_runner.py"
+
+
+def lint_file(path: Path) -> tuple[LintFinding, ...]:
+    """Return the findings about a package, errors first.
+
+    Raises:
+        UsageError: it cannot be read, or is not a package.
+    """
+    import yaml
+
+    if path.suffix not in _SUFFIXES:
+        raise UsageError(f"{path}: KFP accepts schema 2.1 as YAML only; expected a name that ends in .yaml")
+    try:
+        text = path.read_text(encoding="utf-8")
+        documents = list(yaml.safe_load_all(text))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read it ({error.strerror})") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: not a YAML file ({error})") from error
+    if not documents or not all(isinstance(document, dict) for document in documents):
+        raise UsageError(f"{path}: not a package; expected a pipeline, and at most one platform document")
+    return lint_documents(documents, size=len(text.encode()))
+
+
+def lint_documents(documents: Sequence[Mapping[str, Any]], *, size: int) -> tuple[LintFinding, ...]:
+    """Return the findings about a package of `size` bytes, errors first; its second document is the platform's."""
+    spec, platform = documents[0], documents[1] if len(documents) > 1 else {}
+    findings = itertools.chain(
+        _check_size(size),
+        _check_schema(documents),
+        _check_nulls(spec, "pipeline"),
+        _check_nulls(platform, "platform"),
+        _check_output_names(spec),
+        _check_types(spec),
+        _check_executors(spec),
+        _check_wiring(spec),
+        _check_caching(spec),
+        find_path_problems(spec, platform),
+        find_training_problems(spec),
+    )
+    return tuple(sorted(findings, key=lambda finding: not finding.is_error))
+
+
+def _check_size(size: int) -> Iterator[LintFinding]:
+    if size >= _MAX_BYTES:
+        yield LintFinding("package", f"{size / 1e6:.2f} MB; KFP stores less than 1 MB. Shorten the config")
+
+
+def _check_schema(documents: Sequence[Mapping[str, Any]]) -> Iterator[LintFinding]:
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    spec = documents[0]
+    if "pipelineSpec" in spec:
+        yield LintFinding("pipelineSpec", f"a PipelineJob; KFP expects the PipelineSpec alone. {_RECOMPILE}")
+        return
+    found = spec.get("schemaVersion")
+    if found != _SCHEMA_VERSION:
+        yield LintFinding("schemaVersion", f"{found}; KFP reads {_SCHEMA_VERSION}. {_RECOMPILE}")
+    try:
+        json_format.ParseDict(dict(spec), pipeline_spec_pb2.PipelineSpec())
+    except json_format.ParseError as error:
+        yield LintFinding("pipeline", f"not a PipelineSpec: {error}. {_RECOMPILE}")
+    if len(documents) > 2:
+        yield LintFinding("package", f"{len(documents)} documents; KFP reads a pipeline and one platform document")
+
+
+def _check_nulls(value: Any, where: str) -> Iterator[LintFinding]:
+    """Find nulls: KFP's parser refuses them wherever they are."""
+    if value is None:
+        yield LintFinding(where, "null; KFP refuses it. Leave the property out")
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _check_nulls(inner, f"{where}.{key}")
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield from _check_nulls(inner, f"{where}[{position}]")
+
+
+def _check_output_names(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
+    for name, component in spec.get("components", {}).items():
+        outputs = component.get("outputDefinitions", {})
+        names = [*outputs.get("artifacts", {}), *outputs.get("parameters", {})]
+        for repeated in sorted({one for one in names if names.count(one) > 1}):
+            yield LintFinding(name, f"two outputs are named {repeated}; rename one")
+        for first, second in itertools.permutations(sorted(set(names)), 2):
+            if second.startswith(first):
+                yield LintFinding(
+                    name,
+                    f"output {first} is a prefix of output {second}; KFP 2.5 mixes their values. Rename one",
+                )
+
+
+def _check_types(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
+    import yaml
+
+    for name, component in spec.get("components", {}).items():
+        for side in ("inputDefinitions", "outputDefinitions"):
+            for key, artifact in component.get(side, {}).get("artifacts", {}).items():
+                schema = artifact.get("artifactType", {})
+                title = schema.get("schemaTitle", "")
+                if schema.get("instanceSchema"):
+                    title = (yaml.safe_load(schema["instanceSchema"]) or {}).get("title", "")
+                if not title.startswith(_TYPE_PREFIXES):
+                    yield LintFinding(
+                        f"{name}.{key}",
+                        f"custom artifact type {title or '(none)'}; use one of tfx.types.standard_artifacts, or File",
+                    )
+
+
+def _check_executors(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
+    for label, executor in spec.get("deploymentSpec", {}).get("executors", {}).items():
+        name = label.removesuffix("_executor")
+        if "resolver" in executor:
+            yield LintFinding(name, "a Resolver node; no open-source KFP runs one. Use a task with an output parameter")
+        image = executor.get("container", {}).get("image")
+        if image is not None and "@sha256:" not in image:
+            yield LintFinding(
+                name,
+                f"image {image} has no digest: another image under the same name would run, and KFP's cache would not "
+                "notice. Pass --image NAME@sha256:…",
+                is_error=False,
+            )
+
+
+def _check_wiring(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
+    """Find what KFP reports only when the task is due: an unknown source, or one that it does not wait for."""
+    tasks, components = spec.get("root", {}).get("dag", {}).get("tasks", {}), spec.get("components", {})
+    for name, task in tasks.items():
+        for key, source in _list_sources(task):
+            producer, output = source["producerTask"], source.get("outputParameterKey") or source["outputArtifactKey"]
+            kind = "parameters" if "outputParameterKey" in source else "artifacts"
+            made = components.get(producer, {}).get("outputDefinitions", {}).get(kind, {})
+            if output not in made:
+                yield LintFinding(f"{name}.{key}", f"{producer} has no output {output}. {_RECOMPILE}")
+            elif producer not in task.get("dependentTasks", ()):
+                yield LintFinding(f"{name}.{key}", f"{producer} is missing in dependentTasks. {_RECOMPILE}")
+        expected = {*components.get(name, {}).get("inputDefinitions", {}).get("parameters", {})}
+        given = {*task.get("inputs", {}).get("parameters", {})}
+        for key in sorted(expected ^ given):
+            what = "missing" if key in expected else "not an input of the component"
+            yield LintFinding(f"{name}.{key}", f"{what}. {_RECOMPILE}")
+
+
+def _list_sources(task: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    inputs = task.get("inputs", {})
+    for key, one in inputs.get("artifacts", {}).items():
+        yield key, one["taskOutputArtifact"]
+    for key, one in inputs.get("parameters", {}).items():
+        if "taskOutputParameter" in one:
+            yield key, one["taskOutputParameter"]
+
+
+def _check_caching(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
+    tasks = spec.get("root", {}).get("dag", {}).get("tasks", {})
+    for name in _NEVER_CACHED:
+        if tasks.get(name, {}).get("cachingOptions", {}).get("enableCache"):
+            yield LintFinding(
+                name, "cached, but it looks at what the cache key does not know. Set its cachingOptions to {}"
+            )

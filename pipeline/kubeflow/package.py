@@ -1,0 +1,282 @@
+"""From a config to a package: TFX's own compile, and what KFP needs around it."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.kubeflow.contract import (
+    DATA_VARIABLE,
+    ENTRYPOINT_MODULE,
+    ENVIRONMENT_PREFIX,
+    MODEL_VARIABLE,
+    REPORTS_VARIABLE,
+    RUN_ID_PARAMETER,
+    RUN_ID_PLACEHOLDER,
+    SCHEMA_FILE,
+    SUMMARY_TASK,
+    Resolver,
+)
+from pipeline.kubeflow.resources import (
+    make_container_resources,
+    make_data_reference,
+    make_platform_executor,
+    make_retry_policy,
+)
+from pipeline.kubeflow.run_outputs import PRODUCERS
+from pipeline.kubeflow.start import know_start
+from pipeline.kubeflow.tasks import (
+    INTEGER,
+    TEXT,
+    ArtifactSource,
+    ParameterSource,
+    PlainTask,
+    make_constant,
+    make_parameter_link,
+    make_resolver,
+    make_summary_task,
+)
+from reefline.config.run_config import RunConfig
+from reefline.errors import ConfigError
+from reefline.settings import DistributionStrategy
+
+_INPUTS_SPEC_OPTION = "--json_serialized_inputs_spec_args"
+_EXAMPLE_GEN, _TRAINER, _EXPORTER = "VocExampleGen", "Trainer", "EdgeTpuExporter"
+_SERVING_BUNDLE, _PUSHER = "ServingBundle", "Pusher"
+# They read the data or the serving folder, or stop a run with findings, which they write to the reports.
+_STORAGE_TASKS = frozenset(
+    {
+        *(resolver.task for resolver in Resolver),
+        _EXAMPLE_GEN,
+        "AnnotationValidator",
+        "EdgeTpuPreflight",
+        _TRAINER,
+        _SERVING_BUNDLE,
+        _PUSHER,
+        SUMMARY_TASK,
+    }
+)
+
+
+@dataclass(frozen=True)
+class PackageRequest:
+    """What a package is compiled from: a config, an image with digest, and the places of data and bundles.
+
+    Vertex AI keeps TFX's own command: its containers get the types that KFP's leave out.
+    """
+
+    config: RunConfig
+    image: str
+    data: str
+    serving: str
+    for_vertex: bool = False
+
+    @property
+    def reports(self) -> str:
+        """Where the summaries of all runs are kept: as in a workspace, next to the serving folder."""
+        given = self.config.kubeflow.reports
+        return given or f"{self.serving.rstrip('/').rpartition('/')[0]}/reports"
+
+
+@dataclass(frozen=True)
+class Package:
+    """The two documents of a package; `platform` is empty where no task needs more than a container.
+
+    `job` is what Vertex AI wants around the pipeline.
+    """
+
+    pipeline: Mapping[str, Any]
+    platform: Mapping[str, Any]
+    job: Mapping[str, Any]
+
+    def format(self) -> str:
+        """Return the package as one YAML file."""
+        import yaml
+
+        documents = [self.pipeline, *([self.platform] if self.platform else [])]
+        head = f"# PIPELINE DEFINITION\n# Name: {self.pipeline['pipelineInfo']['name']}\n"
+        return head + str(yaml.safe_dump_all([copy.deepcopy(one) for one in documents], sort_keys=True))
+
+    def format_job(self) -> str:
+        """Return the package as Vertex AI's PipelineJob in JSON."""
+        return json.dumps({**self.job, "pipelineSpec": self.pipeline}, sort_keys=True, indent=2) + "\n"
+
+
+def make_package(request: PackageRequest) -> Package:
+    """Compile a package.
+
+    Raises:
+        ConfigError: the config asks for what a cluster of pods cannot do, or names an unknown task.
+    """
+    _check_config(request.config)
+    job = _compile_with_tfx(request)
+    spec: dict[str, Any] = job["pipelineSpec"]
+    tasks = spec["root"]["dag"]["tasks"]
+    for plain in _make_plain_tasks(request, spec):
+        spec["components"][plain.name] = plain.component
+        spec["deploymentSpec"]["executors"][f"{plain.name}_executor"] = plain.make_executor(request.image)
+        tasks[plain.name] = plain.task
+    _wire_resolved(request, spec)
+    # What it pushed may be deleted, which no cache key knows; the manifest names the run.
+    tasks[_PUSHER]["cachingOptions"] = {}
+    _add_parameter(spec, _PUSHER, RUN_ID_PARAMETER, TEXT, make_constant(RUN_ID_PLACEHOLDER))
+    _check_task_names(request.config, tasks)
+    for name in tasks:
+        _equip(request, spec, name)
+    if request.config.kubeflow.pipeline_root:
+        spec["defaultPipelineRoot"] = request.config.kubeflow.pipeline_root
+    return Package(spec, _make_platform(request, tasks), job)
+
+
+def _check_config(config: RunConfig) -> None:
+    """Refuse what no package can do.
+
+    Raises:
+        ConfigError: training is distributed over several machines.
+    """
+    if config.trainer.strategy is DistributionStrategy.MULTI_WORKER:
+        raise ConfigError(
+            "trainer.strategy: multi_worker needs several pods that start together, and a task of KFP is one; use "
+            "mirrored with several GPUs in kubeflow.tasks.Trainer.gpu, or run `reefline train-worker` as a Training "
+            "Operator job"
+        )
+
+
+def _compile_with_tfx(request: PackageRequest) -> dict[str, Any]:
+    """Return the PipelineJob that TFX compiles."""
+    from pipeline.kubeflow.environment import prepare_environment, stand_in_for_stock_components
+
+    prepare_environment()
+    stand_in_for_stock_components()
+    from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
+
+    from pipeline.pipeline import Places, create_pipeline
+
+    config = request.config
+    work_dir = config.kubeflow.work_dir
+    places = Places(
+        data_dir=f"{ENVIRONMENT_PREFIX}{DATA_VARIABLE}" if not request.for_vertex else request.data,
+        hash_memory="",
+        schema_file=SCHEMA_FILE,
+        serving=request.serving.rstrip("/"),
+        artifacts=config.kubeflow.pipeline_root or "",
+        work_dir=work_dir.path if work_dir else "",
+    )
+    runner = KubeflowV2DagRunner(
+        KubeflowV2DagRunnerConfig(
+            default_image=request.image,
+            default_commands=None if request.for_vertex else ["python", "-m", ENTRYPOINT_MODULE],
+            use_pipeline_spec_2_1=True,
+        )
+    )
+    job: dict[str, Any] = runner.run(create_pipeline(config, places), write_out=False)
+    return job
+
+
+def _make_plain_tasks(request: PackageRequest, spec: Mapping[str, Any]) -> Iterator[PlainTask]:
+    config, serving = request.config, request.serving.rstrip("/")
+    fingerprint = ParameterSource(Resolver.DATA.task, "input_fingerprint")
+    yield make_resolver(
+        Resolver.DATA,
+        {"input_fingerprint": TEXT},
+        {"data_dir": request.data, "settings": config.data.to_json()},
+    )
+    if know_start(config.trainer) is None:
+        parameters = spec["root"]["dag"]["tasks"][_TRAINER]["inputs"]["parameters"]
+        serving_home = parameters["serving_home"]["runtimeValue"]["constant"]
+        yield make_resolver(
+            Resolver.START,
+            {"start": TEXT},
+            {"settings": config.trainer.to_json(), "serving_home": serving_home},
+            parameters={"input_fingerprint": fingerprint},
+        )
+    yield make_resolver(
+        Resolver.SERVING,
+        {"serving_version": INTEGER, "serving_sha256": TEXT},
+        {"destination": serving, "model_name": config.model_name},
+        artifacts={"model": _find_source(spec, _EXPORTER, "model")},
+    )
+    made = {
+        key: _find_source(spec, component, key)
+        for key, component in PRODUCERS.items()
+        if component in spec["components"]
+    }
+    yield make_summary_task(made, config.to_json())
+
+
+def _find_source(spec: Mapping[str, Any], component: str, key: str) -> ArtifactSource:
+    outputs = spec["components"][component]["outputDefinitions"]["artifacts"]
+    return ArtifactSource(component, key, outputs[key]["artifactType"])
+
+
+def _wire_resolved(request: PackageRequest, spec: dict[str, Any]) -> None:
+    """Make each resolved value the exec property that a driver adds on a workstation."""
+    _link_parameter(spec, _EXAMPLE_GEN, TEXT, ParameterSource(Resolver.DATA.task, "input_fingerprint"))
+    known = know_start(request.config.trainer)
+    if known is None:
+        _link_parameter(spec, _TRAINER, TEXT, ParameterSource(Resolver.START.task, "start"))
+    else:
+        _add_parameter(spec, _TRAINER, "start", TEXT, make_constant(known))
+    _link_parameter(spec, _SERVING_BUNDLE, INTEGER, ParameterSource(Resolver.SERVING.task, "serving_version"))
+    _link_parameter(spec, _SERVING_BUNDLE, TEXT, ParameterSource(Resolver.SERVING.task, "serving_sha256"))
+
+
+def _link_parameter(spec: dict[str, Any], task: str, kind: str, source: ParameterSource) -> None:
+    _add_parameter(spec, task, source.key, kind, make_parameter_link(source))
+    found = spec["root"]["dag"]["tasks"][task]
+    found["dependentTasks"] = sorted({*found.get("dependentTasks", ()), source.task})
+
+
+def _add_parameter(spec: dict[str, Any], task: str, name: str, kind: str, value: Mapping[str, Any]) -> None:
+    """Add an input parameter to a component, its task, and the types that the entrypoint is told."""
+    inputs = spec["components"][task].setdefault("inputDefinitions", {})
+    inputs.setdefault("parameters", {})[name] = {"parameterType": kind}
+    spec["root"]["dag"]["tasks"][task].setdefault("inputs", {}).setdefault("parameters", {})[name] = dict(value)
+    args = spec["deploymentSpec"]["executors"][f"{task}_executor"]["container"]["args"]
+    at = args.index(_INPUTS_SPEC_OPTION) + 1
+    args[at] = json.dumps(inputs, sort_keys=True)
+
+
+def _equip(request: PackageRequest, spec: dict[str, Any], task: str) -> None:
+    """Give a task its resources, its environment and its retries."""
+    settings = request.config.kubeflow
+    own = settings.tasks.get(task, settings.default)
+    container = spec["deploymentSpec"]["executors"][f"{task}_executor"]["container"]
+    resources = make_container_resources(own)
+    if resources:
+        container["resources"] = resources
+    environment: dict[str, str] = {}
+    if task in _STORAGE_TASKS:
+        environment |= {REPORTS_VARIABLE: request.reports, MODEL_VARIABLE: request.config.model_name, **settings.env}
+    if environment:
+        container["env"] = [{"name": name, "value": value} for name, value in sorted(environment.items())]
+    retry_policy = make_retry_policy(own)
+    if retry_policy:
+        spec["root"]["dag"]["tasks"][task]["retryPolicy"] = retry_policy
+
+
+def _make_platform(request: PackageRequest, tasks: Mapping[str, Any]) -> dict[str, Any]:
+    settings = request.config.kubeflow
+    executors = {
+        f"{task}_executor": executor
+        for task in tasks
+        if (executor := make_platform_executor(task, settings, uses_storage=task in _STORAGE_TASKS))
+    }
+    if not request.for_vertex:
+        executors.setdefault(f"{_EXAMPLE_GEN}_executor", {}).update(make_data_reference(request.data))
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}} if executors else {}
+
+
+def _check_task_names(config: RunConfig, tasks: Mapping[str, Any]) -> None:
+    problems = []
+    for name in config.kubeflow.tasks:
+        if name not in tasks:
+            close = difflib.get_close_matches(name, tasks, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            problems.append(f"kubeflow.tasks.{name}: unknown task; {hint}expected one of {', '.join(sorted(tasks))}")
+    if problems:
+        raise ConfigError(*problems)

@@ -1,0 +1,83 @@
+"""A small part of KFP's API over real HTTP: experiments, runs and recurring runs of v2beta1."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+RUN_ID = "6c1f2b9e-0c6b-4f6e-9a43-3a2c0d9f4f11"
+_API = "/apis/v2beta1"
+
+
+@dataclass
+class FakeKfp:
+    """What was asked, and what is answered; `states` are those of the run, one per look."""
+
+    host: str = ""
+    states: list[str] = field(default_factory=lambda: ["PENDING", "RUNNING", "SUCCEEDED"])
+    refusal: str = ""
+    requests: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    def bodies(self, path: str) -> list[Any]:
+        """Return the bodies that were posted to a path."""
+        return [body for method, asked, body in self.requests if method == "POST" and asked == f"{_API}/{path}"]
+
+    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        """Return status and body of an answer."""
+        self.requests.append((method, path, body))
+        kind = path.removeprefix(_API).strip("/").partition("/")[0]
+        if kind == "healthz":
+            return 200, {"multi_user": False}
+        if self.refusal and method == "POST" and kind == "runs":
+            return 400, {"error": self.refusal, "code": 3, "message": self.refusal}
+        if kind == "experiments":
+            return 200, {"experiment_id": "e1", "display_name": "nightly"} if method == "POST" else {"experiments": []}
+        if kind == "runs":
+            state = "PENDING" if method == "POST" else self.states.pop(0) if len(self.states) > 1 else self.states[0]
+            return 200, {"run_id": RUN_ID, "state": state, "experiment_id": "e1"}
+        if kind == "recurringruns":
+            return 200, {"recurring_run_id": "r1"}
+        return 404, {"message": f"unknown path {path}"}
+
+
+@contextlib.contextmanager
+def serve_kfp() -> Iterator[FakeKfp]:
+    """Serve the fake on a free port of the loopback."""
+    fake = FakeKfp()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _handle(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            body = json.loads(self.rfile.read(length)) if length else None
+            status, answer = fake.answer(self.command, self.path.partition("?")[0], body)
+            content = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_GET(self) -> None:
+            self._handle()
+
+        def do_POST(self) -> None:
+            self._handle()
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    fake.host = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield fake
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,64 @@
+"""kubeflow_runner.py: the command line, its files and its exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import kubeflow_runner
+from tests.factories_kubeflow import IMAGE, REPO_DIR
+
+CONFIG = str(REPO_DIR / "configs" / "demo.yaml")
+
+
+def _compile(output: Path, *options: str, data: str = "demo:", serving: str = "s3://bucket/serving") -> int:
+    arguments = ["compile", "--config", CONFIG, "--image", IMAGE, "--data", data, "--serving", serving]
+    return kubeflow_runner.main([*arguments, "--output", str(output), *options])
+
+
+def test_compile_then_lint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    package = tmp_path / "packages" / "pipeline.yaml"
+    assert _compile(package) == 0
+    assert "(16 tasks, " in capsys.readouterr().out
+    assert "reefline/data: demo:360:0" in package.read_text()
+    assert kubeflow_runner.main(["lint", str(package)]) == 0
+    assert "pipeline.yaml: 0 errors, 0 warnings" in capsys.readouterr().out
+
+
+def test_lint_fails_on_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    package = tmp_path / "pipeline.yaml"
+    package.write_text("schemaVersion: 2.0.0\n")
+    assert kubeflow_runner.main(["lint", str(package)]) == 2
+    assert "error: schemaVersion: 2.0.0; KFP reads 2.1.0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"data": "/srv/data"}, "REEFLINE_DATA: /srv/data is neither in the image", id="path"),
+        pytest.param({"serving": "/srv/serving"}, "destination: /srv/serving is lost with the pod", id="serving"),
+    ],
+)
+def test_compile_refuses_what_lint_refuses(
+    options: dict[str, str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _compile(tmp_path / "pipeline.yaml", **options) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "pipeline.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        pytest.param("pipeline.json", (), "as YAML only", id="kfp-json"),
+        pytest.param("pipeline.yaml", ("--target", "vertex"), "Vertex AI takes JSON", id="vertex-yaml"),
+        pytest.param("pipeline.yaml", ("--set", "demo=null"), "has no section demo", id="no-demo"),
+        pytest.param("pipeline.yaml", ("--set", "trainer.batch=1"), "trainer.batch: unknown key", id="config"),
+    ],
+)
+def test_bad_usage_is_one_line(
+    name: str, options: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _compile(tmp_path / name, *options) == 2
+    assert message in capsys.readouterr().err

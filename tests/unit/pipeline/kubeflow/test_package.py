@@ -1,0 +1,200 @@
+"""The compiled package: each thing that KFP needs beyond what TFX compiles."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from pipeline.component_code import component_code
+from pipeline.kubeflow.lint import lint_documents
+from pipeline.kubeflow.start import know_start
+from reefline.errors import ConfigError
+from reefline.settings import TrainerSettings
+from tests.factories_kubeflow import IMAGE, compile_package
+
+RUN_ID = {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}}
+SHA256 = "0123456789abcdef" * 4
+
+
+def _tasks(**options: Any) -> dict[str, Any]:
+    tasks: dict[str, Any] = compile_package(**options).pipeline["root"]["dag"]["tasks"]
+    return tasks
+
+
+def _container(name: str, *overrides: str) -> dict[str, Any]:
+    executors = compile_package(*overrides).pipeline["deploymentSpec"]["executors"]
+    container: dict[str, Any] = executors[f"{name}_executor"]["container"]
+    return container
+
+
+def test_it_is_a_pipeline_spec_of_schema_2_1_below_a_megabyte() -> None:
+    package = compile_package()
+    json_format.ParseDict(dict(package.pipeline), pipeline_spec_pb2.PipelineSpec())
+    assert package.pipeline["schemaVersion"] == "2.1.0"
+    text = package.format()
+    assert len(text.encode()) < 1_000_000
+    assert list(yaml.safe_load_all(text)) == [package.pipeline, package.platform]
+    assert lint_documents([package.pipeline, package.platform], size=len(text)) == ()
+
+
+@pytest.mark.parametrize(
+    ("task", "parameter", "producer"),
+    [
+        pytest.param("VocExampleGen", "input_fingerprint", "ResolveData", id="data"),
+        pytest.param("ServingBundle", "serving_version", "ResolveServing", id="version"),
+        pytest.param("ServingBundle", "serving_sha256", "ResolveServing", id="sha256"),
+    ],
+)
+def test_what_a_driver_resolves_is_the_output_of_a_task(task: str, parameter: str, producer: str) -> None:
+    found = _tasks()[task]
+    assert found["inputs"]["parameters"][parameter] == {
+        "taskOutputParameter": {"producerTask": producer, "outputParameterKey": parameter}
+    }
+    assert producer in found["dependentTasks"]
+    args = _container(task)["args"]
+    spec = json.loads(args[args.index("--json_serialized_inputs_spec_args") + 1])
+    expected = "NUMBER_INTEGER" if parameter == "serving_version" else "STRING"
+    assert spec["parameters"][parameter] == {"parameterType": expected}
+
+
+def test_a_start_that_is_not_pinned_is_resolved_in_the_run() -> None:
+    tasks = _tasks()
+    assert "ResolveStart" not in tasks
+    assert tasks["Trainer"]["inputs"]["parameters"]["start"] == {"runtimeValue": {"constant": ""}}
+    tasks = compile_package("trainer.start=serving").pipeline["root"]["dag"]["tasks"]
+    assert tasks["Trainer"]["inputs"]["parameters"]["start"]["taskOutputParameter"]["producerTask"] == "ResolveStart"
+    assert tasks["ResolveStart"]["inputs"]["parameters"]["serving_home"] == {
+        "runtimeValue": {"constant": "s3://bucket/serving/demo"}
+    }
+
+
+@pytest.mark.parametrize(
+    ("start", "known"),
+    [
+        pytest.param("scratch", "", id="scratch"),
+        pytest.param({"source": "https://example.org/a.tar.gz", "sha256": SHA256}, f"sha256:{SHA256}", id="pinned-url"),
+        pytest.param("https://example.org/a.tar.gz", None, id="url"),
+        pytest.param("/models/a", None, id="path"),
+        pytest.param("serving", None, id="serving"),
+    ],
+)
+def test_which_starts_are_known_when_compiling(start: Any, known: str | None) -> None:
+    assert know_start(TrainerSettings(model="ssd_mobilenet_v2_tiny", start=start)) == known
+
+
+@pytest.mark.parametrize("name", ["ResolveData", "ResolveServing", "Pusher", "RunSummary"])
+def test_what_looks_outside_is_never_cached_even_if_caching_is_forced(name: str) -> None:
+    task = _tasks()[name]
+    assert task["cachingOptions"] == {}
+    assert task["inputs"]["parameters"]["run_id"] == RUN_ID
+
+
+def test_everything_else_is_cached_by_content() -> None:
+    uncached = {name for name, task in _tasks().items() if not task["cachingOptions"].get("enableCache")}
+    assert uncached == {"ResolveData", "ResolveServing", "Pusher", "RunSummary"}
+
+
+def test_the_address_of_the_data_keys_nothing() -> None:
+    before, after = _tasks(), _tasks(data="s3://bucket/moved")
+    assert {name for name in before if before[name] != after[name]} == {"ResolveData"}
+    assert before["VocExampleGen"]["inputs"]["parameters"]["data_dir"] == {
+        "runtimeValue": {"constant": "env:REEFLINE_DATA"}
+    }
+    # From 2.18 on, KFP keys its cache with the environment of the container, but never with annotations of the pod.
+    assert "REEFLINE_DATA" not in {variable["name"] for variable in _container("VocExampleGen")["env"]}
+    platform = compile_package().platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][
+        "VocExampleGen_executor"
+    ]
+    assert platform["podMetadata"] == {"annotations": {"reefline/data": "s3://bucket/data"}}
+    assert platform["fieldPathAsEnv"] == [
+        {"name": "REEFLINE_DATA", "fieldPath": "metadata.annotations['reefline/data']"}
+    ]
+
+
+@pytest.mark.parametrize("name", ["AnnotationValidator", "Evaluator", "Pusher", "RunSummary", "ReviewReport"])
+def test_who_does_not_read_examples_does_not_fetch_them(name: str) -> None:
+    assert "examples" not in _tasks()[name]["inputs"]["artifacts"]
+
+
+def test_nothing_of_the_compiling_machine_is_in_the_package() -> None:
+    tasks = _tasks()
+    assert tasks["ImportSchemaGen"]["inputs"]["parameters"]["schema_file"] == {
+        "runtimeValue": {"constant": "/app/configs/schema.pbtxt"}
+    }
+    assert tasks["VocExampleGen"]["inputs"]["parameters"]["hash_memory"] == {"runtimeValue": {"constant": ""}}
+    assert tasks["Trainer"]["inputs"]["parameters"]["code"] == {
+        "runtimeValue": {"constant": component_code("trainer", model="ssd_mobilenet_v2_tiny")}
+    }
+
+
+def test_the_serving_folder_keeps_its_scheme() -> None:
+    assert _tasks()["Pusher"]["inputs"]["parameters"]["destination"] == {
+        "runtimeValue": {"constant": "s3://bucket/serving"}
+    }
+
+
+def test_every_container_runs_our_entrypoint() -> None:
+    executors = compile_package().pipeline["deploymentSpec"]["executors"]
+    modules = {label: one["container"]["command"][2] for label, one in executors.items()}
+    assert modules.pop("RunSummary_executor") == "pipeline.kubeflow.run_summary"
+    assert {modules.pop(f"Resolve{what}_executor") for what in ("Data", "Serving")} == {"pipeline.kubeflow.resolve"}
+    assert set(modules.values()) == {"pipeline.kubeflow.entrypoint"}
+    assert {one["container"]["image"] for one in executors.values()} == {IMAGE}
+
+
+def test_the_summary_waits_for_push_and_review() -> None:
+    task = _tasks()["RunSummary"]
+    assert {"Pusher", "ReviewReport"} <= set(task["dependentTasks"])
+    outputs = compile_package().pipeline["components"]["RunSummary"]["outputDefinitions"]["artifacts"]
+    assert {name: one["artifactType"]["schemaTitle"] for name, one in outputs.items()} == {
+        "summary": "system.Artifact",
+        "page": "system.HTML",
+        "metrics": "system.Metrics",
+    }
+
+
+def test_pods_get_what_the_config_says() -> None:
+    overrides = (
+        "kubeflow.tasks.Trainer={cpu: 4, memory: 8G, retries: 1, gpu: {count: 2}}",
+        "kubeflow.secrets=[{name: store, env: {accesskey: AWS_ACCESS_KEY_ID}}]",
+        "kubeflow.env={AWS_ENDPOINT_URL: http://minio:9000}",
+        "kubeflow.work_dir={claim: work, path: /unfinished}",
+    )
+    package = compile_package(*overrides)
+    assert _container("Trainer", *overrides)["resources"]["memoryLimit"] == 8.0
+    assert package.pipeline["root"]["dag"]["tasks"]["Trainer"]["retryPolicy"]["maxRetryCount"] == 1
+    assert "retryPolicy" not in package.pipeline["root"]["dag"]["tasks"]["Pusher"]
+    parameters = package.pipeline["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]
+    assert parameters["work_dir"] == {"runtimeValue": {"constant": "/unfinished"}}
+    executors = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors["Trainer_executor"]["pvcMount"] == [{"constant": "work", "mountPath": "/unfinished"}]
+    with_secrets = {label for label, one in executors.items() if "secretAsEnv" in one}
+    assert {"Pusher_executor", "VocExampleGen_executor", "ResolveData_executor"} <= with_secrets
+    assert "StatisticsGen_executor" not in with_secrets
+    assert len(list(yaml.safe_load_all(package.format()))) == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        pytest.param("trainer.strategy=multi_worker", "multi_worker needs several pods", id="multi_worker"),
+        pytest.param("kubeflow.tasks={Trianer: {cpu: 1}}", "Trianer: unknown task; did you mean Trainer", id="task"),
+    ],
+)
+def test_what_no_package_can_do_is_refused(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compile_package(override)
+
+
+def test_vertex_keeps_the_command_of_tfx() -> None:
+    package = compile_package(for_vertex=True)
+    executors = package.pipeline["deploymentSpec"]["executors"]
+    assert executors["Trainer_executor"]["container"]["command"][-1].endswith("kubeflow_v2_run_executor")
+    parameters = package.pipeline["root"]["dag"]["tasks"]["VocExampleGen"]["inputs"]["parameters"]
+    assert parameters["data_dir"] == {"runtimeValue": {"constant": "s3://bucket/data"}}
+    json_format.ParseDict(json.loads(package.format_job()), pipeline_spec_pb2.PipelineJob())

@@ -1,0 +1,115 @@
+"""submit against a small KFP API over HTTP: what is sent, and the exit code of each verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.kubeflow.submit import Submission, submit
+from reefline.errors import ConfigError, UsageError
+from tests.factories_kubeflow import compile_package
+from tests.fake_kfp_api import RUN_ID, FakeKfp, serve_kfp
+
+
+@pytest.fixture
+def kfp() -> Iterator[FakeKfp]:
+    """A server of its own for each test."""
+    with serve_kfp() as fake:
+        yield fake
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package whose reports lie in a volume at `tmp_path`."""
+    override = f"kubeflow.volumes=[{{claim: data, path: {tmp_path}}}]"
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(compile_package(override, data=f"{tmp_path}/data", serving=f"{tmp_path}/serving").format())
+    return path
+
+
+def _submit(kfp: FakeKfp, package: Path, **options: object) -> tuple[int, str]:
+    said: list[str] = []
+    submission = Submission(package, kfp.host, "nightly", poll_s=0.01, **options)  # type: ignore[arg-type]
+    return submit(submission, said.append), "\n".join(said)
+
+
+def _keep_summary(folder: Path, verdict: str, message: str = "") -> None:
+    (folder / "reports" / RUN_ID).mkdir(parents=True)
+    failure = {"component": "VocExampleGen", "message": message} if message else None
+    summary = {"verdict": verdict, "failure": failure}
+    (folder / "reports" / RUN_ID / "summary.json").write_text(json.dumps(summary))
+
+
+def test_a_run_gets_the_complete_package(kfp: FakeKfp, package: Path) -> None:
+    code, said = _submit(kfp, package, service_account="trainer")
+    assert code == 0 and f"run: {RUN_ID} ({kfp.host}/#/runs/details/{RUN_ID})" in said
+    (body,) = kfp.bodies("runs")
+    assert body["service_account"] == "trainer"
+    assert body["pipeline_spec"]["pipeline_spec"]["schemaVersion"] == "2.1.0"
+    tasks = body["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]
+    assert tasks["VocExampleGen"]["cachingOptions"] == {"enableCache": True}
+    assert "enableCache" not in tasks["Pusher"].get("cachingOptions", {})
+    assert "kubernetes" in body["pipeline_spec"]["platform_spec"]["platforms"]
+
+
+def test_cron_makes_a_recurring_run(kfp: FakeKfp, package: Path) -> None:
+    assert _submit(kfp, package, cron="0 0 2 * * *") == (0, "recurring run: r1 (0 0 2 * * *)")
+    (body,) = kfp.bodies("recurringruns")
+    assert body["trigger"] == {"cron_schedule": {"cron": "0 0 2 * * *"}}
+    assert body["no_catchup"] is True and int(body["max_concurrency"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state", "code"),
+    [
+        pytest.param("BLESSED", "SUCCEEDED", 0, id="pushed"),
+        pytest.param("NOT_BLESSED", "SUCCEEDED", 3, id="refused"),
+        pytest.param("FAILED", "FAILED", 2, id="user-error"),
+        pytest.param(None, "FAILED", 1, id="unexpected"),
+        pytest.param(None, "CANCELED", 1, id="cancelled"),
+        pytest.param("BLESSED", "FAILED", 1, id="contradiction"),
+    ],
+)
+def test_wait_exits_with_the_code_of_the_verdict(
+    verdict: str | None, state: str, code: int, kfp: FakeKfp, package: Path
+) -> None:
+    kfp.states = ["PENDING", "RUNNING", state]
+    if verdict is not None:
+        _keep_summary(package.parent, verdict, "a.xml: xmax 3 is left of xmin 9" if verdict == "FAILED" else "")
+    found, said = _submit(kfp, package, wait=True)
+    assert found == code
+    assert f"verdict: {verdict or 'unknown'} (KFP: {state})" in said
+    assert ("error: a.xml: xmax 3 is left of xmin 9" in said) == (verdict == "FAILED")
+
+
+def test_a_run_that_takes_too_long_keeps_running(kfp: FakeKfp, package: Path) -> None:
+    kfp.states = ["RUNNING"]
+    with pytest.raises(UsageError, match="still RUNNING after 0 s; it keeps running"):
+        _submit(kfp, package, wait=True, timeout_s=0)
+
+
+def test_a_refusal_of_the_api_is_one_line(kfp: FakeKfp, package: Path) -> None:
+    kfp.refusal = "unknown template format"
+    with pytest.raises(UsageError, match=r"KFP refused the request: unknown template format \(400\)"):
+        _submit(kfp, package)
+
+
+def test_an_api_that_does_not_answer_is_one_line(package: Path) -> None:
+    with pytest.raises(UsageError, match=r"http://127\.0\.0\.1:9: KFP's API does not answer"):
+        submit(Submission(package, "http://127.0.0.1:9", "nightly"), print)
+
+
+def test_a_package_with_errors_is_not_submitted(kfp: FakeKfp, tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(compile_package(serving="/app/serving").format())
+    with pytest.raises(ConfigError, match="/app/serving is lost with the pod"):
+        _submit(kfp, path)
+    assert not kfp.requests
+
+
+def test_a_recurring_run_has_no_verdict_to_wait_for(kfp: FakeKfp, package: Path) -> None:
+    with pytest.raises(UsageError, match="--wait: a recurring run has no end"):
+        _submit(kfp, package, cron="0 0 2 * * *", wait=True)
