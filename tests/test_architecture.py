@@ -281,3 +281,21 @@ def _run_and_watch_imports(*arguments: str) -> tuple[subprocess.CompletedProcess
     """Return a command's run and the packages that it imported: seconds differ between machines, imports do not."""
     run = subprocess.run([sys.executable, "-X", "importtime", *arguments], cwd=REPO_DIR, capture_output=True, text=True)
     return run, {line.rpartition("|")[2].strip().partition(".")[0] for line in run.stderr.splitlines()}
+
+
+UNSAFE_CALLS = {
+    *("eval", "exec", "os.system", "os.popen", "tempfile.mktemp", "yaml.unsafe_load", "yaml.full_load"),
+    *("pickle.load", "pickle.loads"),
+}
+# What the same execution wrote into its own folder.
+OWN_PICKLES = {"reefline/data/parallel_inspection.py": {"pickle.loads"}}
+
+
+@pytest.mark.parametrize("path", _library(), ids=_name)
+def test_no_unsafe_calls(path: Path) -> None:
+    """docs/security.md promises that no input runs code: no shell, no foreign pickle, no extractall."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    names = {ast.unparse(call.func) for call in calls}
+    assert not names & UNSAFE_CALLS - OWN_PICKLES.get(_name(path), set())
+    assert not {name for name in names if name.rpartition(".")[2] in ("extractall", "unpack_archive")}
+    assert not [call for call in calls if any(word.arg == "shell" for word in call.keywords)]
