@@ -63,15 +63,17 @@ def parse_voc_annotation(xml_bytes: bytes) -> Annotation:
         width_px=_size(_text(root, "size/width")),
         height_px=_size(_text(root, "size/height")),
         objects=tuple(_parse_object(element) for element in root.iter("object")),
+        verified=None if (mark := root.get("verified")) is None else _is_true(mark),
     )
 
 
 def format_voc_annotation(annotation: Annotation) -> bytes:
     """Return the annotation as the bytes of a VOC XML file in UTF-8; `parse_voc_annotation` reads it back."""
     objects = "".join(_format_object(item) for item in annotation.objects)
+    verified = "" if annotation.verified is None else f' verified="{"yes" if annotation.verified else "no"}"'
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n'
-        "<annotation>\n"
+        f"<annotation{verified}>\n"
         f"  <filename>{escape(annotation.filename)}</filename>\n"
         f"  <size><width>{annotation.width_px or 0}</width><height>{annotation.height_px or 0}</height>"
         "<depth>3</depth></size>\n"
@@ -147,6 +149,7 @@ def _parse_object(element: ElementTree.Element) -> AnnotatedObject:
         _is_true(facts.get("difficult")),
         _is_true(facts.get("truncated")),
         (facts.get("pose") or "").strip() or "Unspecified",
+        _score(facts.get("score")),
     )
 
 
@@ -165,12 +168,14 @@ def _written_low(low: float, high: float) -> float:
 
 def _format_object(item: AnnotatedObject) -> str:
     box = item.box_xyxy_px
+    score = "" if item.score is None else f"    <score>{item.score:.4f}</score>\n"
     return (
         "  <object>\n"
         f"    <name>{escape(item.label)}</name>\n"
         f"    <pose>{escape(item.pose)}</pose>\n"
         f"    <truncated>{int(item.truncated)}</truncated>\n"
         f"    <difficult>{int(item.difficult)}</difficult>\n"
+        f"{score}"
         f"    <bndbox><xmin>{_written_low(box.x_min, box.x_max):.10g}</xmin>"
         f"<ymin>{_written_low(box.y_min, box.y_max):.10g}</ymin>"
         f"<xmax>{box.x_max:.10g}</xmax><ymax>{box.y_max:.10g}</ymax></bndbox>\n"
@@ -199,6 +204,11 @@ def _float(text: str | None) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def _score(text: str | None) -> float | None:
+    value = _float(text)
+    return value if 0 <= value <= 1 else None
 
 
 def _size(text: str) -> int | None:
