@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -55,7 +56,7 @@ def parse_voc_annotation(xml_bytes: bytes) -> Annotation:
         ForbiddenXmlError: the XML declares entities.
         AnnotationSyntaxError: the bytes are not well-formed XML with an <annotation> at its root.
     """
-    root = _parse_xml(xml_bytes)
+    root = parse_xml_safely(xml_bytes)
     if root.tag != "annotation":
         raise AnnotationSyntaxError(f"the root element is <{root.tag}>, expected <annotation>: is this a VOC file?")
     return Annotation(
@@ -82,6 +83,27 @@ def format_voc_annotation(annotation: Annotation) -> bytes:
     ).encode()
 
 
+def rename_objects(xml_bytes: bytes, new_name: Callable[[str], str | None]) -> bytes:
+    """Return an annotation with other class names; everything else in the XML stays, and None removes the object.
+
+    Raises:
+        AnnotationSyntaxError: as in `parse_voc_annotation`.
+    """
+    root = parse_xml_safely(xml_bytes)
+    changed = False
+    for parent in list(root.iter()):
+        for element in parent.findall("object"):
+            name = element.find("name")
+            old = _text(element, "name")
+            new = new_name(old)
+            changed |= new != old
+            if new is None:
+                parent.remove(element)
+            elif name is not None:
+                name.text = new
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n" if changed else xml_bytes
+
+
 def describe_voc_box(box_xyxy_px: BoxXyxyPx) -> str:
     """Return the box with the tags and numbers of the XML it was read from."""
     box = box_xyxy_px
@@ -89,7 +111,13 @@ def describe_voc_box(box_xyxy_px: BoxXyxyPx) -> str:
     return f"xmin {xmin:g}, ymin {ymin:g}, xmax {box.x_max:g}, ymax {box.y_max:g}"
 
 
-def _parse_xml(xml_bytes: bytes) -> ElementTree.Element:
+def parse_xml_safely(xml_bytes: bytes) -> ElementTree.Element:
+    """Return the root of an XML file in any encoding that Python knows; entities are refused.
+
+    Raises:
+        ForbiddenXmlError: the XML declares entities.
+        AnnotationSyntaxError: the bytes are not well-formed XML.
+    """
     try:
         try:
             return _parse_safely(xml_bytes)
