@@ -40,6 +40,14 @@ class RuntimeArtifact:
         return self.title.startswith(_SYSTEM)
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """The metadata, with integers where JSON has doubles: no fact that Reefline keeps is a whole double."""
+        return {
+            key: int(value) if isinstance(value, float) and value.is_integer() else value
+            for key, value in self.metadata.items()
+        }
+
+    @property
     def path(self) -> Path:
         """Where the launcher puts it in the pod."""
         return Path(self.custom_path or to_local_path(self.uri))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.kubeflow.contract import PUSHER_TASK, SUMMARY_TASK, Resolver
 from pipeline.kubeflow.lint_finding import LintFinding
 from pipeline.kubeflow.lint_paths import find_path_problems
 from pipeline.kubeflow.lint_training import find_training_problems
@@ -16,7 +17,7 @@ _SCHEMA_VERSION = "2.1.0"
 # KFP keeps a package in one row of its database, and in one object of Kubernetes, which may have 1.5 MB.
 _MAX_BYTES = 1_000_000
 _SUFFIXES = (".yaml", ".yml")
-_NEVER_CACHED = ("ResolveData", "ResolveStart", "ResolveServing", "Pusher", "RunSummary")
+_NEVER_CACHED = (*(resolver.task for resolver in Resolver), PUSHER_TASK, SUMMARY_TASK)
 _TYPE_PREFIXES = ("tfx.", "system.")
 _RECOMPILE = "compile the package with kubeflow_runner.py"
 

@@ -15,6 +15,7 @@ from pipeline.kubeflow.contract import (
     ENTRYPOINT_MODULE,
     ENVIRONMENT_PREFIX,
     MODEL_VARIABLE,
+    PUSHER_TASK,
     REPORTS_VARIABLE,
     RUN_ID_PARAMETER,
     RUN_ID_PLACEHOLDER,
@@ -48,7 +49,7 @@ from reefline.storage.location import Location
 
 _INPUTS_SPEC_OPTION = "--json_serialized_inputs_spec_args"
 _EXAMPLE_GEN, _TRAINER, _EXPORTER = "VocExampleGen", "Trainer", "EdgeTpuExporter"
-_SERVING_BUNDLE, _PUSHER = "ServingBundle", "Pusher"
+_SERVING_BUNDLE = "ServingBundle"
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,8 @@ def make_package(request: PackageRequest) -> Package:
         tasks[plain.name] = plain.task
     _wire_resolved(request, spec)
     # What it pushed may be deleted, which no cache key knows; the manifest names the run.
-    tasks[_PUSHER]["cachingOptions"] = {}
-    _add_parameter(spec, _PUSHER, RUN_ID_PARAMETER, TEXT, make_constant(RUN_ID_PLACEHOLDER))
+    tasks[PUSHER_TASK]["cachingOptions"] = {}
+    _add_parameter(spec, PUSHER_TASK, RUN_ID_PARAMETER, TEXT, make_constant(RUN_ID_PLACEHOLDER))
     _check_task_names(request.config, tasks)
     for name in tasks:
         _equip(request, spec, name)

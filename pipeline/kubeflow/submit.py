@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pipeline.kubeflow.contract import REPORTS_VARIABLE, SUMMARY_TASK
 from pipeline.kubeflow.publish import read_published
-from pipeline.kubeflow.stop import SUMMARY_FILE
 from reefline.errors import ConfigError, ReeflineError, UsageError, UserError
+from reefline.report.run_folder import SUMMARY_FILE
 
 if TYPE_CHECKING:
     from kfp import Client

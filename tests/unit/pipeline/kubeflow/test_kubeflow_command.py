@@ -73,3 +73,20 @@ def test_giving_up_on_a_run_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys:
     arguments = ["submit", "pipeline.yaml", "--host", "http://kfp", "--experiment", "nightly", "--wait"]
     assert kubeflow_runner.main(arguments) == 1
     assert "error: run 1: lost the connection" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("--\x1b[2J",), id="option"),
+        pytest.param(("\x1b[2J",), id="command"),
+        pytest.param(("lint", "a.yaml", "\x1b[2J"), id="extra-argument"),
+        pytest.param(("compile", "--target", "\x1b[2J"), id="value"),
+    ],
+)
+def test_no_usage_error_prints_control_characters(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert kubeflow_runner.main(arguments) == 2
+    printed = capsys.readouterr().err
+    assert "\\x1b[2J" in printed and "\x1b" not in printed
