@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.kubeflow.artifact_types import list_artifacts, read_title
 from pipeline.kubeflow.contract import PUSHER_TASK, SUMMARY_TASK, Resolver
 from pipeline.kubeflow.lint_finding import LintFinding
 from pipeline.kubeflow.lint_paths import find_path_problems
@@ -115,20 +116,21 @@ def _check_output_names(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
 
 
 def _check_types(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
-    import yaml
-
-    for name, component in spec.get("components", {}).items():
-        for side in ("inputDefinitions", "outputDefinitions"):
-            for key, artifact in component.get(side, {}).get("artifacts", {}).items():
-                schema = artifact.get("artifactType", {})
-                title = schema.get("schemaTitle", "")
-                if schema.get("instanceSchema"):
-                    title = (yaml.safe_load(schema["instanceSchema"]) or {}).get("title", "")
-                if not title.startswith(_TYPE_PREFIXES):
-                    yield LintFinding(
-                        f"{name}.{key}",
-                        f"custom artifact type {title or '(none)'}; use one of tfx.types.standard_artifacts, or File",
-                    )
+    schemas = {name: artifact.get("artifactType", {}) for name, artifact in list_artifacts(spec)}
+    for name, schema in schemas.items():
+        title = read_title(schema)
+        if not title.startswith(_TYPE_PREFIXES):
+            yield LintFinding(
+                name, f"custom artifact type {title or '(none)'}; use one of tfx.types.standard_artifacts, or File"
+            )
+    without_title = sum("schemaTitle" not in schema for schema in schemas.values())
+    if without_title:
+        yield LintFinding(
+            "components",
+            f"{without_title} of {len(schemas)} artifact types are schemas (instanceSchema), which KFP without ML "
+            f"Metadata refuses. {_RECOMPILE}",
+            is_error=False,
+        )
 
 
 def _check_executors(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
