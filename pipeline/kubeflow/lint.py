@@ -11,6 +11,7 @@ from pipeline.kubeflow.artifact_types import list_artifacts, read_title
 from pipeline.kubeflow.contract import PUSHER_TASK, SUMMARY_TASK, Resolver
 from pipeline.kubeflow.lint_finding import LintFinding
 from pipeline.kubeflow.lint_paths import find_path_problems
+from pipeline.kubeflow.lint_platform import find_platform_problems
 from pipeline.kubeflow.lint_training import find_training_problems
 from reefline.errors import UsageError
 
@@ -48,18 +49,20 @@ def lint_file(path: Path) -> tuple[LintFinding, ...]:
 def lint_documents(documents: Sequence[Mapping[str, Any]], *, size: int) -> tuple[LintFinding, ...]:
     """Return the findings about a package of `size` bytes, errors first; its second document is the platform's."""
     spec, platform = documents[0], documents[1] if len(documents) > 1 else {}
+    # Whoever reads the platform document relies on its types.
+    misshapen = tuple(_check_nulls(platform, "platform")) or tuple(find_platform_problems(spec, platform))
+    of_platform = () if misshapen else (*_check_pod_metadata(spec, platform), *find_path_problems(spec, platform))
     findings = itertools.chain(
         _check_size(size),
         _check_schema(documents),
         _check_nulls(spec, "pipeline"),
-        _check_nulls(platform, "platform"),
         _check_output_names(spec),
         _check_types(spec),
         _check_executors(spec),
         _check_wiring(spec),
         _check_caching(spec),
-        _check_pod_metadata(spec, platform),
-        find_path_problems(spec, platform),
+        misshapen,
+        of_platform,
         find_training_problems(spec),
     )
     return tuple(sorted(findings, key=lambda finding: not finding.is_error))
