@@ -78,7 +78,7 @@ package:
 	  --data '$(DATA)' --serving '$(SERVING)' --output /mnt/$(PACKAGE)
 	$(ENGINE) run --rm --volume "$(CURDIR):/mnt:ro" $(DIGEST) kubeflow_runner.py lint /mnt/$(PACKAGE)
 
-# SUBMIT_OPTIONS: --wait, or --cron with an expression.
+# SUBMIT_OPTIONS: --version with a name, --wait, or --cron with an expression.
 EXPERIMENT ?= reefline
 submit:
 	@test -n "$(DIGEST)" && test -n '$(HOST)' || { echo "pass DIGEST=name@sha256:… and HOST=URL" >&2; exit 2; }

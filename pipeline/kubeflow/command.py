@@ -90,6 +90,12 @@ def submit_package(
     package: PackageArgument,
     host: Annotated[str, typer.Option("--host", metavar="URL", help="the address of KFP's API")],
     experiment: Annotated[str, typer.Option("--experiment", metavar="NAME", help="created if missing")],
+    version: Annotated[
+        Optional[str],
+        typer.Option(
+            "--version", metavar="NAME", help="keep the package as this version of its pipeline, and run that"
+        ),
+    ] = None,
     cron: Annotated[
         Optional[str], typer.Option("--cron", metavar="EXPRESSION", help='run it regularly, such as "0 0 2 * * *"')
     ] = None,
@@ -109,6 +115,7 @@ def submit_package(
         package,
         host,
         experiment,
+        version=version,
         cron=cron,
         wait=wait,
         timeout_s=timeout_s,

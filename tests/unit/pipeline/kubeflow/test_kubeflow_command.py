@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import kubeflow_runner
+from pipeline.kubeflow.submit import Submission
 from reefline.errors import ReeflineError
 from tests.factories_kubeflow import IMAGE, REPO_DIR
 
@@ -63,6 +64,26 @@ def test_bad_usage_is_one_line(
 ) -> None:
     assert _compile(tmp_path / name, *options) == 2
     assert message in capsys.readouterr().err
+
+
+def test_submit_gets_what_the_command_line_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Submission] = []
+    monkeypatch.setattr("pipeline.kubeflow.submit.submit", lambda submission, _: asked.append(submission) or 3)
+    arguments = ["submit", "p.yaml", "--host", "http://kfp", "--experiment", "nightly", "--version", "v1", "--wait"]
+    arguments += ["--timeout", "60", "--namespace", "team", "--service-account", "trainer"]
+    assert kubeflow_runner.main(arguments) == 3
+    assert asked == [
+        Submission(
+            Path("p.yaml"),
+            "http://kfp",
+            "nightly",
+            version="v1",
+            wait=True,
+            timeout_s=60,
+            namespace="team",
+            service_account="trainer",
+        )
+    ]
 
 
 def test_giving_up_on_a_run_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
