@@ -37,6 +37,8 @@ class FakeKfp:
     def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> tuple[int, Any]:
         """Return status and body of an answer."""
         self.requests.append((method, path, body))
+        if self.refusal and path == f"{_API}/pipelines/upload_version":
+            return 500, {"error_message": self.refusal, "error_details": f"{self.refusal}\ngoroutine 1"}
         if path.startswith(f"{_API}/pipelines"):
             return 200, self._answer_pipelines(method, path.removeprefix(f"{_API}/pipelines").strip("/"), query, body)
         kind = path.removeprefix(_API).strip("/").partition("/")[0]

@@ -160,8 +160,8 @@ def _read_reason(error: Any) -> str:
         body = json.loads(error.body)
     except (TypeError, ValueError):
         return f"{error.status} {error.reason}"
-    # The upload service has its own names.
-    keys = ("message", "error", "error_details", "error_message")
+    # error_message: of uploads, whose other key has a stack trace.
+    keys = ("message", "error_message", "error")
     message = next((body[key] for key in keys if body.get(key)), None) if isinstance(body, dict) else None
     return f"{message or error.reason} ({error.status})"
 

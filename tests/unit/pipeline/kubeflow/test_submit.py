@@ -88,6 +88,14 @@ def test_a_version_does_not_change(kfp: FakeKfp, package: Path) -> None:
     assert kfp.versions == {"reefline": {"v1": "kept"}} and not kfp.bodies("runs")
 
 
+def test_a_refused_upload_is_one_line(kfp: FakeKfp, package: Path) -> None:
+    kfp.refusal = "Error creating pipeline version: too large"
+    with pytest.raises(
+        UsageError, match=r"KFP refused the request: Error creating pipeline version: too large \(500\)$"
+    ):
+        _submit(kfp, package, version="v1")
+
+
 @pytest.mark.parametrize(
     ("verdict", "state", "code"),
     [
