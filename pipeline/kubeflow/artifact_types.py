@@ -36,7 +36,7 @@ def name_types(spec: Mapping[str, Any]) -> None:
     """Replace the schemas of a PipelineSpec by their titles.
 
     KFP with ML Metadata makes a schema of a title, and keeps nothing of a schema but its title. Without ML Metadata,
-    KFP looks for the complete text of a schema among its own types, and fails.
+    titles are what KFP's own tests keep (docs/kubeflow.md).
     """
     for _, artifact in list_artifacts(spec):
         artifact["artifactType"] = make_type(read_title(artifact["artifactType"]))

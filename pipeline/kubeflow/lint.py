@@ -131,7 +131,7 @@ def _check_types(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
         yield LintFinding(
             "components",
             f"{without_title} of {len(schemas)} artifact types are schemas (instanceSchema), which KFP without ML "
-            f"Metadata refuses. {_RECOMPILE}",
+            f"Metadata may refuse. {_RECOMPILE}",
             is_error=False,
         )
 

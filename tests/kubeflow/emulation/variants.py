@@ -11,8 +11,8 @@ class Variant:
 
     `metadata_file_in_task_root`: output_metadata.json lies next to the outputs, as since 2.16, not in /tmp.
     `has_types`: an input artifact arrives with its schemaTitle; otherwise with {"instanceSchema": ""} (tfx#7768).
-    `reads_schemas`: a type may be an instanceSchema; otherwise its complete text is looked up among titles, as
-    inferArtifactType in backend/src/v2/component/launcher_v2.go.
+    `reads_schemas`: a type may be an instanceSchema; otherwise its complete text is looked up among known titles, as
+    by inferArtifactType in backend/src/v2/component/launcher_v2.go.
     `id_field`: the field of an input artifact with its id.
     `downloads_siblings`: an input brings along every object whose key starts with its own.
     `keys_claims`, `keys_environment`: the cache key holds names of mounted claims, and the container's `env`.
