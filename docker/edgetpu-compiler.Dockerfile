@@ -3,7 +3,10 @@
 #
 #   docker build --platform linux/amd64 -t reefline-edgetpu-compiler -f docker/edgetpu-compiler.Dockerfile docker
 #   reefline compile model_int8.tflite --image reefline-edgetpu-compiler
+# hadolint ignore=DL3029
 FROM --platform=linux/amd64 debian:11
+
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates curl gnupg \

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import typer
 
@@ -19,28 +19,13 @@ from reefline.commands.recommend import recommend
 from reefline.commands.report import report
 from reefline.commands.rollback import rollback
 from reefline.commands.train_worker import train_worker
-from reefline.commands.usage_errors import EscapingGroup
+from reefline.commands.usage_errors import CommandGroup
 from reefline.commands.verify import verify
 from reefline.commands.verify_bundle import verify_bundle
-from reefline.errors import UserError
-from reefline.system.terminal import say_error
-
-
-class _Commands(EscapingGroup):
-    """Turns an error that the user can fix into one line per problem and the error's exit code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            for problem in error.problems:
-                say_error(problem)
-            raise typer.Exit(error.exit_code) from error
-
 
 app = typer.Typer(
     name="reefline",
-    cls=_Commands,
+    cls=CommandGroup,
     help="Object detectors for the Coral Edge TPU. To train one, run local_runner.py.",
     no_args_is_help=True,
     add_completion=False,

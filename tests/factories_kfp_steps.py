@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-FILE_TYPE = {"instanceSchema": "title: tfx.File\ntype: object\n"}
+FILE_TYPE = {"schemaTitle": "tfx.File", "schemaVersion": "0.0.1"}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from reefline.structures.artifacts import ModelRunFolder
 from reefline.training.history import TrainingHistory, TrainingPoint
 from reefline.training.job import TrainingJob, identify_training
 from reefline.training.report import EvaluationPoint, TrainingState
-from reefline.training.resumable_folder import open_unfinished
+from reefline.training.resumable_folder import locate_unfinished
 from tests.factories_summary import make_blessed
 
 EVERY_S = 0.05
@@ -70,7 +70,8 @@ def main(root: Path, run_id: str) -> None:
         execution = record_run(root, run_id)
         uris = [str(root / "artifacts" / "VocExampleGen" / key / "1") for key in ("examples", "label_map")]
         output = root / "artifacts" / "Trainer" / "model_run" / str(execution.id)
-        run = ModelRunFolder(open_unfinished(output, identify_training("", "", "", *uris, "")))
+        run = ModelRunFolder(locate_unfinished(output, identify_training("", "", "", *uris, "")))
+        run.root.mkdir(parents=True)
         TrainingJob(TrainerSettings(model="m", num_steps=TOTAL_STEPS), "", root).write(run.job)
         finished = threading.Event()
         writer = threading.Thread(target=_write_steps, args=(run, finished))

@@ -60,15 +60,16 @@ def Trainer(
     model_config.verify_pipeline_config(od_config, read_label_map(files.label_map))
     identity = identify_training(settings, edge_tpu, code, examples.uri, label_map.uri, start)
     output = Path(model_run.uri)
-    run = ModelRunFolder(open_unfinished(output, identity, Path(work_dir) if work_dir else None))
-    model_config.write_pipeline_config(od_config, run.pipeline_config)
-    job = TrainingJob(trainer_settings, start, StartCache().folder)
-    job.write(run.job)
-    if trainer_settings.strategy is DistributionStrategy.MULTI_WORKER:
-        train_in_child(run)
-    else:
-        train_detector(od_config, job, run)
-    hand_over(run.root, output, finished_file=run.report.name)
+    with open_unfinished(output, identity, Path(work_dir) if work_dir else None) as folder:
+        run = ModelRunFolder(folder)
+        model_config.write_pipeline_config(od_config, run.pipeline_config)
+        job = TrainingJob(trainer_settings, start, StartCache().folder)
+        job.write(run.job)
+        if trainer_settings.strategy is DistributionStrategy.MULTI_WORKER:
+            train_in_child(run)
+        else:
+            train_detector(od_config, job, run)
+        hand_over(run.root, output, finished_file=run.report.name)
     model_run.set_string_custom_property(START_PROPERTY, start)
 
 

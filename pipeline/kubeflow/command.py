@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
-from typer.core import TyperGroup
 
 from reefline.commands.options import OverridesOption
-from reefline.errors import ReeflineError, UserError
-from reefline.system.terminal import say, say_error
+from reefline.commands.usage_errors import CommandGroup
+from reefline.errors import ReeflineError
+from reefline.system.terminal import say
 
 _EXIT_CODES = (
     "Exit codes: 0 done (submit --wait: blessed and pushed); 3 refused by the gate, nothing pushed; 2 bad usage, "
@@ -26,19 +26,10 @@ class Target(str, enum.Enum):
     VERTEX = "vertex"
 
 
-class _Commands(TyperGroup):
-    """Turns an error that Reefline raises on purpose into one line per problem and the error's exit code."""
+class _Commands(CommandGroup):
+    """Explains giving up on a run, too, which no user can fix."""
 
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            for problem in error.problems:
-                say_error(problem)
-            raise typer.Exit(error.exit_code) from error
-        except ReeflineError as error:
-            say_error(str(error))
-            raise typer.Exit(error.exit_code) from error
+    explained = ReeflineError
 
 
 app = typer.Typer(
@@ -99,6 +90,12 @@ def submit_package(
     package: PackageArgument,
     host: Annotated[str, typer.Option("--host", metavar="URL", help="the address of KFP's API")],
     experiment: Annotated[str, typer.Option("--experiment", metavar="NAME", help="created if missing")],
+    version: Annotated[
+        Optional[str],
+        typer.Option(
+            "--version", metavar="NAME", help="keep the package as this version of its pipeline, and run that"
+        ),
+    ] = None,
     cron: Annotated[
         Optional[str], typer.Option("--cron", metavar="EXPRESSION", help='run it regularly, such as "0 0 2 * * *"')
     ] = None,
@@ -118,6 +115,7 @@ def submit_package(
         package,
         host,
         experiment,
+        version=version,
         cron=cron,
         wait=wait,
         timeout_s=timeout_s,

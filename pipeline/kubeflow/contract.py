@@ -32,6 +32,7 @@ RESOLVE_MODULE = "pipeline.kubeflow.resolve"
 SUMMARY_MODULE = "pipeline.kubeflow.run_summary"
 EXECUTOR_INPUT_OPTION = "--executor_input"
 
+PUSHER_TASK = "Pusher"
 SUMMARY_TASK = "RunSummary"
 
 

@@ -26,7 +26,7 @@ from pipeline.kubeflow.executor_input import (
     parse_executor_input,
     write_executor_output,
 )
-from pipeline.kubeflow.stop import run_task
+from pipeline.kubeflow.stop import PodTask, run_task
 from pipeline.kubeflow.uris import UriMap
 from reefline.errors import UsageError
 
@@ -143,17 +143,13 @@ def _make_executor(invocation: Invocation) -> Any:
 def _to_artifact(given: RuntimeArtifact, uris: UriMap) -> Artifact:
     """Return TFX's artifact: a property that its type declares, any other as a custom one.
 
-    JSON turned integers into doubles; all numbers that Reefline keeps about artifacts are integers or not whole.
-
     Raises:
         UsageError: the type is not one of TFX's.
     """
     artifact = _find_type(given.title, given.uri)()
     artifact.uri = str(given.path)
     declared = artifact.PROPERTIES or {}
-    for key, value in given.metadata.items():
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
+    for key, value in given.facts.items():
         if isinstance(value, str):
             value = uris.to_path(value)
         if key in declared:
@@ -201,15 +197,12 @@ def _mark_if_empty(path: Path) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run one task and return the exit code: 0, 2 for what the user can fix, 1 for anything unexpected."""
     prepare_environment()
-    name, task = "", None  # until the command line is read
 
-    def run() -> None:
-        nonlocal name, task
+    def read() -> PodTask:
         invocation = parse_arguments(arguments)
-        name, task = invocation.name, invocation.task
-        run_executor(invocation)
+        return PodTask(invocation.name, invocation.task, lambda: run_executor(invocation))
 
-    return run_task(run, lambda: (name, task))
+    return run_task(read)
 
 
 if __name__ == "__main__":

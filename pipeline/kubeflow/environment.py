@@ -9,11 +9,16 @@ import tempfile
 from reefline.od_api.compat import LEGACY_KERAS_VARIABLE
 
 
+def prepare_home() -> None:
+    """Give a pod whose user has no home folder one."""
+    os.environ.setdefault("HOME", tempfile.gettempdir())
+
+
 def prepare_environment() -> None:
     """Set what a pod may lack, before anything imports TensorFlow, and defer what TFX imports without need."""
     from pipeline.local.light_imports import defer_package
 
-    os.environ.setdefault("HOME", tempfile.gettempdir())
+    prepare_home()
     os.environ.setdefault(LEGACY_KERAS_VARIABLE, "1")
     defer_package("tfx.components")
 

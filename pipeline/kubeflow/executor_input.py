@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.kubeflow.artifact_types import read_title
 from pipeline.kubeflow.contract import ENVIRONMENT_PREFIX, RUN_ID_PARAMETER, UNRESOLVED_PREFIX
 from pipeline.kubeflow.uris import to_local_path
 from reefline.errors import UsageError
 
-_TITLE = re.compile(r"^title:\s*['\"]?([\w.]+)", re.MULTILINE)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _INTEGER = "NUMBER_INTEGER"
 _SYSTEM = "system."
@@ -38,6 +38,14 @@ class RuntimeArtifact:
     def is_system(self) -> bool:
         """Whether KFP keeps it for itself, such as `executor-logs`."""
         return self.title.startswith(_SYSTEM)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The metadata, with integers where JSON has doubles: no fact that Reefline keeps is a whole double."""
+        return {
+            key: int(value) if isinstance(value, float) and value.is_integer() else value
+            for key, value in self.metadata.items()
+        }
 
     @property
     def path(self) -> Path:
@@ -75,7 +83,7 @@ def parse_executor_input(text: str, inputs_spec: str = "") -> ExecutorInput:
     """
     given, spec = _parse_object(text, "the executor input"), _parse_object(inputs_spec or "{}", "the inputs spec")
     inputs, outputs = given.get("inputs", {}), given.get("outputs", {})
-    types = {key: _read_title(one.get("artifactType", {})) for key, one in spec.get("artifacts", {}).items()}
+    types = {key: read_title(one.get("artifactType", {})) for key, one in spec.get("artifacts", {}).items()}
     integers = {key for key, one in spec.get("parameters", {}).items() if one.get("parameterType") == _INTEGER}
     return ExecutorInput(
         parameters={
@@ -122,18 +130,11 @@ def _read_artifacts(lists: Mapping[str, Any], types: Mapping[str, str]) -> dict[
 def _read_artifact(given: Mapping[str, Any], declared_title: str) -> RuntimeArtifact:
     return RuntimeArtifact(
         uri=given["uri"],
-        title=_read_title(given.get("type") or {}) or declared_title,
+        title=read_title(given.get("type") or {}) or declared_title,
         name=given.get("name", ""),
         metadata=given.get("metadata") or {},
         custom_path=given.get("customPath", ""),
     )
-
-
-def _read_title(schema: Mapping[str, str]) -> str:
-    if schema.get("schemaTitle"):
-        return schema["schemaTitle"]
-    match = _TITLE.search(schema.get("instanceSchema") or "")
-    return match[1] if match else ""
 
 
 def write_executor_output(task: ExecutorInput, artifacts: Mapping[str, Mapping[str, Any]]) -> None:

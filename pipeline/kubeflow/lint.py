@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.kubeflow.artifact_types import list_artifacts, read_title
+from pipeline.kubeflow.contract import PUSHER_TASK, SUMMARY_TASK, Resolver
 from pipeline.kubeflow.lint_finding import LintFinding
 from pipeline.kubeflow.lint_paths import find_path_problems
+from pipeline.kubeflow.lint_platform import find_platform_problems
 from pipeline.kubeflow.lint_training import find_training_problems
 from reefline.errors import UsageError
 
@@ -16,7 +19,7 @@ _SCHEMA_VERSION = "2.1.0"
 # KFP keeps a package in one row of its database, and in one object of Kubernetes, which may have 1.5 MB.
 _MAX_BYTES = 1_000_000
 _SUFFIXES = (".yaml", ".yml")
-_NEVER_CACHED = ("ResolveData", "ResolveStart", "ResolveServing", "Pusher", "RunSummary")
+_NEVER_CACHED = (*(resolver.task for resolver in Resolver), PUSHER_TASK, SUMMARY_TASK)
 _TYPE_PREFIXES = ("tfx.", "system.")
 _RECOMPILE = "compile the package with kubeflow_runner.py"
 
@@ -46,18 +49,20 @@ def lint_file(path: Path) -> tuple[LintFinding, ...]:
 def lint_documents(documents: Sequence[Mapping[str, Any]], *, size: int) -> tuple[LintFinding, ...]:
     """Return the findings about a package of `size` bytes, errors first; its second document is the platform's."""
     spec, platform = documents[0], documents[1] if len(documents) > 1 else {}
+    # Whoever reads the platform document relies on its types.
+    misshapen = tuple(_check_nulls(platform, "platform")) or tuple(find_platform_problems(spec, platform))
+    of_platform = () if misshapen else (*_check_pod_metadata(spec, platform), *find_path_problems(spec, platform))
     findings = itertools.chain(
         _check_size(size),
         _check_schema(documents),
         _check_nulls(spec, "pipeline"),
-        _check_nulls(platform, "platform"),
         _check_output_names(spec),
         _check_types(spec),
         _check_executors(spec),
         _check_wiring(spec),
         _check_caching(spec),
-        _check_pod_metadata(spec, platform),
-        find_path_problems(spec, platform),
+        misshapen,
+        of_platform,
         find_training_problems(spec),
     )
     return tuple(sorted(findings, key=lambda finding: not finding.is_error))
@@ -114,20 +119,21 @@ def _check_output_names(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
 
 
 def _check_types(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
-    import yaml
-
-    for name, component in spec.get("components", {}).items():
-        for side in ("inputDefinitions", "outputDefinitions"):
-            for key, artifact in component.get(side, {}).get("artifacts", {}).items():
-                schema = artifact.get("artifactType", {})
-                title = schema.get("schemaTitle", "")
-                if schema.get("instanceSchema"):
-                    title = (yaml.safe_load(schema["instanceSchema"]) or {}).get("title", "")
-                if not title.startswith(_TYPE_PREFIXES):
-                    yield LintFinding(
-                        f"{name}.{key}",
-                        f"custom artifact type {title or '(none)'}; use one of tfx.types.standard_artifacts, or File",
-                    )
+    schemas = {name: artifact.get("artifactType", {}) for name, artifact in list_artifacts(spec)}
+    for name, schema in schemas.items():
+        title = read_title(schema)
+        if not title.startswith(_TYPE_PREFIXES):
+            yield LintFinding(
+                name, f"custom artifact type {title or '(none)'}; use one of tfx.types.standard_artifacts, or File"
+            )
+    without_title = sum("schemaTitle" not in schema for schema in schemas.values())
+    if without_title:
+        yield LintFinding(
+            "components",
+            f"{without_title} of {len(schemas)} artifact types are schemas (instanceSchema), which KFP without ML "
+            f"Metadata may refuse. {_RECOMPILE}",
+            is_error=False,
+        )
 
 
 def _check_executors(spec: Mapping[str, Any]) -> Iterator[LintFinding]:

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.kubeflow.artifact_types import name_types
 from pipeline.kubeflow.contract import (
     DATA_VARIABLE,
     ENTRYPOINT_MODULE,
     ENVIRONMENT_PREFIX,
     MODEL_VARIABLE,
+    PUSHER_TASK,
     REPORTS_VARIABLE,
     RUN_ID_PARAMETER,
     RUN_ID_PLACEHOLDER,
@@ -48,7 +50,7 @@ from reefline.storage.location import Location
 
 _INPUTS_SPEC_OPTION = "--json_serialized_inputs_spec_args"
 _EXAMPLE_GEN, _TRAINER, _EXPORTER = "VocExampleGen", "Trainer", "EdgeTpuExporter"
-_SERVING_BUNDLE, _PUSHER = "ServingBundle", "Pusher"
+_SERVING_BUNDLE = "ServingBundle"
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ def make_package(request: PackageRequest) -> Package:
     _check_serving(request.serving)
     job = _compile_with_tfx(request)
     spec: dict[str, Any] = job["pipelineSpec"]
+    if not request.for_vertex:
+        name_types(spec)
     tasks = spec["root"]["dag"]["tasks"]
     for plain in _make_plain_tasks(request, spec):
         spec["components"][plain.name] = plain.component
@@ -119,10 +123,11 @@ def make_package(request: PackageRequest) -> Package:
         tasks[plain.name] = plain.task
     _wire_resolved(request, spec)
     # What it pushed may be deleted, which no cache key knows; the manifest names the run.
-    tasks[_PUSHER]["cachingOptions"] = {}
-    _add_parameter(spec, _PUSHER, RUN_ID_PARAMETER, TEXT, make_constant(RUN_ID_PLACEHOLDER))
+    tasks[PUSHER_TASK]["cachingOptions"] = {}
+    _add_parameter(spec, PUSHER_TASK, RUN_ID_PARAMETER, TEXT, make_constant(RUN_ID_PLACEHOLDER))
     _check_task_names(request.config, tasks)
     for name in tasks:
+        _tell_types(spec, name)
         _equip(request, spec, name)
     if request.config.kubeflow.pipeline_root:
         spec["defaultPipelineRoot"] = request.config.kubeflow.pipeline_root
@@ -241,13 +246,18 @@ def _link_parameter(spec: dict[str, Any], task: str, kind: str, source: Paramete
 
 
 def _add_parameter(spec: dict[str, Any], task: str, name: str, kind: str, value: Mapping[str, Any]) -> None:
-    """Add an input parameter to a component, its task, and the types that the entrypoint is told."""
+    """Add an input parameter to a component and its task."""
     inputs = spec["components"][task].setdefault("inputDefinitions", {})
     inputs.setdefault("parameters", {})[name] = {"parameterType": kind}
     spec["root"]["dag"]["tasks"][task].setdefault("inputs", {}).setdefault("parameters", {})[name] = dict(value)
+
+
+def _tell_types(spec: Mapping[str, Any], task: str) -> None:
+    """Give the entrypoint of a TFX component the declarations of its inputs: KFP leaves types out."""
     args = spec["deploymentSpec"]["executors"][f"{task}_executor"]["container"]["args"]
-    at = args.index(_INPUTS_SPEC_OPTION) + 1
-    args[at] = json.dumps(inputs, sort_keys=True)
+    if _INPUTS_SPEC_OPTION in args:
+        inputs = spec["components"][task].get("inputDefinitions", {})
+        args[args.index(_INPUTS_SPEC_OPTION) + 1] = json.dumps(inputs, sort_keys=True)
 
 
 def _equip(request: PackageRequest, spec: dict[str, Any], task: str) -> None:

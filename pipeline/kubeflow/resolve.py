@@ -7,16 +7,13 @@ which is never cached itself. It imports neither TFX nor TensorFlow.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import Optional
 
 from pipeline.kubeflow.contract import EXECUTOR_INPUT_OPTION, Resolver
 from pipeline.kubeflow.data_source import provide
-from pipeline.kubeflow.executor_input import ExecutorInput, parse_executor_input, write_output_parameters
-from pipeline.kubeflow.stop import run_task
+from pipeline.kubeflow.executor_input import ExecutorInput, write_output_parameters
+from pipeline.kubeflow.stop import run_plain_task
 
 
 def resolve_data(task: ExecutorInput) -> Mapping[str, str | int]:
@@ -91,19 +88,16 @@ _RESOLVERS: Mapping[Resolver, Callable[[ExecutorInput], Mapping[str, str | int]]
 
 def main(arguments: Sequence[str]) -> int:
     """Resolve, write the output parameters, and return the exit code."""
-    os.environ.setdefault("HOME", tempfile.gettempdir())
     parser = argparse.ArgumentParser(prog="python -m pipeline.kubeflow.resolve")
     parser.add_argument("what", type=Resolver, choices=list(Resolver))
     parser.add_argument(EXECUTOR_INPUT_OPTION, required=True)
     known = parser.parse_args(arguments)
-    task: Optional[ExecutorInput] = None
+    resolver = known.what
 
-    def run() -> None:
-        nonlocal task
-        task = parse_executor_input(known.executor_input)
-        write_output_parameters(task, _RESOLVERS[known.what](task))
+    def resolve(task: ExecutorInput) -> None:
+        write_output_parameters(task, _RESOLVERS[resolver](task))
 
-    return run_task(run, lambda: (known.what.task, task))
+    return run_plain_task(resolver.task, known.executor_input, resolve)
 
 
 if __name__ == "__main__":

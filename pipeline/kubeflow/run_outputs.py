@@ -70,10 +70,7 @@ def describe_run(inputs: Mapping[str, RuntimeArtifact], run_id: str) -> RunRecor
 
 
 def _to_record(number: int, key: str, given: RuntimeArtifact) -> ArtifactRecord:
-    facts = {
-        name: int(value) if isinstance(value, float) and value.is_integer() else value
-        for name, value in given.metadata.items()
-    }
+    facts = given.facts
     maker = Maker(number, PRODUCERS[key], str(facts.get(RUN_ID_FACT, "")))
     return ArtifactRecord(number, given.title.removeprefix("tfx."), str(given.path), facts, maker)
 

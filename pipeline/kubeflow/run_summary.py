@@ -14,19 +14,19 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from pipeline.kubeflow.contract import EXECUTOR_INPUT_OPTION, MODEL_VARIABLE, SUMMARY_TASK
-from pipeline.kubeflow.executor_input import ExecutorInput, parse_executor_input, write_executor_output
+from pipeline.kubeflow.executor_input import ExecutorInput, write_executor_output
 from pipeline.kubeflow.publish import publish
 from pipeline.kubeflow.run_outputs import describe_run, name_outputs, read_seconds
-from pipeline.kubeflow.stop import SUMMARY_FILE, run_task
+from pipeline.kubeflow.stop import run_plain_task
 from reefline.report.collect import collect
 from reefline.report.environment import read_environment
 from reefline.report.reviewed_run import ReviewedRun
-from reefline.report.run_folder import PAGE_FILE
+from reefline.report.run_folder import PAGE_FILE, SUMMARY_FILE
 from reefline.report.run_page import make_run_page
-from reefline.report.summary import RunRecords, Summary, Verdict, decide_verdict, summarize
+from reefline.report.summary import RunRecords, Summary, Verdict, decide_verdict, format_summary, summarize
 from reefline.report.text import describe_results
 from reefline.system.terminal import say
 
@@ -43,7 +43,7 @@ def write_run_summary(task: ExecutorInput) -> None:
     model = os.environ.get(MODEL_VARIABLE, "")
     seconds = read_seconds(task.inputs, task.run_id)
     records = collect(task.run_id, model, seconds, name_outputs(task.inputs), None)
-    summary = json.dumps(summarize(records), indent=2, ensure_ascii=False) + "\n"
+    summary = format_summary(records)
     pages, problems = _make_pages(task, records)
     metrics = list_metrics(records)
     # KFP shows the metadata of the metrics; the release without ML Metadata refuses an output that has no file.
@@ -96,18 +96,10 @@ def _make_pages(task: ExecutorInput, records: RunRecords) -> tuple[dict[str, str
 
 def main(arguments: Sequence[str]) -> int:
     """Write the summary and return the exit code."""
-    os.environ.setdefault("HOME", tempfile.gettempdir())
     parser = argparse.ArgumentParser(prog="python -m pipeline.kubeflow.run_summary")
     parser.add_argument(EXECUTOR_INPUT_OPTION, required=True)
     known = parser.parse_args(arguments)
-    task: Optional[ExecutorInput] = None
-
-    def run() -> None:
-        nonlocal task
-        task = parse_executor_input(known.executor_input)
-        write_run_summary(task)
-
-    return run_task(run, lambda: (SUMMARY_TASK, task))
+    return run_plain_task(SUMMARY_TASK, known.executor_input, write_run_summary)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pipeline.kubeflow.contract import REPORTS_VARIABLE, SUMMARY_TASK
 from pipeline.kubeflow.publish import read_published
-from pipeline.kubeflow.stop import SUMMARY_FILE
+from pipeline.kubeflow.upload import upload_version
 from reefline.errors import ConfigError, ReeflineError, UsageError, UserError
+from reefline.report.run_folder import SUMMARY_FILE
 
 if TYPE_CHECKING:
     from kfp import Client
@@ -34,11 +35,12 @@ _UNKNOWN = 1
 
 @dataclass(frozen=True)
 class Submission:
-    """What a command line asks for; with `cron`, a recurring run."""
+    """What a command line asks for; with `cron`, a recurring run, and with `version`, a package that KFP keeps."""
 
     package: Path
     host: str
     experiment: str
+    version: Optional[str] = None
     cron: Optional[str] = None
     wait: bool = False
     timeout_s: int = 86_400
@@ -56,7 +58,8 @@ def submit(submission: Submission, say: Callable[[str], None]) -> int:
     """Submit a package, and return the exit code: with `wait`, that of the run's verdict.
 
     Raises:
-        UsageError: the API cannot be reached or refuses the package, or --wait is combined with --cron.
+        UsageError: the API cannot be reached or refuses the package, it has the version already, or --wait is combined
+            with --cron.
         ConfigError: lint finds errors.
         ReeflineError: the run is not over in time, or the connection is lost while waiting.
     """
@@ -67,10 +70,11 @@ def submit(submission: Submission, say: Callable[[str], None]) -> int:
     with _explaining(submission.host):
         client = _connect(submission)
         experiment = client.create_experiment(submission.experiment, namespace=submission.namespace).experiment_id
+        source = _provide_source(client, pipeline, submission, say)
         if submission.cron:
-            recurring_id = _create_recurring_run(client, experiment, name, submission)
+            recurring_id = _create_recurring_run(client, experiment, name, submission, source)
         else:
-            run_id = _create_run(client, experiment, name, submission)
+            run_id = _create_run(client, experiment, name, submission, source)
     if submission.cron:
         say(f"recurring run: {recurring_id} ({submission.cron})")
         return 0
@@ -82,25 +86,34 @@ def submit(submission: Submission, say: Callable[[str], None]) -> int:
     return _conclude(state, run_id, pipeline, say)
 
 
-def _create_run(client: Client, experiment: str, name: str, submission: Submission) -> str:
-    run = client.run_pipeline(
-        experiment,
-        name,
-        pipeline_package_path=str(submission.package),
-        service_account=submission.service_account,
-    )
+def _provide_source(
+    client: Client, pipeline: Mapping[str, Any], submission: Submission, say: Callable[[str], None]
+) -> Mapping[str, str]:
+    """Return what a run is made from, as arguments of the SDK: the package itself, or the version that it becomes."""
+    if submission.version is None:
+        return {"pipeline_package_path": str(submission.package)}
+    name = pipeline["pipelineInfo"]["name"]
+    kept = upload_version(client, submission.package, name, submission.version, submission.namespace)
+    say(f"version: {submission.version} of {name} ({kept.make_address(submission.host)})")
+    return {"pipeline_id": kept.pipeline_id, "version_id": kept.version_id}
+
+
+def _create_run(client: Client, experiment: str, name: str, submission: Submission, source: Mapping[str, str]) -> str:
+    run = client.run_pipeline(experiment, name, service_account=submission.service_account, **source)
     return str(run.run_id)
 
 
-def _create_recurring_run(client: Client, experiment: str, name: str, submission: Submission) -> str:
+def _create_recurring_run(
+    client: Client, experiment: str, name: str, submission: Submission, source: Mapping[str, str]
+) -> str:
     recurring = client.create_recurring_run(
         experiment,
         name,
         cron_expression=submission.cron,
         max_concurrency=1,
         no_catchup=True,
-        pipeline_package_path=str(submission.package),
         service_account=submission.service_account,
+        **source,
     )
     return str(recurring.recurring_run_id)
 
@@ -147,7 +160,9 @@ def _read_reason(error: Any) -> str:
         body = json.loads(error.body)
     except (TypeError, ValueError):
         return f"{error.status} {error.reason}"
-    message = body.get("message") or body.get("error") if isinstance(body, dict) else None
+    # error_message: of uploads, whose other key has a stack trace.
+    keys = ("message", "error_message", "error")
+    message = next((body[key] for key in keys if body.get(key)), None) if isinstance(body, dict) else None
     return f"{message or error.reason} ({error.status})"
 
 

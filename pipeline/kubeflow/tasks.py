@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.kubeflow.artifact_types import make_type
 from pipeline.kubeflow.contract import (
     EXECUTOR_INPUT_OPTION,
     RESOLVE_MODULE,
@@ -19,7 +20,6 @@ from pipeline.kubeflow.contract import (
 TEXT, INTEGER = "STRING", "NUMBER_INTEGER"
 _PYTHON = ("python", "-m")
 _EXECUTOR_INPUT = "{{$}}"
-_SCHEMA_VERSION = "0.0.1"
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,7 @@ class PlainTask:
             outputs["parameters"] = {name: {"parameterType": kind} for name, kind in self.output_parameters.items()}
         if self.output_artifacts:
             outputs["artifacts"] = {
-                name: {"artifactType": {"schemaTitle": title, "schemaVersion": _SCHEMA_VERSION}}
-                for name, title in self.output_artifacts.items()
+                name: {"artifactType": make_type(title)} for name, title in self.output_artifacts.items()
             }
         return {
             "executorLabel": f"{self.name}_executor",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from reefline.errors import WorkspaceError
 from reefline.report.index_page import write_index
 from reefline.report.run_files import write_run_page
 from reefline.report.run_folder import PAGE_FILE, SUMMARY_FILE
-from reefline.report.summary import RunRecords, summarize
+from reefline.report.summary import RunRecords, format_summary
 from reefline.system.files import write_whole
 from reefline.system.terminal import send_noise_to
 
@@ -23,7 +22,7 @@ def write_summary(records: RunRecords, workspace: Workspace, run_folder: Path) -
     """Write summary.json, completely or not at all; return a message if that fails."""
     target = run_folder / SUMMARY_FILE
     try:
-        write_whole(target, json.dumps(summarize(records), indent=2, ensure_ascii=False) + "\n")
+        write_whole(target, format_summary(records))
         point_latest_at(workspace, run_folder)
     except OSError as error:
         return (f"{target}: cannot write the report ({error.strerror})",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ Place = Union[Path, Location]
 def to_place(location: Location) -> Place:
     """Return a local location as a path, any other as it is."""
     return location if location.is_remote else location.local_path
+
+
+def make_rollback_command(place: Place, version: object) -> str:
+    """Return what to type so that a version of the model whose bundles are in `place` serves."""
+    return f"reefline rollback --serving {shlex.quote(str(place.parent))} --model {place.name} --to {version}"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
-from reefline.bundle.home import CURRENT_FILE, WITHDRAWN_FOLDER, Current, parse_version, parse_version_names
+from reefline.bundle.home import (
+    CURRENT_FILE,
+    WITHDRAWN_FOLDER,
+    Current,
+    make_rollback_command,
+    parse_version,
+    parse_version_names,
+)
 from reefline.bundle.manifest import MANIFEST_FILE, Manifest, read_manifest, verify_bundle
 from reefline.errors import BundleError, WorkspaceError
 from reefline.system.files import NO_SPACE_ERRNOS, flush_to_disk, write_whole
@@ -73,7 +80,8 @@ class LocalHome:
                 return None
             if not path.is_file():
                 raise BundleError(
-                    f"{path}: not a file; delete it, then choose a version with `reefline rollback --to VERSION`"
+                    f"{path}: not a file; delete it, then choose a version with "
+                    f"`{make_rollback_command(self.place, 'VERSION')}`"
                 )
             with path.open(encoding="utf-8", errors="replace") as file:
                 text = file.read(_MAX_CURRENT_CHARACTERS)

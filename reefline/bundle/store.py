@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional, Union
 
-from reefline.bundle.home import CURRENT_FILE, BundleHome, Current, Place, to_place
+from reefline.bundle.home import CURRENT_FILE, BundleHome, Current, Place, make_rollback_command, to_place
 from reefline.bundle.layout import find_shipped_model
 from reefline.bundle.manifest import BundleFacts, FileRecord, Manifest, find_shipped_file, record_files
 from reefline.bundle.withdrawal import find_withdrawn, withdraw
@@ -196,7 +196,7 @@ def push_bundle(candidate: Path, facts: BundleFacts, destination: Destination) -
         if withdrawn is not None:
             reason = (
                 f"version {withdrawn} holds this model and was withdrawn by a rollback; nothing pushed. "
-                f"To serve it again: reefline rollback --to {withdrawn}"
+                f"To serve it again: {make_rollback_command(home.place, withdrawn)}"
             )
             return replace(_record(home, withdrawn, files, reason), serves=False)
         _check_baseline(home, current, facts, files)
@@ -256,7 +256,7 @@ def _advise_another(home: BundleHome, unusable: int) -> str:
     for version in sorted(set(home.list_versions()) - {unusable}, reverse=True):
         with contextlib.suppress(BundleError):
             home.read_manifest(version)
-            return f"{start} run `reefline rollback --to {version}`"
+            return f"{start} run `{make_rollback_command(home.place, version)}`"
     return f"{start} delete CURRENT to begin without a serving version"
 
 

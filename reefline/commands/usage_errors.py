@@ -1,15 +1,16 @@
-"""Errors of the command line itself, which typer prints: what a user typed is escaped as everywhere else."""
+"""Errors as a command line prints them: one line per problem, with what a user typed escaped as everywhere else."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from reefline.system.terminal import escape_control
+from reefline.errors import ReeflineError, UserError
+from reefline.system.terminal import escape_control, say_error
 
 
 class EscapingCommand(TyperCommand):
@@ -30,6 +31,23 @@ class EscapingGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with _escape_usage_errors():
             return super().invoke(ctx)
+
+
+class CommandGroup(EscapingGroup):
+    """A group that turns an error that the user can fix into one line per problem and the error's exit code.
+
+    `explained` is the errors that need no traceback.
+    """
+
+    explained: ClassVar[type[ReeflineError]] = UserError
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except self.explained as error:
+            for problem in error.problems if isinstance(error, UserError) else (str(error),):
+                say_error(problem)
+            raise typer.Exit(error.exit_code) from error
 
 
 @contextlib.contextmanager

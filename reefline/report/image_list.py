@@ -16,8 +16,9 @@ from typing import Annotated
 
 import pydantic
 
-from reefline.data.image_record import ImageRecord, read_records
+from reefline.data.image_record import ImageRecord
 from reefline.errors import RecordError
+from reefline.report.ingested_images import read_ingested
 from reefline.system.files import hash_file, write_whole
 from reefline.system.record import Record
 
@@ -72,7 +73,7 @@ def keep_image_list(run_folder: Path, records: Path) -> None:
     digest = hash_file(records)[:_DIGEST_CHARACTERS]
     target = _locate(run_folder.parent, digest)
     if not target.is_file():
-        marks = _read_marks(records)
+        marks = {record.image: _mark(record) for record in read_ingested(records)}
         lines = "".join(f"{json.dumps([image, mark])}\n" for image, mark in sorted(marks.items()))
         target.parent.mkdir(exist_ok=True)
         write_whole(target, gzip.compress(lines.encode("utf-8"), mtime=0))
@@ -106,13 +107,6 @@ def compare_images(before: dict[str, str], after: dict[str, str]) -> ImageChange
         len(changed),
         tuple(ImageChange(name, before.get(name), after.get(name)) for name in names),
     )
-
-
-def _read_marks(records: Path) -> dict[str, str]:
-    try:
-        return {record.image: _mark(record) for record in read_records(records)}
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise RecordError(f"{records}: damaged ({type(error).__name__}: {error}); run the pipeline again") from error
 
 
 def _locate(reports: Path, digest: str) -> Path:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.lineage.records import RunRecord
 from reefline.report.environment import Environment
+from reefline.report.run_artifacts import find_sources
+from reefline.report.sources import RunSources
 from reefline.report.summary import RunRecords
 from reefline.structures.artifacts import IngestionFolder
 
@@ -35,3 +38,8 @@ class ReviewedRun:
     date: str = ""
     run: RunRecord | None = None
     earlier: EarlierRun | None = None
+
+    @functools.cached_property
+    def sources(self) -> RunSources:
+        """The folders of the run's artifacts, looked up once."""
+        return find_sources(self.run, self.config)

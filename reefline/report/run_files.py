@@ -11,7 +11,6 @@ from reefline.report.collect import EarlyEnd, collect
 from reefline.report.environment import ENVIRONMENT_FILE, Environment, read_environment
 from reefline.report.image_list import keep_image_list
 from reefline.report.reviewed_run import EarlierRun, ReviewedRun
-from reefline.report.run_artifacts import find_sources
 from reefline.report.run_folder import CONFIG_FILE, PAGE_FILE, SUMMARY_FILE
 from reefline.report.run_history import RunHistory
 from reefline.report.run_page import make_run_page
@@ -68,7 +67,7 @@ def _write(
     )
     page, problems = make_run_page(reviewed, folder, remake=remake)
     write_whole(folder / PAGE_FILE, page)
-    ingestion = find_sources(run, config).ingestion
+    ingestion = reviewed.sources.ingestion
     if ingestion is not None:
         try:
             keep_image_list(folder, ingestion.records)

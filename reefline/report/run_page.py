@@ -9,13 +9,13 @@ from reefline.errors import RecordError
 from reefline.lineage.records import RunRecord
 from reefline.report.page import PageHeader, assemble_page
 from reefline.report.reviewed_run import ReviewedRun
-from reefline.report.run_artifacts import find_review, find_sources
+from reefline.report.run_artifacts import find_review
 from reefline.report.safely import SectionMaker, make_all
 from reefline.report.section import ReviewSections, Section
 from reefline.report.sections.changes import make_changes_section
 from reefline.report.sections.provenance import make_provenance_section
 from reefline.report.sections.verdict import make_verdict_section
-from reefline.report.summary import RunRecords, decide_verdict
+from reefline.report.summary import decide_verdict
 from reefline.structures.artifacts import ReviewFolder
 
 # The page over all runs, seen from a run's folder.
@@ -33,7 +33,7 @@ def make_run_page(reviewed: ReviewedRun, folder: Path, *, remake: bool = False) 
             SectionMaker("changes", "Changes", lambda: _make_changes(reviewed)),
         )
     )
-    middle = read_or_make_sections(reviewed.run, reviewed.config, reviewed.records, folder, remake=remake)
+    middle = read_or_make_sections(reviewed, folder, remake=remake)
     last = make_all((SectionMaker("provenance", "Provenance", lambda: make_provenance_section(reviewed)),))
     records = reviewed.records
     page = assemble_page(
@@ -44,27 +44,27 @@ def make_run_page(reviewed: ReviewedRun, folder: Path, *, remake: bool = False) 
     return page, (*first.problems, *middle.problems, *last.problems)
 
 
-def read_or_make_sections(
-    run: RunRecord | None, config: str, records: RunRecords, folder: Path, *, remake: bool = False
-) -> ReviewSections:
+def read_or_make_sections(reviewed: ReviewedRun, folder: Path, *, remake: bool = False) -> ReviewSections:
     """Return what ReviewReport made, if the run reached it, else the same from the artifacts that exist.
 
     The page of statistics is put into `folder`. What failed is made again: what it failed for, such as full memory,
     may be over. With `remake` everything is; what ReviewReport made stays if that fails, for example because artifacts
     have been deleted.
     """
-    if not remake and (kept := _take_kept(run, folder)) is not None:
+    records = reviewed.records
+    if not remake and (kept := _take_kept(reviewed.run, folder)) is not None:
         return kept
-    if run is None and not records.findings:
+    if reviewed.run is None and not records.findings:
         return ReviewSections(())
     # Imported here: a run whose components are all cached reads its sections and imports nothing to make them.
     from reefline.report.review import make_sections
 
     statistics = ReviewFolder(folder).statistics
-    sources = find_sources(run, config)
     edgetpu = records.edgetpu if records.failure else None
-    made = make_sections(sources, statistics, findings=records.findings, anomalies=records.anomalies, edgetpu=edgetpu)
-    if remake and made.problems and (kept := _take_kept(run, folder)) is not None:
+    made = make_sections(
+        reviewed.sources, statistics, findings=records.findings, anomalies=records.anomalies, edgetpu=edgetpu
+    )
+    if remake and made.problems and (kept := _take_kept(reviewed.run, folder)) is not None:
         return kept
     return made
 
@@ -88,7 +88,7 @@ def _read_review(review: ReviewFolder) -> ReviewSections | None:
 
 
 def _make_changes(reviewed: ReviewedRun) -> Section | None:
-    current, earlier = find_sources(reviewed.run, reviewed.config).ingestion, reviewed.earlier
+    current, earlier = reviewed.sources.ingestion, reviewed.earlier
     if current is None or earlier is None:
         return None
     return make_changes_section(current, earlier.ingestion, earlier.run_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -153,3 +154,8 @@ class Summary(Record):
 def summarize(records: RunRecords) -> dict[str, Any]:
     """Return the contents of summary.json, schema_version 1; parts that a run did not reach are null or empty."""
     return Summary.from_records(records).to_json()
+
+
+def format_summary(records: RunRecords) -> str:
+    """Return summary.json as text."""
+    return json.dumps(summarize(records), indent=2, ensure_ascii=False) + "\n"

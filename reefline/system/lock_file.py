@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from reefline.errors import WorkspaceError
+
+# What flock answers on a file system that has no locks, such as some that show an object store as folders.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 @dataclass(frozen=True)
@@ -47,3 +51,36 @@ def open_lock_file(path: Path) -> IO[str]:
         os.close(descriptor)
         raise WorkspaceError(f"{path}: not a file, where a lock's file is expected; delete it")
     return os.fdopen(descriptor, "r+")
+
+
+def try_lock(path: Path) -> IO[str] | None:
+    """Lock a lock's file, created if missing, and return it; None if another process holds the lock.
+
+    The lock ends when the file is closed, and with the process, however it ends. Its holder may delete the file: who
+    opened it before that gets the next file. A file system without locks keeps nobody out.
+
+    Raises:
+        WorkspaceError: the path is something other than a file.
+        OSError: the file cannot be created or locked.
+    """
+    while True:
+        file = open_lock_file(path)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                file.close()
+                raise
+        if _is_at(file, path):
+            return file
+        file.close()
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

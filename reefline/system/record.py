@@ -60,11 +60,22 @@ class Record:
             RecordError: the file is missing or damaged; one problem per field, each with the file and the field.
         """
         try:
-            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+            content = path.read_bytes()
         except OSError as error:
             raise RecordError(f"{path}: cannot read it ({error.strerror})") from error
+        return cls.parse(content, path)
+
+    @classmethod
+    def parse(cls, content: bytes, source: object) -> Self:
+        """Read back the content of a file that `write` wrote; `source` is where it is, for messages.
+
+        Raises:
+            RecordError: it is damaged; one problem per field, each with the source and the field.
+        """
+        try:
+            return cls.from_json(json.loads(content.decode("utf-8")))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecordError(*(f"{path}: {problem}" for problem in describe_damage(error))) from error
+            raise RecordError(*(f"{source}: {problem}" for problem in describe_damage(error))) from error
 
 
 @functools.cache

@@ -62,10 +62,7 @@ class ServingCheckpoint:
         kept = open_storage(Location.parse(self.prefix).parent.parent).read(name)
         if kept is None:
             return None
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / name
-            path.write_bytes(kept.data)
-            job = TrainingJob.read(path)
+        job = TrainingJob.parse(kept.data, self.model_run / name)
         return job.start if job.settings == settings else None
 
 

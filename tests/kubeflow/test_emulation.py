@@ -161,6 +161,16 @@ def test_what_an_input_artifact_looks_like(
     assert ("name" in artifact) == (id_field == "name")
 
 
+@pytest.mark.parametrize(("variant", "fails"), [*WITHOUT_MLMD, pytest.param(NO_MLMD, True, id="no-mlmd")])
+def test_a_type_as_schema(tmp_path: Path, variant: Variant, fails: bool) -> None:
+    spec = make_spec(WRITE)
+    made = spec["components"]["Write"]["outputDefinitions"]["artifacts"]["made"]
+    made["artifactType"] = {"instanceSchema": "title: tfx.File\ntype: object\n"}
+    task = Backend(tmp_path, variant).run(make_package([spec])).tasks["Write"]
+    assert task.exit_code == 0
+    assert ("unknown artifact type" in task.problem) is fails
+
+
 @EACH
 def test_kfp_adds_an_output_for_the_logs(tmp_path: Path, variant: Variant) -> None:
     outputs = _read_input(tmp_path, variant, Step("Show", 'echo "$1"', arguments=SHOW))["outputs"]

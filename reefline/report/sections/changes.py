@@ -5,7 +5,8 @@ from __future__ import annotations
 import filecmp
 from dataclasses import dataclass
 
-from reefline.data.image_record import read_records
+from reefline.errors import RecordError
+from reefline.report.ingested_images import read_ingested
 from reefline.report.section import Section, render
 from reefline.report.sections.changes_facts import Change, DataChanges, compare_data
 from reefline.structures.artifacts import IngestionFolder
@@ -33,8 +34,8 @@ def make_changes_section(current: IngestionFolder, previous: IngestionFolder, pr
     changes = None
     try:
         if not _are_same(current, previous):
-            changes = compare_data(read_records(current.records), read_records(previous.records))
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+            changes = compare_data(read_ingested(current.records), read_ingested(previous.records))
+    except (OSError, RecordError):
         return None
     html = render(
         "changes.html",

@@ -6,14 +6,14 @@ import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reefline.data.image_record import TRAIN, ImageRecord, read_records
+from reefline.data.image_record import TRAIN, ImageRecord
 from reefline.data.reports import Anomaly, IngestionReport, ValidationReport
 from reefline.data.rules.severity import resolve_severities
-from reefline.errors import ConfigError, RecordError
+from reefline.errors import ConfigError
 from reefline.findings import Finding, Severity
+from reefline.report.ingested_images import read_ingested
 from reefline.report.section import Section, render
 from reefline.report.sections.anomaly_words import explain_anomalies
 from reefline.report.sections.data_distributions import (
@@ -81,7 +81,7 @@ def make_data_section(
     odd = tuple(anomalies if anomalies is not None else validation.anomalies if validation else ())
     if report is None and not found and not odd:
         return None
-    records = _read_records(sources.ingestion.records) if sources.ingestion else ()
+    records = tuple(read_ingested(sources.ingestion.records)) if sources.ingestion else ()
     album = open_album(sources.ingestion) if sources.ingestion else Album({}, {})
     groups = group_findings(found, _read_severities(sources.config))
     samples = sample_splits(records, report.splits if report else ())
@@ -99,15 +99,6 @@ def make_data_section(
         statistics_page=statistics_page,
     )
     return Section("data", "Data", html)
-
-
-def _read_records(path: Path) -> tuple[ImageRecord, ...]:
-    try:
-        return tuple(read_records(path))
-    except OSError as error:
-        raise RecordError(f"{path}: cannot read it ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise RecordError(f"{path}: damaged ({type(error).__name__}: {error}); run the pipeline again") from error
 
 
 def _read_severities(config: str) -> dict[str, Severity]:

@@ -101,9 +101,16 @@ class Launcher:
             if not is_there and self.variant.missing_outputs_fail:
                 raise BackendError(f"output {key}: nothing was written to {one['uri']}")
             metadata = self._record_metadata(key, told.get("metadata", {}))
-            artifacts[key] = self.records.record_artifact(uri, _read_title(one["type"]), metadata)
+            artifacts[key] = self.records.record_artifact(uri, self._read_title(one["type"]), metadata)
         del artifacts[LOGS]
         return Outputs(artifacts, parameters)
+
+    def _read_title(self, kind: Mapping[str, str]) -> str:
+        if "schemaTitle" in kind:
+            return kind["schemaTitle"]
+        if not self.variant.reads_schemas:
+            raise BackendError(f"unknown artifact type: {kind['instanceSchema']}")
+        return kind["instanceSchema"].splitlines()[0].removeprefix("title:").strip()
 
     def _record_metadata(self, key: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
         if self.variant.has_types:
@@ -139,10 +146,3 @@ def read_executor_output(path: Path) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
-
-
-def _read_title(kind: Mapping[str, str]) -> str:
-    if "schemaTitle" in kind:
-        return kind["schemaTitle"]
-    first = kind["instanceSchema"].splitlines()[0]
-    return first.removeprefix("title:").strip()

@@ -147,7 +147,7 @@ def test_withdrawn_model_is_not_pushed_again(tmp_path, s3_folder):
     assert record.sha256 == hashlib.sha256(b"two").hexdigest() and not record.serves
     assert record.reason == (
         "version 2 holds this model and was withdrawn by a rollback; nothing pushed. "
-        "To serve it again: reefline rollback --to 2"
+        f"To serve it again: reefline rollback --serving {s3_folder} --model detector --to 2"
     )
     assert read_current(s3_folder, "detector") == 1
     assert ".claims/3" not in objects(f"{s3_folder}/detector")

@@ -157,7 +157,7 @@ def test_withdrawn_model_is_not_pushed_again(tmp_path, serving):
     assert record.sha256 == hashlib.sha256(b"two").hexdigest() and not record.serves
     assert record.reason == (
         "version 2 holds this model and was withdrawn by a rollback; nothing pushed. "
-        "To serve it again: reefline rollback --to 2"
+        f"To serve it again: reefline rollback --serving {serving} --model detector --to 2"
     )
     assert read_current(serving, "detector") == 1
     assert names(serving) == [".withdrawn", "1", "2", "CURRENT"]
@@ -490,7 +490,10 @@ def test_missing_serving_bundle_is_answered_with_the_command_that_helps(tmp_path
     shutil.rmtree(gone)
     candidate = write_candidate(tmp_path / "next", b"three")
 
-    with pytest.raises(BundleError, match=r"names version 2, so nothing can be compared .*rollback --to 1`"):
+    with pytest.raises(
+        BundleError,
+        match=r"names version 2, so nothing can be compared .*rollback --serving \S+ --model detector --to 1`",
+    ):
         resolve_baseline(serving, "detector", candidate)
     rollback(serving, "detector", to=1)
     assert resolve_baseline(serving, "detector", candidate).version == 1
@@ -526,7 +529,7 @@ def test_damaged_serving_bundle_is_answered_with_the_command_that_helps(tmp_path
     push(tmp_path, b"one")
     (push(tmp_path, b"two").path / "model_int8.tflite").write_bytes(b"tw0")
 
-    with pytest.raises(BundleError, match=r"sha256 .*\n.*names version 2, .*rollback --to 1`"):
+    with pytest.raises(BundleError, match=r"sha256 .*\n.*names version 2, .*rollback .* --to 1`"):
         fetch_bundle(serving, "detector", 2, tmp_path / "copy")
     with pytest.raises(BundleError, match=r"^[^\n]*manifest\.json: missing or unreadable[^\n]*$"):
         fetch_bundle(serving, "detector", 7, tmp_path / "other copy")

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from reefline.bundle.store import push_bundle, read_current
+from reefline.bundle.store import PushRecord, push_bundle, read_current, rollback
 from reefline.cli import app
 from reefline.evaluation.report import EvaluationReport
 from tests.factories_evaluation import make_facts, make_scores, write_candidate
+
+
+def _push(folder: Path, serving: str | Path, version: int, **facts: object) -> PushRecord:
+    """Push the model of a version, compared with the one before."""
+    candidate = write_candidate(folder / f"candidate {version}", content=str(version).encode())
+    evaluation = EvaluationReport(make_scores(baseline_version=version - 1), ())
+    return push_bundle(candidate, make_facts(evaluation=evaluation, **facts), serving)
 
 
 @pytest.mark.parametrize("remote", [False, True], ids=["workspace", "uri"])
 def test_the_previous_version_serves(tmp_path: Path, s3_folder: str, remote: bool) -> None:
     serving = s3_folder if remote else tmp_path / "serving"
     for version in (1, 2):
-        candidate = write_candidate(tmp_path / str(version), content=str(version).encode())
-        facts = make_facts(evaluation=EvaluationReport(make_scores(baseline_version=version - 1), ()))
-        assert push_bundle(candidate, facts, serving).version == version
+        assert _push(tmp_path, serving, version).version == version
     result = CliRunner().invoke(
         app, ["rollback", *(["--serving", s3_folder] if remote else ["--workspace", str(tmp_path)])]
     )
     assert result.exit_code == 0, result.output
     assert result.stdout == "Rolled back detector to version 1; version 2 is withdrawn.\n"
     assert read_current(serving, "detector") == 1
+
+
+@pytest.mark.parametrize("remote", [False, True], ids=["folder", "uri"])
+def test_the_command_that_a_message_names_works_as_it_is(tmp_path: Path, s3_folder: str, remote: bool) -> None:
+    serving = s3_folder if remote else tmp_path / "my bundles"
+    _push(tmp_path, serving, 1, model="other")
+    for version in (1, 2):
+        _push(tmp_path, serving, version)
+    rollback(serving, "detector")
+    _, _, command = _push(tmp_path, serving, 2).reason.partition("To serve it again: reefline ")
+    result = CliRunner().invoke(app, shlex.split(command))
+    assert result.exit_code == 0, result.output
+    assert read_current(serving, "detector") == 2
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ def _open(root: Path) -> Path:
     identity = identify_training(
         "{}", "required", "c0de", str(home / "examples" / "1"), str(home / "label_map" / "1"), "sha256:1"
     )
-    return open_unfinished(root / "Trainer" / "model_run" / "7", identity)
+    with open_unfinished(root / "Trainer" / "model_run" / "7", identity) as folder:
+        return folder
 
 
 @pytest.mark.parametrize("state", [ExecutionState.FAILED, ExecutionState.RUNNING], ids=["stopped", "running"])

@@ -50,7 +50,7 @@ def test_a_page_has_the_kept_sections_between_those_of_the_run(tmp_path: Path, r
 def test_sections_that_are_unusable_are_made_again(tmp_path: Path, review: ReviewFolder, damage: str) -> None:
     run = make_run(make_execution("ReviewReport", outputs={"review": make_artifact(review.root)}))
     records = make_records()
-    assert read_or_make_sections(run, "", records, tmp_path) == KEPT
+    assert read_or_make_sections(ReviewedRun(records, tmp_path, None, run=run), tmp_path) == KEPT
     if damage == "missing":
         review.sections.unlink()
     elif damage == "no-statistics":
@@ -59,22 +59,22 @@ def test_sections_that_are_unusable_are_made_again(tmp_path: Path, review: Revie
         review.sections.write_text('{"sections": [')
     else:
         ReviewSections(KEPT.sections, problems=("review page: section Data is missing",)).write(review.sections)
-    made = read_or_make_sections(run, "", records, tmp_path)
+    made = read_or_make_sections(ReviewedRun(records, tmp_path, None, run=run), tmp_path)
     assert made.problems == ()
     assert [section.id for section in made.sections] == ["data"]
     assert "kept" not in made.sections[0].html
 
 
 def test_a_run_that_stopped_before_the_pipeline_has_no_sections_but_its_findings(tmp_path: Path) -> None:
-    assert read_or_make_sections(None, "", RunRecords("1", "m"), tmp_path) == ReviewSections(())
+    assert read_or_make_sections(ReviewedRun(RunRecords("1", "m"), tmp_path, None), tmp_path) == ReviewSections(())
     records = dataclasses.replace(make_records(Verdict.FAILED), edgetpu=None)
-    (data,) = read_or_make_sections(None, "", records, tmp_path).sections
+    (data,) = read_or_make_sections(ReviewedRun(records, tmp_path, None), tmp_path).sections
     assert data.id == "data" and "cat.xml" in data.html
 
 
 def test_a_run_that_the_preflight_stopped_has_an_edge_tpu_section(tmp_path: Path) -> None:
     records = RunRecords("1", "m", Failure("EdgeTpuPreflight", "too few operators"), edgetpu=make_edgetpu_record())
-    (section,) = read_or_make_sections(make_run(), "", records, tmp_path).sections
+    (section,) = read_or_make_sections(ReviewedRun(records, tmp_path, None, run=make_run()), tmp_path).sections
     assert section.id == "edge-tpu"
 
 

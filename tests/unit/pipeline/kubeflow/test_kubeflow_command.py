@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import kubeflow_runner
+from pipeline.kubeflow.submit import Submission
 from reefline.errors import ReeflineError
 from tests.factories_kubeflow import IMAGE, REPO_DIR
 
@@ -65,6 +66,26 @@ def test_bad_usage_is_one_line(
     assert message in capsys.readouterr().err
 
 
+def test_submit_gets_what_the_command_line_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Submission] = []
+    monkeypatch.setattr("pipeline.kubeflow.submit.submit", lambda submission, _: asked.append(submission) or 3)
+    arguments = ["submit", "p.yaml", "--host", "http://kfp", "--experiment", "nightly", "--version", "v1", "--wait"]
+    arguments += ["--timeout", "60", "--namespace", "team", "--service-account", "trainer"]
+    assert kubeflow_runner.main(arguments) == 3
+    assert asked == [
+        Submission(
+            Path("p.yaml"),
+            "http://kfp",
+            "nightly",
+            version="v1",
+            wait=True,
+            timeout_s=60,
+            namespace="team",
+            service_account="trainer",
+        )
+    ]
+
+
 def test_giving_up_on_a_run_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def give_up(*_: object) -> int:
         raise ReeflineError("run 1: lost the connection")
@@ -73,3 +94,20 @@ def test_giving_up_on_a_run_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys:
     arguments = ["submit", "pipeline.yaml", "--host", "http://kfp", "--experiment", "nightly", "--wait"]
     assert kubeflow_runner.main(arguments) == 1
     assert "error: run 1: lost the connection" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("--\x1b[2J",), id="option"),
+        pytest.param(("\x1b[2J",), id="command"),
+        pytest.param(("lint", "a.yaml", "\x1b[2J"), id="extra-argument"),
+        pytest.param(("compile", "--target", "\x1b[2J"), id="value"),
+    ],
+)
+def test_no_usage_error_prints_control_characters(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert kubeflow_runner.main(arguments) == 2
+    printed = capsys.readouterr().err
+    assert "\\x1b[2J" in printed and "\x1b" not in printed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,14 @@ def test_an_image_without_a_digest_is_a_warning() -> None:
     (finding,) = lint_documents([spec], size=1000)
     assert not finding.is_error
     assert str(finding).startswith("warning: Trainer: image registry.example/reefline:latest has no digest")
+
+
+def test_types_as_schemas_are_a_warning() -> None:
+    spec = copy.deepcopy(dict(compile_package().pipeline))
+    made = spec["components"]["VocExampleGen"]["outputDefinitions"]["artifacts"]
+    made["examples"]["artifactType"] = {"instanceSchema": "title: tfx.Examples\ntype: object\n"}
+    (finding,) = lint_documents([spec], size=1000)
+    assert re.match(r"warning: components: 1 of \d\d artifact types are schemas \(instanceSchema\)", str(finding))
 
 
 def test_annotations_of_one_task_alone_are_an_error() -> None:

@@ -135,6 +135,16 @@ def test_nothing_of_the_compiling_machine_is_in_the_package() -> None:
     }
 
 
+def test_types_are_titles_which_every_kfp_reads() -> None:
+    spec = compile_package().pipeline
+    assert "instanceSchema" not in json.dumps(spec)
+    made = spec["components"]["VocExampleGen"]["outputDefinitions"]["artifacts"]
+    assert made["examples"]["artifactType"] == {"schemaTitle": "tfx.Examples", "schemaVersion": "0.0.1"}
+    args = spec["deploymentSpec"]["executors"]["StatisticsGen_executor"]["container"]["args"]
+    told = json.loads(args[args.index("--json_serialized_inputs_spec_args") + 1])
+    assert told == spec["components"]["StatisticsGen"]["inputDefinitions"]
+
+
 def test_the_serving_folder_keeps_its_scheme() -> None:
     assert _tasks()["Pusher"]["inputs"]["parameters"]["destination"] == {
         "runtimeValue": {"constant": "s3://bucket/serving"}
@@ -202,6 +212,8 @@ def test_vertex_keeps_the_command_of_tfx() -> None:
     assert executors["Trainer_executor"]["container"]["command"][-1].endswith("kubeflow_v2_run_executor")
     parameters = package.pipeline["root"]["dag"]["tasks"]["VocExampleGen"]["inputs"]["parameters"]
     assert parameters["data_dir"] == {"runtimeValue": {"constant": "s3://bucket/data"}}
+    made = package.pipeline["components"]["VocExampleGen"]["outputDefinitions"]["artifacts"]
+    assert made["examples"]["artifactType"]["instanceSchema"].startswith("title: tfx.Examples")
     json_format.ParseDict(json.loads(package.format_job()), pipeline_spec_pb2.PipelineJob())
 
 

@@ -62,6 +62,40 @@ def test_cron_makes_a_recurring_run(kfp: FakeKfp, package: Path) -> None:
     assert body["no_catchup"] is True and int(body["max_concurrency"]) == 1
 
 
+def test_a_version_is_kept_and_run(kfp: FakeKfp, package: Path) -> None:
+    code, said = _submit(kfp, package, version="v1.2.0")
+    assert code == 0
+    assert said.startswith(
+        f"version: v1.2.0 of reefline ({kfp.host}/#/pipelines/details/id-of-reefline/version/id-of-v1.2.0)\n"
+    )
+    # The complete file, with the platform document.
+    assert package.read_text() in kfp.versions["reefline"]["v1.2.0"].replace("\r\n", "\n")
+    (body,) = kfp.bodies("runs")
+    expected = {"pipeline_id": "id-of-reefline", "pipeline_version_id": "id-of-v1.2.0"}
+    assert body["pipeline_version_reference"] == expected and "pipeline_spec" not in body
+    _submit(kfp, package, version="v1.3.0", cron="0 0 2 * * *")
+    (body,) = kfp.bodies("recurringruns")
+    assert body["pipeline_version_reference"] == {**expected, "pipeline_version_id": "id-of-v1.3.0"}
+    assert list(kfp.versions) == ["reefline"] and list(kfp.versions["reefline"]) == ["v1.2.0", "v1.3.0"]
+
+
+def test_a_version_does_not_change(kfp: FakeKfp, package: Path) -> None:
+    kfp.versions = {"reefline": {"v1": "kept"}}
+    with pytest.raises(
+        UsageError, match=r"--version v1: the pipeline reefline has a version of this name, .*pass another"
+    ):
+        _submit(kfp, package, version="v1")
+    assert kfp.versions == {"reefline": {"v1": "kept"}} and not kfp.bodies("runs")
+
+
+def test_a_refused_upload_is_one_line(kfp: FakeKfp, package: Path) -> None:
+    kfp.refusal = "Error creating pipeline version: too large"
+    with pytest.raises(
+        UsageError, match=r"KFP refused the request: Error creating pipeline version: too large \(500\)$"
+    ):
+        _submit(kfp, package, version="v1")
+
+
 @pytest.mark.parametrize(
     ("verdict", "state", "code"),
     [

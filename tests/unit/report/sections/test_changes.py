@@ -104,7 +104,7 @@ def test_many_classes_are_capped(tmp_path: Path) -> None:
     assert "and 10 more classes" in html
 
 
-@pytest.mark.parametrize("content", [None, "{", "{}", '{"objects": 1}', "[1]"])
+@pytest.mark.parametrize("content", [None, "{", "{}", '{"objects": 1}', "[1]", "null"])
 def test_nothing_to_compare_with_is_no_section(tmp_path: Path, content: str | None) -> None:
     now, before = write_ingestion(tmp_path / "now"), write_ingestion(tmp_path / "before")
     before.records.unlink()

@@ -319,6 +319,7 @@ def test_the_section_is_the_same_each_time(tmp_path: Path) -> None:
         pytest.param(None, r"records\.jsonl: cannot read it", id="missing"),
         pytest.param("{}", r"records\.jsonl: damaged \(KeyError", id="a-field-is-missing"),
         pytest.param("{", r"records\.jsonl: damaged \(JSONDecodeError", id="cut"),
+        pytest.param("null", r"records\.jsonl: damaged \(TypeError", id="null"),
     ],
 )
 def test_damaged_records_are_named(tmp_path: Path, content: str | None, message: str) -> None:
