@@ -192,7 +192,7 @@ def _make_plain_tasks(request: PackageRequest, spec: Mapping[str, Any]) -> Itera
     yield make_resolver(
         Resolver.DATA,
         {"input_fingerprint": TEXT},
-        {"data_dir": request.data, "settings": config.data.to_json()},
+        {"data_dir": request.data, "settings": config.data.without_engine().to_json()},
     )
     if know_start(config.trainer) is None:
         parameters = spec["root"]["dag"]["tasks"][_TRAINER]["inputs"]["parameters"]

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from reefline.data.data_parts import DataPart
 from reefline.data.inspection import ImageLimits, inspect_candidate
+from reefline.data.local_engine import LocalEngine, start_workers
 from reefline.data.matching import Candidate
-from reefline.data.parallel_inspection import Chunk, inspect_chunk, read_inspections, start_workers
+from reefline.data.shards import Shard
+from reefline.data.tasks import InspectTask, WriteTask
+from reefline.errors import DataError
+from reefline.structures.label_map import LabelMap
 from tests.factories import add_image
 
 REPO_DIR = Path(__file__).resolve().parents[3]
@@ -26,29 +31,51 @@ def _candidates(folder: Path, count: int) -> list[Candidate]:
     return [Candidate(f"image_{index}.jpg", f"image_{index}.xml", "") for index in range(count)]
 
 
-def test_inspections_come_back_in_the_order_of_the_candidates(tmp_path: Path) -> None:
-    candidates = _candidates(tmp_path / "data", 5)
-    for start in (3, 0):
-        part = candidates[start : start + 3]
-        inspect_chunk(Chunk(start, part, str(tmp_path / "data"), str(tmp_path), LIMITS, None))
-    expected = [inspect_candidate(tmp_path / "data", candidate, LIMITS, None) for candidate in candidates]
-    assert list(read_inspections(tmp_path)) == expected
+def _task(
+    folder: Path, candidates: list[Candidate], limits: ImageLimits = LIMITS, names: tuple[str, ...] | None = None
+):
+    return InspectTask(DataPart(str(folder)), tuple(candidates), limits, names)
+
+
+@pytest.mark.parametrize("workers", [pytest.param(1, id="one"), pytest.param(3, id="three")])
+def test_results_come_in_the_order_of_the_tasks(tmp_path: Path, workers: int) -> None:
+    candidates = _candidates(tmp_path / "data", 12)
+    tasks = [_task(tmp_path / "data", candidates[start : start + 2]) for start in range(0, 12, 2)]
+    with LocalEngine(workers) as engine:
+        found = [inspection for result in engine.run(tasks) for inspection in result.inspections]
+    assert found == [inspect_candidate(tmp_path / "data", candidate, LIMITS, None) for candidate in candidates]
 
 
 def test_a_given_label_map_and_limits_reach_the_worker(tmp_path: Path) -> None:
-    (candidate,) = _candidates(tmp_path / "data", 1)
-    chunk = Chunk(0, [candidate], str(tmp_path / "data"), str(tmp_path), ImageLimits(10**8, 8), ("emu",))
+    candidates = _candidates(tmp_path / "data", 1)
+    task = _task(tmp_path / "data", candidates, ImageLimits(10**8, 8), ("emu",))
     with start_workers(1) as pool:
-        pool.submit(inspect_chunk, chunk).result()
-    (inspection,) = read_inspections(tmp_path)
+        (inspection,) = pool.submit(task.run).result().inspections
     assert inspection.record is not None
     assert max(inspection.record.width_px, inspection.record.height_px) == 8
     assert [finding.rule for finding in inspection.findings] == ["label_unknown"]
 
 
+@pytest.mark.parametrize("workers", [pytest.param(1, id="one"), pytest.param(2, id="two")])
+def test_an_error_keeps_its_type_and_problems(tmp_path: Path, workers: int) -> None:
+    candidates = _candidates(tmp_path / "data", 1)
+    missing = _task(tmp_path / "data", candidates)
+    record = missing.run().inspections[0].record
+    assert record is not None
+    (tmp_path / "data" / record.image).unlink()
+    shards = [Shard("train", number, 4, (record,)) for number in range(4)]
+    tasks = [WriteTask(missing.data, shard, LabelMap(("cat",)), str(tmp_path / "out")) for shard in shards]
+    with (
+        LocalEngine(workers) as engine,
+        pytest.raises(DataError, match=r"image_0\.jpg: can no longer be read") as caught,
+    ):
+        list(engine.run(tasks))
+    assert len(caught.value.problems) == 1
+
+
 def test_a_worker_imports_nothing_heavy() -> None:
     heavy = "{'tensorflow', 'apache_beam', 'pydantic'}"
-    code = f"import sys, reefline.data.parallel_inspection; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, reefline.data.local_engine; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], cwd=REPO_DIR, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
@@ -62,7 +89,7 @@ def test_workers_end_with_their_parent(tmp_path: Path, end: signal.Signals) -> N
         textwrap.dedent(
             """
             import os, time
-            from reefline.data.parallel_inspection import start_workers
+            from reefline.data.local_engine import start_workers
             if __name__ == "__main__":
                 pool = start_workers(1)
                 print(pool.submit(os.getpid).result(), flush=True)
