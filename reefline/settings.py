@@ -78,6 +78,11 @@ class IngestionSettings(Section):
         BeamOptions(value).check()
         return value
 
+    @property
+    def beam_options(self) -> BeamOptions:
+        """The options of Beam."""
+        return BeamOptions(self.beam_args)
+
     def without_engine(self) -> IngestionSettings:
         """Return the settings without `beam_args`: where the work is done changes no result, so no cache key has it."""
         return self.model_copy(update={"beam_args": ()})

@@ -20,10 +20,11 @@ from tfx.types.artifact import Artifact
 from components.voc_example_gen.beam_engine import BeamEngine
 from components.voc_example_gen.driver import FINGERPRINT_PROPERTY
 from reefline.beam_options import BeamOptions
-from reefline.data.engine import Engine, check_reach
+from reefline.data.engine import Engine
 from reefline.data.ingestion import find_data, ingest
 from reefline.data.local_engine import LocalEngine
 from reefline.data.reports import IngestionReport
+from reefline.data.source import check_reach
 from reefline.errors import StorageError
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
@@ -66,7 +67,7 @@ class Executor(BaseBeamExecutor):
         settings = IngestionSettings.from_json(exec_properties["settings"])
         given = read_label_map(settings.label_map) if settings.label_map is not None else None
         data_dir, fingerprint = exec_properties["data_dir"], exec_properties[FINGERPRINT_PROPERTY]
-        check_reach(self._options, Location.parse(data_dir))
+        check_reach(self._options, data_dir)
         work_dir = Path(report.uri) / ".work"
         work_dir.mkdir(parents=True)
         with self._start_engine(settings.workers, work_dir, examples.uri) as (engine, examples_place):

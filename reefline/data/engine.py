@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from reefline.beam_options import BeamOptions
 from reefline.data.tasks import ResultT, Task
-from reefline.errors import DataError
-from reefline.storage.location import Location
 
 
 class Engine(Protocol):
@@ -20,17 +17,3 @@ class Engine(Protocol):
         Raises:
             UserError: what a task raised.
         """
-
-
-def check_reach(options: BeamOptions, data: Location, shown_as: str = "") -> None:
-    """Check that the workers can read a data set; `shown_as` is what the user calls it.
-
-    Raises:
-        DataError: it is a folder of this machine, and the workers are on others.
-    """
-    if data.is_remote or options.shares_disk:
-        return
-    raise DataError(
-        f"{shown_as or data}: a folder of this machine, which the workers of {options.runner.value} "
-        "(data.beam_args) cannot read; use data at s3:// or gs://, or remove data.beam_args"
-    )
