@@ -54,9 +54,10 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
     """Return the pipeline of a config; each component gets only its own section, so that a change redoes little."""
     example_gen = VocExampleGen(
         data_dir=places.data_dir,
-        settings=config.data.to_json(),
+        settings=config.data.without_engine().to_json(),
         hash_memory=places.hash_memory,
         code=component_code("voc_example_gen"),
+        beam_args=config.data.beam_args,
     )
     examples, label_map = example_gen.outputs["examples"], example_gen.outputs["label_map"]
     statistics_gen = StatisticsGen(examples=examples)
@@ -174,9 +175,10 @@ def _select_reviewed(config: RunConfig) -> RunConfig:
     """Return the config without what ReviewReport's sections do not show.
 
     The demo's settings count by the images that they generate; the model card is on the run's own page; what pods get
-    changes no result.
+    and who ingests change no result.
     """
-    return config.model_copy(update={"demo": None, "model_card": ModelCardSettings(), "kubeflow": KubeflowSettings()})
+    unseen = {"demo": None, "model_card": ModelCardSettings(), "kubeflow": KubeflowSettings()}
+    return config.model_copy(update={**unseen, "data": config.data.without_engine()})
 
 
 def _create_preflights(config: RunConfig, label_map: BaseChannel, compiler: str) -> list[BaseNode]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Optional
 import pydantic
 from typing_extensions import Self
 
+from reefline.beam_options import BeamOptions
 from reefline.findings import Severity
 
 Fraction = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
@@ -55,6 +56,7 @@ class IngestionSettings(Section):
     """How images and annotations are found, repaired and split.
 
     `split_folders` is whether folders named train, valid and test give the splits where ImageSets does not.
+    `beam_args` are options of Beam, such as --runner=FlinkRunner; without any, ingestion uses `workers` processes.
     """
 
     label_map: Optional[str] = None
@@ -68,6 +70,22 @@ class IngestionSettings(Section):
     split_folders: bool = True
     images_per_shard: Count = 500
     workers: Annotated[int, pydantic.Field(gt=0, le=1024)] = 1
+    beam_args: tuple[str, ...] = ()
+
+    @pydantic.field_validator("beam_args", mode="after")
+    @classmethod
+    def _check_beam_args(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        BeamOptions(value).check()
+        return value
+
+    @property
+    def beam_options(self) -> BeamOptions:
+        """The options of Beam."""
+        return BeamOptions(self.beam_args)
+
+    def without_engine(self) -> IngestionSettings:
+        """Return the settings without `beam_args`: where the work is done changes no result, so no cache key has it."""
+        return self.model_copy(update={"beam_args": ()})
 
 
 class ValidationSettings(Section):

@@ -64,7 +64,8 @@ def ingest(
         link.symlink_to(data_dir)
     example_gen = VocExampleGen(
         data_dir=str(link) if isinstance(data_dir, Path) else data_dir,
-        settings=settings.to_json(),
+        settings=settings.without_engine().to_json(),
+        beam_args=settings.beam_args,
         hash_memory=str(workspace / "hashes.db") if isinstance(data_dir, Path) else "",
         code="tests",
     )

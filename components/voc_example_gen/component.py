@@ -1,5 +1,7 @@
 """The VocExampleGen component."""
 
+from collections.abc import Sequence
+
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.types.channel import OutputChannel
@@ -33,8 +35,9 @@ class VocExampleGen(BaseBeamComponent):
     """Ingest a folder of images with Pascal VOC annotations.
 
     `data_dir` is the folder, preferably a link whose path never changes, or its URI: both are part of the cache key.
-    `settings` is an IngestionSettings as JSON, `hash_memory` the path of a SQLite file that remembers the hashes of
-    files ("" for none), `code` only keys the cache. Outputs: `examples` (an ExamplesFolder with the splits train,
+    `settings` is an IngestionSettings as JSON without `beam_args`, which are separate: they do not key the cache.
+    `hash_memory` is the path of a SQLite file that remembers the hashes of files ("" for none), `code` only keys the
+    cache. Outputs: `examples` (an ExamplesFolder with the splits train,
     eval and, where there are test images, test; custom properties `input_fingerprint` and `max_boxes_per_image`),
     `label_map` (a LabelMapFolder) and `report` (an IngestionFolder).
     """
@@ -43,7 +46,9 @@ class VocExampleGen(BaseBeamComponent):
     EXECUTOR_SPEC = BeamExecutorSpec(Executor)
     DRIVER_CLASS = VocExampleGenDriver
 
-    def __init__(self, data_dir: str, settings: str, hash_memory: str, code: str) -> None:
+    def __init__(
+        self, data_dir: str, settings: str, hash_memory: str, code: str, beam_args: Sequence[str] = ()
+    ) -> None:
         super().__init__(
             VocExampleGenSpec(
                 data_dir=data_dir,
@@ -55,3 +60,5 @@ class VocExampleGen(BaseBeamComponent):
                 report=OutputChannel(ExampleAnomalies, self, "report"),
             )
         )
+        if beam_args:
+            self.with_beam_pipeline_args(beam_args)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,21 +17,36 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.types.artifact import Artifact
 
+from components.voc_example_gen.beam_engine import BeamEngine
 from components.voc_example_gen.driver import FINGERPRINT_PROPERTY
-from components.voc_example_gen.passes import Passes, apply_passes, read_failure
-from reefline.data.fingerprint import provide_locally
-from reefline.data.layouts import list_data_files
-from reefline.data.matching import discover
+from reefline.beam_options import BeamOptions
+from reefline.data.engine import Engine
+from reefline.data.ingestion import find_data, ingest
+from reefline.data.local_engine import LocalEngine
 from reefline.data.reports import IngestionReport
-from reefline.od_api.label_map_file import read_label_map
+from reefline.data.source import check_reach
+from reefline.errors import StorageError
+from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
+from reefline.storage.location import Location
+from reefline.storage.opening import open_storage
+from reefline.storage.transfer import delete_tree, download_tree
 from reefline.structures.artifacts import IngestionFolder, LabelMapFolder
+from reefline.structures.label_map import LabelMap
 
 _ALLOCATIONS_PER_COLLECTION = 100_000
 
 
 class Executor(BaseBeamExecutor):
-    """Finds, inspects, plans and writes."""
+    """Runs ingestion on this machine, or on the Beam runner that Beam's options name."""
+
+    def __init__(self, context: BaseBeamExecutor.Context) -> None:
+        """Hide Beam's options from TFX, which would have the workers install TFX: their image has everything."""
+        self._options = BeamOptions(tuple(context.beam_pipeline_args or ()))
+        context = copy.copy(context)
+        context.beam_pipeline_args = None
+        super().__init__(context)
+        self._beam_pipeline_args = list(self._options.arguments)
 
     def Do(
         self,
@@ -37,36 +54,52 @@ class Executor(BaseBeamExecutor):
         output_dict: Mapping[str, list[Artifact]],
         exec_properties: Mapping[str, Any],
     ) -> None:
-        """Ingest `data_dir` with the given settings.
+        """Ingest `data_dir` with the given settings; TFX removes the outputs of an execution that raises.
 
         Raises:
             DataError: the data cannot be ingested; it carries all findings.
             ConfigError: the given label map is malformed.
-            StorageError: the data's store cannot be read, or the data changed meanwhile.
+            StorageError: a store cannot be used, or the data changed meanwhile.
         """
         examples, label_map, report = (
             artifact_utils.get_single_instance(output_dict[key]) for key in ("examples", "label_map", "report")
         )
         settings = IngestionSettings.from_json(exec_properties["settings"])
         given = read_label_map(settings.label_map) if settings.label_map is not None else None
-        # TFX removes the outputs of an execution that raises, including the working folder.
+        data_dir, fingerprint = exec_properties["data_dir"], exec_properties[FINGERPRINT_PROPERTY]
+        check_reach(self._options, data_dir)
         work_dir = Path(report.uri) / ".work"
         work_dir.mkdir(parents=True)
-        data_dir = provide_locally(
-            exec_properties["data_dir"], settings, exec_properties[FINGERPRINT_PROPERTY], work_dir / "data"
-        )
-        files = list_data_files(data_dir, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
-        passes = Passes(str(data_dir), str(work_dir), examples.uri, exec_properties["settings"], given)
-        with _rare_garbage_collection(), self._make_beam_pipeline() as pipeline:
-            apply_passes(pipeline, passes, discover(data_dir, files, split_folders=settings.split_folders))
-        failure = read_failure(work_dir)
-        if failure is not None:
-            raise failure
-        ingestion = IngestionFolder(Path(report.uri))
-        _hand_over(work_dir, LabelMapFolder(Path(label_map.uri)), ingestion)
+        with self._start_engine(settings.workers, work_dir, examples.uri) as (engine, examples_place):
+            copy_to = work_dir / "data" if self._options.shares_disk else None
+            with _rare_garbage_collection():
+                found = find_data(data_dir, settings, fingerprint, copy_to=copy_to)
+                ingested = ingest(found, settings, given, engine, IngestionFolder(Path(report.uri)), examples_place)
+        shutil.rmtree(work_dir)
+        labels = LabelMapFolder(Path(label_map.uri))
+        labels.root.mkdir(parents=True, exist_ok=True)
+        write_label_map(labels.label_map, LabelMap(ingested.label_map_names))
         # Also on the report, which is small: who needs the fact alone should not fetch all examples.
-        report.set_string_custom_property(FINGERPRINT_PROPERTY, exec_properties[FINGERPRINT_PROPERTY])
-        _describe_examples(examples, IngestionReport.read(ingestion.report), exec_properties[FINGERPRINT_PROPERTY])
+        report.set_string_custom_property(FINGERPRINT_PROPERTY, fingerprint)
+        _describe_examples(examples, ingested, fingerprint)
+
+    @contextlib.contextmanager
+    def _start_engine(self, workers: int, work_dir: Path, examples_dir: str) -> Iterator[tuple[Engine, str]]:
+        """Yield who does the work, and the folder or URI for its examples, which are in `examples_dir` afterwards."""
+        if not self._options.arguments:
+            # Beam would add 0.6 s to every run, and its own processes import TensorFlow first (benchmarks/README.md).
+            with LocalEngine(workers) as engine:
+                yield engine, examples_dir
+        elif self._options.shares_disk:
+            yield BeamEngine(self._make_beam_pipeline, Location.parse(work_dir / "exchange")), examples_dir
+        else:
+            exchange = Location.parse(self._options.exchange) / f"reefline-{uuid.uuid4().hex}"
+            try:
+                yield BeamEngine(self._make_beam_pipeline, exchange), str(exchange / "examples")
+                download_tree(open_storage(exchange / "examples"), Path(examples_dir))
+            finally:
+                with contextlib.suppress(StorageError):
+                    delete_tree(open_storage(exchange))
 
 
 @contextlib.contextmanager
@@ -80,20 +113,6 @@ def _rare_garbage_collection() -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
-
-
-def _hand_over(work_dir: Path, label_map: LabelMapFolder, ingestion: IngestionFolder) -> None:
-    label_map.root.mkdir(parents=True, exist_ok=True)
-    found = IngestionFolder(work_dir)
-    # Moved, not renamed: some orchestrators give each output its own volume.
-    shutil.move(LabelMapFolder(work_dir).label_map, label_map.label_map)
-    shutil.move(found.report, ingestion.report)
-    shutil.move(found.records, ingestion.records)
-    # Inside one folder, where moving needs no space. Pictures that could not be made are missing.
-    for source, target in ((found.thumbnails, ingestion.thumbnails), (found.pictures, ingestion.pictures)):
-        if source.exists():
-            source.replace(target)
-    shutil.rmtree(work_dir)
 
 
 def _describe_examples(examples: Artifact, report: IngestionReport, fingerprint: str) -> None:

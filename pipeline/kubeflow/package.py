@@ -44,6 +44,7 @@ from pipeline.kubeflow.tasks import (
     make_summary_task,
 )
 from reefline.config.run_config import RunConfig
+from reefline.data.source import check_reach
 from reefline.errors import ConfigError, StorageError, UsageError
 from reefline.settings import DistributionStrategy
 from reefline.storage.location import Location
@@ -109,8 +110,10 @@ def make_package(request: PackageRequest) -> Package:
     Raises:
         ConfigError: the config asks for what a cluster of pods cannot do, or names an unknown task.
         UsageError: the serving folder is a bucket.
+        DataError: Beam's workers cannot read the data.
     """
     _check_config(request.config)
+    check_reach(request.config.data.beam_options, request.data)
     _check_serving(request.serving)
     job = _compile_with_tfx(request)
     spec: dict[str, Any] = job["pipelineSpec"]
@@ -197,7 +200,7 @@ def _make_plain_tasks(request: PackageRequest, spec: Mapping[str, Any]) -> Itera
     yield make_resolver(
         Resolver.DATA,
         {"input_fingerprint": TEXT},
-        {"data_dir": request.data, "settings": config.data.to_json()},
+        {"data_dir": request.data, "settings": config.data.without_engine().to_json()},
     )
     if know_start(config.trainer) is None:
         parameters = spec["root"]["dag"]["tasks"][_TRAINER]["inputs"]["parameters"]

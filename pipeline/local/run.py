@@ -26,7 +26,7 @@ from reefline.config.overrides import parse_override
 from reefline.config.run_config import CONFIG_DIR, RunConfig, choose_config_file, load_config
 from reefline.config.run_request import RunRequest, check_minutes
 from reefline.config.yaml_writer import format_yaml
-from reefline.data.source import provide_data
+from reefline.data.source import check_reach, provide_data
 from reefline.lineage.store import read_run
 from reefline.recommendation.wishes import read_wishes
 from reefline.report.collect import collect
@@ -121,6 +121,7 @@ def _run_stages(
     check_metadata(workspace)
     progress.stage = "data"
     data_dir = provide_data(request.data_dir, config.demo, workspace.demo_data, say)
+    check_reach(config.data.beam_options, str(data_dir))
     progress.shown_as = {workspace.source: str(data_dir)}
     point_source_at(workspace, data_dir)
     with send_noise_to(run_folder / "run.log"):

@@ -40,6 +40,8 @@ def _describe(problem: ErrorDetails, model: type[pydantic.BaseModel]) -> str:
         hint = f"did you mean {'.'.join((*section, close[0]))}? " if close else ""
         return f"unknown key; {hint}expected one of {', '.join(known)}"
     found = problem["input"]
+    if problem["type"] == "value_error" and isinstance(found, list):
+        return _describe_expected(problem)  # names the item, which is all that helps
     shown = found if isinstance(found, (str, int, float, bool)) or found is None else type(found).__name__
     return f"found {_shorten(repr(shown))}; {_describe_expected(problem)}"
 

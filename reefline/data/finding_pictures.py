@@ -15,10 +15,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from reefline.data.annotation_file import read_annotation
+from reefline.data.data_parts import DataSet
 from reefline.data.image_record import ImageRecord
 from reefline.data.reports import FindingPictures, IngestionReport, PicturedBox, PicturedFile
 from reefline.data.rules.dataset_rules import DatasetContext, name_look_alike
 from reefline.data.rules.table import DATASET_RULES
+from reefline.errors import StorageError
 from reefline.findings import Finding
 from reefline.images.codec import IMAGE_SUFFIXES, ImageProblemError, decode_small
 from reefline.images.thumbnails import MAX_SIDE_PX, ThumbnailWriter
@@ -31,7 +33,7 @@ MAX_BOXES_PER_FILE = 40
 
 
 def write_finding_pictures(
-    data_dir: Path,
+    data: DataSet,
     folder: IngestionFolder,
     report: IngestionReport,
     records: Sequence[ImageRecord],
@@ -40,15 +42,16 @@ def write_finding_pictures(
 ) -> None:
     """Write thumbnails.zip and pictures.json for a choice of findings: up to 12 files per rule and 120 images.
 
-    The findings are the report's and those of the data-set rules with default thresholds. Where the files cannot be
-    written, neither is left.
+    The findings are the report's and those of the data-set rules with default thresholds. Where the images cannot be
+    fetched or the files cannot be written, neither is left.
     """
     image_of = {record.xml: record.image for record in records}
     files = choose_files([*report.findings, *_find_in_data_set(report, records)], records, image_of)
     turned = {record.image: record.apply_exif for record in records}
     pictured: list[PicturedFile] = []
+    part = data.part({*files, *(image_of.get(file, file) for file in files)})
     try:
-        with ThumbnailWriter(folder.thumbnails) as thumbnails:
+        with part.provide() as data_dir, ThumbnailWriter(folder.thumbnails) as thumbnails:
             # The size of each image tried so far; None where it cannot be decoded.
             sizes_px: dict[str, tuple[int, int] | None] = {}
             for file, objects in files.items():
@@ -63,7 +66,7 @@ def write_finding_pictures(
                     pictured.append(PicturedFile(file, image, *size_px, boxes))
         FindingPictures(tuple(pictured)).write(folder.pictures)
     # ValueError: a file name that is not Unicode.
-    except (OSError, ValueError, zipfile.LargeZipFile) as error:
+    except (OSError, ValueError, zipfile.LargeZipFile, StorageError) as error:
         logging.getLogger(__name__).warning("no pictures of findings: %s", error)
         for path in (folder.thumbnails, folder.pictures):
             with contextlib.suppress(OSError):

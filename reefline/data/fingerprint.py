@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reefline.data.layouts import list_data_files
-from reefline.data.remote_data import list_remote_data
+from reefline.data.remote_data import RemoteData, list_remote_data
 from reefline.errors import ConfigError, DataError
 from reefline.settings import IngestionSettings
 from reefline.storage.location import Location
@@ -57,11 +57,21 @@ def provide_locally(data_dir: str, settings: IngestionSettings, fingerprint: str
     location = Location.parse(data_dir)
     if not location.is_remote:
         return location.local_path
+    list_unchanged(location, settings, fingerprint).download(folder)
+    return folder
+
+
+def list_unchanged(location: Location, settings: IngestionSettings, fingerprint: str) -> RemoteData:
+    """Return the data set at a URI, which must still have this `fingerprint`.
+
+    Raises:
+        DataError: it has not, or holds no images or annotations.
+        StorageError: its store cannot be read.
+    """
     remote = list_remote_data(location, image_dir=settings.image_dir, annotation_dir=settings.annotation_dir)
     if remote.fingerprint(read_extra(settings)) != fingerprint:
         raise DataError(f"{location}: the data changed since this run looked at it; run again")
-    remote.download(folder)
-    return folder
+    return remote
 
 
 def read_extra(settings: IngestionSettings) -> Sequence[bytes]:

@@ -85,6 +85,13 @@ def discover(data_dir: Path, files: DataFiles, *, split_folders: bool = True) ->
     return Discovery(tuple(candidates), (*findings, *more), splits is not None)
 
 
+def list_read_by_discovery(files: DataFiles) -> tuple[str, ...]:
+    """Return the files that `discover` opens: the split lists, and annotations whose own name does not decide."""
+    index = _ImageIndex(files.images)
+    unclear = [xml for xml in files.annotations if len(_find_by_own_name(xml, index)) != 1]
+    return (*files.split_lists, *unclear)
+
+
 class _ImageIndex:
     """The images by name and by stem.
 
@@ -113,7 +120,7 @@ def _match(data_dir: Path, xml: str, index: _ImageIndex) -> _Match | Finding:
 
     Its own stem comes before <filename>: people who rename a pair of files rarely edit the XML.
     """
-    nearest = _nearest(xml, index.with_stem(_stem(xml)))
+    nearest = _find_by_own_name(xml, index)
     if len(nearest) == 1:
         return _Match(xml, nearest[0], None)
     annotation = read_annotation(data_dir, xml)
@@ -131,6 +138,10 @@ def _match(data_dir: Path, xml: str, index: _ImageIndex) -> _Match | Finding:
         tried = f"is called {name!r} (from <filename>) or" if name else "(<filename> is empty)"
         message = f"no image {tried} has the XML's own name: add the image, or delete the XML"
     return Finding(xml, None, "image_missing", message, Action.DROPPED_IMAGE)
+
+
+def _find_by_own_name(xml: str, index: _ImageIndex) -> list[str]:
+    return _nearest(xml, index.with_stem(_stem(xml)))
 
 
 def _fold(name: str) -> str:

@@ -9,6 +9,7 @@ from reefline.data.image_record import EVAL, SPLITS, TEST, TRAIN, ImageRecord
 from reefline.data.inspection import Inspection
 from reefline.data.reports import IngestionReport, count_splits
 from reefline.data.rules.severity import describe_finding
+from reefline.data.shards import Shard
 from reefline.data.splitting import assign_splits
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
@@ -16,21 +17,6 @@ from reefline.settings import IngestionSettings
 from reefline.structures.label_map import LabelMap
 
 _LISTED_PROBLEMS = 50
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One TFRecord file to write: number `index` of the `count` files of its split."""
-
-    split: str
-    index: int
-    count: int
-    records: tuple[ImageRecord, ...]
-
-    @property
-    def file_name(self) -> str:
-        """The file's name, in the form that TFX expects."""
-        return f"data_tfrecord-{self.index:05d}-of-{self.count:05d}.gz"
 
 
 @dataclass

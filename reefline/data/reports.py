@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from reefline.data.image_record import ImageRecord
-from reefline.errors import DataError
+from reefline.errors import DataError, UserError
 from reefline.findings import Finding
 from reefline.system.record import Record
 
@@ -68,18 +68,18 @@ class FindingPictures(Record):
 
 @dataclass(frozen=True)
 class IngestionFailure(Record):
-    """Why the data could not be ingested: a DataError that crosses a process boundary as a file."""
+    """Why the data could not be ingested: an error that leaves a worker as a file."""
 
     problems: tuple[str, ...]
     findings: tuple[Finding, ...]
 
     @classmethod
-    def from_error(cls, error: DataError) -> IngestionFailure:
+    def from_error(cls, error: UserError) -> IngestionFailure:
         """Return the failure that an error describes."""
-        return cls(error.problems, error.findings)
+        return cls(error.problems, error.findings if isinstance(error, DataError) else ())
 
     def to_error(self) -> DataError:
-        """Return the error again."""
+        """Return the error again, of whatever kind it was as a DataError."""
         return DataError(*self.problems, findings=self.findings)
 
 

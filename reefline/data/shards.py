@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.data.image_record import ImageRecord
-from reefline.data.planning import Shard
 from reefline.errors import DataError
 from reefline.formats.tf_example import IngestedExample, IngestedObject, write_examples
 from reefline.images.codec import transcode_to_rgb_jpeg
 from reefline.structures.label_map import LabelMap
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One TFRecord file to write: number `index` of the `count` files of its split."""
+
+    split: str
+    index: int
+    count: int
+    records: tuple[ImageRecord, ...]
+
+    @property
+    def file_name(self) -> str:
+        """The file's name, in the form that TFX expects."""
+        return f"data_tfrecord-{self.index:05d}-of-{self.count:05d}.gz"
 
 
 def write_shard(data_dir: Path, split_dir: Path, shard: Shard, label_map: LabelMap) -> Path:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from reefline.beam_options import BeamOptions
 from reefline.errors import DataError, UsageError
 from reefline.settings import DemoSettings
+from reefline.storage.location import Location
 
 # A path holds s3://bucket as s3:/bucket.
 _COLLAPSED_URI = re.compile(r"[A-Za-z][A-Za-z0-9+-]+:/")
@@ -40,3 +42,17 @@ def provide_data(data_dir: Path | None, demo: DemoSettings | None, demo_dir: Pat
     say(f"data: {demo.images} generated images in {demo_dir}")
     generate_demo_data(demo_dir, images=demo.images, seed=demo.seed)
     return demo_dir
+
+
+def check_reach(options: BeamOptions, data: str) -> None:
+    """Check that Beam's workers can read the data set at a path or URI.
+
+    Raises:
+        DataError: it is a folder, and the workers may be on other machines.
+        StorageError: the URI is not supported.
+    """
+    if not options.shares_disk and not Location.parse(data).is_remote:
+        raise DataError(
+            f"{data}: the workers of {options.runner.value} (data.beam_args) cannot read this folder; use data at "
+            "s3:// or gs://, or remove data.beam_args"
+        )

@@ -59,6 +59,16 @@ def upload_tree(folder: Path, storage: Storage) -> None:
     _run_all(storage.upload, files, [path.relative_to(folder).as_posix() for path in files])
 
 
+def delete_tree(storage: Storage) -> None:
+    """Delete all objects of a storage.
+
+    Raises:
+        StorageError: the store cannot be reached, or refuses.
+    """
+    names = [stored.name for stored in storage.list_objects()]
+    _run_all(lambda name, _: storage.delete(name), names, names)
+
+
 def _run_all(action: Callable[[_First, _Second], object], firsts: Sequence[_First], seconds: Sequence[_Second]) -> None:
     """Call `action` for each pair, several at a time; the first error rises and ends the rest."""
     with ThreadPoolExecutor(_CONNECTIONS) as pool:

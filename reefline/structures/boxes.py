@@ -39,11 +39,13 @@ class BoxXyxyPx(NamedTuple):
 
     def clipped(self, width_px: int, height_px: int) -> BoxXyxyPx:
         """Return the part of the box inside the image."""
+        # Floats, as an integer would not survive a file.
+        right, bottom = float(width_px), float(height_px)
         return BoxXyxyPx(
-            x_min=min(max(self.x_min, 0.0), width_px),
-            y_min=min(max(self.y_min, 0.0), height_px),
-            x_max=min(max(self.x_max, 0.0), width_px),
-            y_max=min(max(self.y_max, 0.0), height_px),
+            x_min=min(max(self.x_min, 0.0), right),
+            y_min=min(max(self.y_min, 0.0), bottom),
+            x_max=min(max(self.x_max, 0.0), right),
+            y_max=min(max(self.y_max, 0.0), bottom),
         )
 
     def scaled(self, x_factor: float, y_factor: float) -> BoxXyxyPx:

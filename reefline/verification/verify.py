@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reefline.config.overrides import parse_override
 from reefline.config.run_config import RunConfig, choose_config_file, examine_config
 from reefline.config.run_request import RunRequest
-from reefline.data.source import provide_data
+from reefline.data.source import check_reach, provide_data
 from reefline.export.preflight_verdict import find_preflight_problems
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import EdgeTpuTarget, TrainerSettings
@@ -116,6 +116,8 @@ class _Examination:
         if folder is None:
             return None
         self._say("checking the data")
+        with self._gatherer.gathering("data.beam_args"):
+            check_reach(self._config.data.beam_options, str(folder))
         # These two decide which files are found at all; without them, what is found says nothing about the data.
         with self._gatherer.gathering("data.image_dir", "data.annotation_dir"):
             sample = take_sample(folder, self._config.data, self._work_dir / "records")

@@ -94,6 +94,14 @@ def test_a_config_without_demo_data_needs_data(tmp_path: Path, capsys, config_fi
     assert _summary(tmp_path)["model"] == "cells"
 
 
+def test_a_runner_of_other_machines_cannot_read_a_folder(tmp_path: Path, capsys, config_file: Path) -> None:
+    data = make_data_set(tmp_path / "data")
+    beam_args = "data.beam_args=[--runner=FlinkRunner, --temp_location=s3://bucket/tmp]"
+    assert _main(tmp_path, "--config", config_file, "--data", data, "--set", beam_args) == 2
+    assert f"{data}: the workers of FlinkRunner (data.beam_args) cannot read this folder" in capsys.readouterr().out
+    assert _summary(tmp_path)["failure"]["component"] == "data"
+
+
 def test_a_file_is_no_data_folder(tmp_path: Path, capsys, config_file: Path) -> None:
     assert _main(tmp_path, "--config", config_file, "--data", config_file) == 2
     assert "c.yaml: not a folder; --data expects" in capsys.readouterr().out

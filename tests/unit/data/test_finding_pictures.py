@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from reefline.data.data_parts import DataSet
 from reefline.data.finding_pictures import (
     MAX_BOXES_PER_FILE,
     MAX_FILES_PER_RULE,
@@ -38,7 +39,7 @@ def _write(
 ) -> tuple[PicturedFile, ...]:
     out.mkdir(exist_ok=True)
     report = make_report(records, findings=tuple(findings))
-    write_finding_pictures(data, IngestionFolder(out), report, records, max_image_pixels=limit)
+    write_finding_pictures(DataSet(str(data)), IngestionFolder(out), report, records, max_image_pixels=limit)
     return FindingPictures.read(IngestionFolder(out).pictures).files
 
 
@@ -151,7 +152,7 @@ def test_a_full_disk_leaves_no_picture_and_no_error(
     add_image(data, "a")
     folder = IngestionFolder(tmp_path)
     report = make_report([make_record("a.jpg")], findings=(_finding("a.xml"),))
-    write_finding_pictures(data, folder, report, [make_record("a.jpg")], max_image_pixels=LIMIT)
+    write_finding_pictures(DataSet(str(data)), folder, report, [make_record("a.jpg")], max_image_pixels=LIMIT)
     assert not folder.thumbnails.exists() and not folder.pictures.exists()
     assert "No space left" in caplog.text
 
@@ -161,5 +162,5 @@ def test_a_name_that_is_not_unicode_costs_the_pictures_only(tmp_path: Path) -> N
     add_image(data, "a").rename(data / name)
     folder = IngestionFolder(tmp_path)
     report = make_report(findings=(_finding(name, "image_not_annotated", None),))
-    write_finding_pictures(data, folder, report, [], max_image_pixels=LIMIT)
+    write_finding_pictures(DataSet(str(data)), folder, report, [], max_image_pixels=LIMIT)
     assert not folder.thumbnails.exists() and not folder.pictures.exists()

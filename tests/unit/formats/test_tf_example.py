@@ -15,6 +15,13 @@ from reefline.formats.tf_example import (
     read_examples,
     write_examples,
 )
+from reefline.formats.tf_record import (
+    encode_bytes,
+    encode_features,
+    encode_floats,
+    encode_integers,
+    frame_record,
+)
 from reefline.structures.boxes import BoxXyxyPx
 from tests.factories import make_jpeg
 
@@ -79,3 +86,27 @@ def test_the_od_api_decodes_the_same() -> None:
     assert tensors["image"].shape == (77, 333, 3)
     assert tensors["source_id"].numpy().decode() == "été/a.jpg"
     assert tensors["key"].numpy().decode() == "ab" * 32
+
+
+def test_encoding_is_that_of_tensorflow(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    example = tf.train.Example()
+    features = example.features.feature
+    features["é"].bytes_list.value.extend([b"", b"x" * 300])
+    features["floats"].float_list.value.extend([0.1, 1 / 3, 0.0])
+    features["integers"].int64_list.value.extend([0, 127, 128, 2**63 - 1])
+    features["none"].float_list.value.extend([])
+    encoded = encode_features(
+        {
+            "é": encode_bytes([b"", b"x" * 300]),
+            "integers": encode_integers([0, 127, 128, 2**63 - 1]),
+            "floats": encode_floats([0.1, 1 / 3, 0.0]),
+            "none": encode_floats([]),
+        }
+    )
+    assert encoded == example.SerializeToString(deterministic=True)
+    with tf.io.TFRecordWriter(str(tmp_path / "records")) as writer:
+        writer.write(encoded)
+        writer.write(b"")
+    assert frame_record(encoded) + frame_record(b"") == (tmp_path / "records").read_bytes()

@@ -13,7 +13,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from pipeline.component_code import component_code
 from pipeline.kubeflow.lint import lint_documents
 from pipeline.kubeflow.start import know_start
-from reefline.errors import ConfigError, UsageError
+from reefline.errors import ConfigError, DataError, UsageError
 from reefline.settings import TrainerSettings
 from tests.factories_kubeflow import IMAGE, compile_package
 
@@ -204,6 +204,28 @@ def test_pods_get_what_the_config_says() -> None:
 def test_what_no_package_can_do_is_refused(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         compile_package(override)
+
+
+FLINK = "data.beam_args=[--runner=FlinkRunner, --flink_master=flink:8081, --temp_location=s3://bucket/tmp]"
+
+
+def test_options_of_beam_reach_the_component_and_no_settings() -> None:
+    package = compile_package(FLINK)
+    args = _container("VocExampleGen", FLINK)["args"]
+    assert [arg for arg in args if arg.startswith(("--runner", "--flink", "--temp"))] == [
+        "--runner=FlinkRunner",
+        "--flink_master=flink:8081",
+        "--temp_location=s3://bucket/tmp",
+    ]
+    # Both compute the fingerprint from the settings, and equal data must hit the cache whoever ingests them.
+    for task in ("VocExampleGen", "ResolveData"):
+        parameters = package.pipeline["root"]["dag"]["tasks"][task]["inputs"]["parameters"]
+        assert json.loads(parameters["settings"]["runtimeValue"]["constant"])["beam_args"] == []
+
+
+def test_beam_workers_cannot_read_a_volume() -> None:
+    with pytest.raises(DataError, match=r"^/volume/data: the workers of FlinkRunner \(data\.beam_args\) cannot read"):
+        compile_package(FLINK, data="/volume/data")
 
 
 def test_vertex_keeps_the_command_of_tfx() -> None:
