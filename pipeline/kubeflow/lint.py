@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ def lint_file(path: Path) -> tuple[LintFinding, ...]:
     """
     import yaml
 
+    from reefline.config.yaml_reader import BoundedLoader
+
     if path.suffix not in _SUFFIXES:
         raise UsageError(f"{path}: KFP accepts schema 2.1 as YAML only; expected a name that ends in .yaml")
     try:
         text = path.read_text(encoding="utf-8")
-        documents = list(yaml.safe_load_all(text))
+        documents = list(yaml.load_all(text, BoundedLoader))
     except OSError as error:
         raise UsageError(f"{path}: cannot read it ({error.strerror})") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
@@ -46,7 +48,7 @@ def lint_file(path: Path) -> tuple[LintFinding, ...]:
 def lint_documents(documents: Sequence[Mapping[str, Any]], *, size: int) -> tuple[LintFinding, ...]:
     """Return the findings about a package of `size` bytes, errors first; its second document is the platform's."""
     spec, platform = documents[0], documents[1] if len(documents) > 1 else {}
-    findings = itertools.chain(
+    checks = (
         _check_size(size),
         _check_schema(documents),
         _check_nulls(spec, "pipeline"),
@@ -60,7 +62,16 @@ def lint_documents(documents: Sequence[Mapping[str, Any]], *, size: int) -> tupl
         find_path_problems(spec, platform),
         find_training_problems(spec),
     )
+    findings = dict.fromkeys(itertools.chain.from_iterable(map(_report_shape, checks)))
     return tuple(sorted(findings, key=lambda finding: not finding.is_error))
+
+
+def _report_shape(check: Iterable[LintFinding]) -> Iterator[LintFinding]:
+    """Yield a check's findings; where the package has not the shape that the check reads, that is the last one."""
+    try:
+        yield from check
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        yield LintFinding("package", f"not the structure of a pipeline ({error}). {_RECOMPILE}")
 
 
 def _check_size(size: int) -> Iterator[LintFinding]:

@@ -121,8 +121,8 @@ def _run_stages(
     check_metadata(workspace)
     progress.stage = "data"
     data_dir = provide_data(request.data_dir, config.demo, workspace.demo_data, say)
-    progress.shown_as = {workspace.source: str(data_dir)}
     point_source_at(workspace, data_dir)
+    progress.shown_as = {workspace.source: str(data_dir)}
     with send_noise_to(run_folder / "run.log"):
         if request.asks_for_recommendation:
             progress.stage = "recommendation"

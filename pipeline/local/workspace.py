@@ -152,8 +152,8 @@ def check_metadata(workspace: Workspace) -> None:
         kind, problem = "not a database of this ML Metadata", find_store_problem(path)
     if problem is not None:
         raise WorkspaceError(
-            f"{path}: {kind} ({problem}); delete it and {workspace.artifacts}, and run the same command: all components "
-            "run again, and reports and bundles stay"
+            f"{path}: {kind} ({problem}); delete it and {workspace.artifacts}, and run the same command: all "
+            "components run again, and reports and bundles stay"
         )
 
 

@@ -12,7 +12,9 @@ from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED
 from reefline.images.codec import IMAGE_SUFFIXES
 
 _LIST_SPLITS = {
-    **{"train": TRAIN, "val": EVAL, "valid": EVAL, "validation": EVAL, "eval": EVAL, "test": TEST},
+    "train": TRAIN,
+    **dict.fromkeys(("val", "valid", "validation", "eval"), EVAL),
+    "test": TEST,
     "trainval": UNASSIGNED,
 }
 _ORDER = tuple(_LIST_SPLITS)
@@ -68,7 +70,7 @@ def is_split_list(path: str) -> bool:
 
 
 def read_split_lists(data_dir: Path, split_lists: Iterable[str], files: Iterable[str]) -> SplitLists | None:
-    """Read {train,val|valid|validation|eval,test,trainval}.txt of each ImageSets folder; None where all are missing or empty.
+    """Read the lists of each ImageSets folder, named as in _LIST_SPLITS; None where all are missing or empty.
 
     train.txt, val.txt and test.txt win over trainval.txt. Where no list names eval images, train.txt is divided. The
     lists of a class (cat_train.txt) count where the folder has no other, and those next to Main where Main has none.

@@ -76,7 +76,7 @@ def test_damage_is_found(content: bytes, rule: str, message: str) -> None:
 def test_a_progressive_jpeg_needs_all_its_scans(scans: int) -> None:
     cut = PROGRESSIVE[: SCANS[scans]] + b"\xff\xd9"
     assert tf.io.decode_jpeg(cut, channels=3).shape == (240, 320, 3)
-    with pytest.raises(ImageProblemError, match="only the first .*scans exist"):
+    with pytest.raises(ImageProblemError, match=r"only the first .*scans exist"):
         inspect_image(cut, max_image_pixels=LIMIT)
     inspect_image(PROGRESSIVE, max_image_pixels=LIMIT)
 
