@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,13 @@ def lint_file(path: Path) -> tuple[LintFinding, ...]:
     """
     import yaml
 
+    from reefline.config.yaml_reader import BoundedLoader
+
     if path.suffix not in _SUFFIXES:
         raise UsageError(f"{path}: KFP accepts schema 2.1 as YAML only; expected a name that ends in .yaml")
     try:
         text = path.read_text(encoding="utf-8")
-        documents = list(yaml.safe_load_all(text))
+        documents = list(yaml.load_all(text, BoundedLoader))
     except OSError as error:
         raise UsageError(f"{path}: cannot read it ({error.strerror})") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
@@ -51,8 +53,8 @@ def lint_documents(documents: Sequence[Mapping[str, Any]], *, size: int) -> tupl
     spec, platform = documents[0], documents[1] if len(documents) > 1 else {}
     # Whoever reads the platform document relies on its types.
     misshapen = tuple(_check_nulls(platform, "platform")) or tuple(find_platform_problems(spec, platform))
-    of_platform = () if misshapen else (*_check_pod_metadata(spec, platform), *find_path_problems(spec, platform))
-    findings = itertools.chain(
+    of_platform = itertools.chain(_check_pod_metadata(spec, platform), find_path_problems(spec, platform))
+    checks = (
         _check_size(size),
         _check_schema(documents),
         _check_nulls(spec, "pipeline"),
@@ -62,10 +64,19 @@ def lint_documents(documents: Sequence[Mapping[str, Any]], *, size: int) -> tupl
         _check_wiring(spec),
         _check_caching(spec),
         misshapen,
-        of_platform,
+        () if misshapen else of_platform,
         find_training_problems(spec),
     )
+    findings = dict.fromkeys(itertools.chain.from_iterable(map(_report_shape, checks)))
     return tuple(sorted(findings, key=lambda finding: not finding.is_error))
+
+
+def _report_shape(check: Iterable[LintFinding]) -> Iterator[LintFinding]:
+    """Yield a check's findings; where the package has not the shape that the check reads, that is the last one."""
+    try:
+        yield from check
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        yield LintFinding("package", f"not the structure of a pipeline ({error}). {_RECOMPILE}")
 
 
 def _check_size(size: int) -> Iterator[LintFinding]:

@@ -122,8 +122,8 @@ def _run_stages(
     progress.stage = "data"
     data_dir = provide_data(request.data_dir, config.demo, workspace.demo_data, say)
     check_reach(config.data.beam_options, str(data_dir))
-    progress.shown_as = {workspace.source: str(data_dir)}
     point_source_at(workspace, data_dir)
+    progress.shown_as = {workspace.source: str(data_dir)}
     with send_noise_to(run_folder / "run.log"):
         if request.asks_for_recommendation:
             progress.stage = "recommendation"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from reefline.edgetpu.compiler.log import CompilerLog
 
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# Far above any log, and a bound for what never ends, such as a device.
+_MAX_BYTES = 32_000_000
 
 
 def parse_log(
@@ -40,12 +42,15 @@ def _read_text(path: Path) -> str:
     """Read text of any encoding: invalid UTF-8 becomes U+FFFD; the `>` of PowerShell writes UTF-16.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or is too large for a log.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: cannot read it ({error.strerror}); name the compiler's output or .log") from error
+    if len(content) > _MAX_BYTES:
+        raise UsageError(f"{path}: more than {_MAX_BYTES} bytes; name the compiler's output or .log")
     encoding = "utf-16" if content.startswith(_UTF_16_MARKS) else "utf-8"
     return content.decode(encoding, errors="replace")
 

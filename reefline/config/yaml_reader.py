@@ -13,8 +13,6 @@ from reefline.errors import ConfigError
 
 # Far above any real config; they keep a hostile one from taking minutes and gigabytes.
 MAX_CONFIG_BYTES = 100_000
-_MAX_DEPTH = 30
-_MAX_VALUES = 20_000
 
 # Escapes can name them, but neither a path nor JSON can hold them.
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
@@ -22,29 +20,37 @@ _TAG = "tag:yaml.org,2002:"
 _TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
 
 
-class ConfigLoader(yaml.SafeLoader):
-    """YAML 1.2's plain scalars: `off`, 1:30 and 017 are words, 1e-3 is a number. A repeated key is an error.
+class BoundedLoader(yaml.SafeLoader):
+    """Refuses documents that are nested, or repeated by aliases, without bounds."""
 
-    Tags other than those of JSON's types are errors, and so is what is nested or repeated by aliases without bounds.
-    """
-
+    max_depth = 100
+    max_values = 200_000
     _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self._depth += 1
-        if self._depth > _MAX_DEPTH:
+        if self._depth > self.max_depth:
             raise yaml.composer.ComposerError(
-                None, None, f"nested more than {_MAX_DEPTH} levels deep", self.peek_event().start_mark
+                None, None, f"nested more than {self.max_depth} levels deep", self.peek_event().start_mark
             )
         node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
         return node
 
-    def get_single_node(self) -> yaml.Node | None:
-        node: yaml.Node | None = super().get_single_node()
-        if node is not None:
-            _measure(node, {}, frozenset())
+    def compose_document(self) -> yaml.Node:
+        node: yaml.Node = super().compose_document()
+        _measure(node, _Extent(self.max_values, self.max_depth), {}, frozenset())
         return node
+
+
+class ConfigLoader(BoundedLoader):
+    """YAML 1.2's plain scalars: `off`, 1:30 and 017 are words, 1e-3 is a number. A repeated key is an error.
+
+    Tags other than those of JSON's types are errors.
+    """
+
+    max_depth = 30
+    max_values = 20_000
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -147,7 +153,7 @@ class _Extent:
     depth: int
 
 
-def _measure(node: yaml.Node, known: dict[int, _Extent], above: frozenset[int]) -> _Extent:
+def _measure(node: yaml.Node, limit: _Extent, known: dict[int, _Extent], above: frozenset[int]) -> _Extent:
     """Return the extent of a node; `known` collects those of all nodes, `above` are the nodes around this one.
 
     Raises:
@@ -160,13 +166,13 @@ def _measure(node: yaml.Node, known: dict[int, _Extent], above: frozenset[int]) 
     inside = above | {id(node)}
     children = node.value if isinstance(node, yaml.CollectionNode) else ()
     pairs = [child if isinstance(child, tuple) else (child,) for child in children]
-    extents = [_measure(part, known, inside) for pair in pairs for part in pair]
+    extents = [_measure(part, limit, known, inside) for pair in pairs for part in pair]
     extent = _Extent(
         values=1 + sum(part.values for part in extents), depth=1 + max((part.depth for part in extents), default=0)
     )
-    if extent.values > _MAX_VALUES or extent.depth > _MAX_DEPTH:
+    if extent.values > limit.values or extent.depth > limit.depth:
         raise _problem(
-            f"more than {_MAX_VALUES} values or {_MAX_DEPTH} levels after each alias is replaced by its value", node
+            f"more than {limit.values} values or {limit.depth} levels after each alias is replaced by its value", node
         )
     known[id(node)] = extent
     return extent

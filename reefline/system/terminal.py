@@ -65,8 +65,16 @@ def _write(stream: TextIO, line: str) -> None:
 
 
 def escape_control(text: str) -> str:
-    """Return text with control characters escaped: it can neither move the cursor nor start a new line."""
-    return "".join(c if c.isprintable() or c == " " else repr(c)[1:-1] for c in text)
+    """Return text with control characters escaped: it can neither move the cursor nor start a new line.
+
+    Bytes of a name that are not UTF-8 are shown as such: Python keeps them as U+DC80 to U+DCFF (PEP 383).
+    """
+    return "".join(c if c.isprintable() or c == " " else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    byte = ord(character) - 0xDC00
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else repr(character)[1:-1]
 
 
 def format_bytes(count: float) -> str:

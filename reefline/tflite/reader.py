@@ -84,6 +84,9 @@ def read_graph(path: Path) -> Graph:
 
 def _read_content(path: Path) -> bytes:
     try:
+        # Reading a FIFO may never end, nor a device.
+        if path.exists() and not path.is_file():
+            raise BundleError(f"{path}: not a regular file; pass a TFLite file")
         content = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror}); pass a TFLite file") from error
