@@ -12,6 +12,7 @@ from reefline.commands.coco_results import coco_results
 from reefline.commands.compile import compile_model
 from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
+from reefline.commands.download import download
 from reefline.commands.parse_log import parse_log
 from reefline.commands.recommend import recommend
 from reefline.commands.report import report
@@ -49,6 +50,7 @@ app.command("doctor")(doctor)
 app.command("verify")(verify)
 app.command("recommend")(recommend)
 app.command("detect")(detect)
+app.command("download")(download)
 app.command("coco-results")(coco_results)
 app.command("parse-log")(parse_log)
 app.command("compile")(compile_model)

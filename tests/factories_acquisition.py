@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from reefline.acquisition.query import ImageHit
 from reefline.structures.image_origin import ImageOrigin
 
 
@@ -24,3 +25,7 @@ def make_origin(file: str = "a.jpg", **facts: Any) -> ImageOrigin:
         author="Ada",
     )
     return replace(origin, **facts)
+
+
+def make_hit(url: str = "https://images.example/a.jpg", **facts: Any) -> ImageHit:
+    return replace(ImageHit(url=url, source="openverse", license="CC BY 4.0", author="Ada"), **facts)
