@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import enum
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, Optional, TypeVar
 
 import typer
 
@@ -28,6 +29,10 @@ _PLAIN_LINE_EVERY_S = 5.0
 _DEFAULT_LIMIT = 100
 _PROXY = re.compile(r"https?://[^\s/]+/?")
 _SITE = re.compile(r"[^\s/:@]+\.[^\s/:@]+")
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM. Decoders and search libraries catch any Exception, so it must not be one."""
 
 
 def download(
@@ -101,17 +106,30 @@ def download(
     )
     listener = _make_listener()
     try:
-        with make_client(_make_client_settings(request.guard, contact, proxy)) as client:
+        with _sigterm_like_ctrl_c(), make_client(_make_client_settings(request.guard, contact, proxy)) as client:
             if from_urls is None:
                 targets = _search(keywords or [], query, source or [], client, proxy, listener)
             else:
                 targets = _read_list(from_urls, limit, is_alone=not (keywords or source or query.filters))
             results = download_images(request, targets, client, listener)
-    except KeyboardInterrupt:
-        say_error("stopped by Ctrl-C; run the same command to resume")
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as stop:
+        is_ctrl_c = not isinstance(stop, _TerminatedError)
+        say_error(f"stopped by {'Ctrl-C' if is_ctrl_c else 'SIGTERM'}; run the same command to resume")
+        raise typer.Exit(128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)) from None
     for result in results:
         _report(result)
+
+
+@contextlib.contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    def terminate(*_: object) -> NoReturn:
+        raise _TerminatedError
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parse_query(
