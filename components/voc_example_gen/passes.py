@@ -23,7 +23,6 @@ from reefline.data.planning import IngestionPlan, Shard, plan_ingestion
 from reefline.data.reports import IngestionFailure
 from reefline.data.shards import write_shard
 from reefline.errors import DataError
-from reefline.findings import Finding
 from reefline.od_api.label_map_file import read_label_map, write_label_map
 from reefline.settings import IngestionSettings
 from reefline.structures.artifacts import ExamplesFolder, IngestionFolder, LabelMapFolder
@@ -58,7 +57,7 @@ def apply_passes(pipeline: beam.Pipeline, passes: Passes, discovery: Discovery) 
         | "Candidates" >> beam.Create(chunks, reshuffle=False)
         | "Inspect" >> beam.ParDo(InspectDoFn(passes))
         | "AllInspected" >> beam.CombineGlobally(sum).without_defaults()
-        | "Plan" >> beam.ParDo(PlanDoFn(passes, discovery.findings, discovery.names_splits))
+        | "Plan" >> beam.ParDo(PlanDoFn(passes, discovery))
         | "Write" >> beam.ParDo(WriteDoFn(passes))
     )
 
@@ -118,10 +117,11 @@ class InspectDoFn(beam.DoFn):
 class PlanDoFn(beam.DoFn):
     """Plans what to write once everything is inspected; a refused data set leaves an IngestionFailure and no shard."""
 
-    def __init__(self, passes: Passes, findings: tuple[Finding, ...], names_splits: bool) -> None:
+    def __init__(self, passes: Passes, discovery: Discovery) -> None:
         self._passes = passes
-        self._findings = findings
-        self._names_splits = names_splits
+        self._findings = discovery.findings
+        self._names_splits = discovery.names_splits
+        self._origins = discovery.origins
 
     def process(self, _: int) -> Iterator[Shard]:
         """Yield the shards to write."""
@@ -133,6 +133,7 @@ class PlanDoFn(beam.DoFn):
                 self._passes.given_label_map,
                 matching_findings=self._findings,
                 names_splits=self._names_splits,
+                origins=self._origins,
             )
         except DataError as error:
             IngestionFailure.from_error(error).write(_failure_file(work_dir))

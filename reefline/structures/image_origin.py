@@ -76,6 +76,18 @@ def _parse_lines(lines: Iterable[bytes]) -> Iterator[ImageOrigin]:
 def find_origins(root: Path) -> dict[str, ImageOrigin]:
     """Return the origins in all manifest.jsonl of a folder and the folders below it.
 
+    The result is that of `join_origins`.
+
+    Raises:
+        OSError: a manifest.jsonl cannot be read.
+    """
+    folders = [Path(folder) for folder, _, files in os.walk(root) if ORIGINS_FILE in files]
+    return join_origins(root, [(folder.relative_to(root) / ORIGINS_FILE).as_posix() for folder in folders])
+
+
+def join_origins(root: Path, manifests: Iterable[str]) -> dict[str, ImageOrigin]:
+    """Return the origins in several manifest.jsonl, whose paths are relative to `root`, with slashes.
+
     The keys are the paths of the images relative to `root`, with slashes, and so is `file`. Of two lines about one
     image the later counts, and the one in the folder nearest to the image.
 
@@ -83,13 +95,10 @@ def find_origins(root: Path) -> dict[str, ImageOrigin]:
         OSError: a manifest.jsonl cannot be read.
     """
     found = {}
-    for folder, folders, files in os.walk(root):
-        folders.sort()
-        if ORIGINS_FILE in files:
-            place = Path(folder)
-            for origin in read_origins(place):
-                name = (place.relative_to(root) / origin.file).as_posix()
-                found[name] = replace(origin, file=name)
+    for folder in sorted((PurePosixPath(name).parent for name in manifests), key=lambda path: len(path.parts)):
+        for origin in read_origins(root / folder):
+            name = (folder / origin.file).as_posix()
+            found[name] = replace(origin, file=name)
     return found
 
 
