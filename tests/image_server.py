@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 Handler = http.server.BaseHTTPRequestHandler
 
@@ -96,10 +98,19 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serve_images(replies: Mapping[str, Reply | list[Reply]]) -> Iterator[ImageSite]:
-    """Serve the replies on a free port of the loopback; all other paths are not found."""
+def serve_images(
+    replies: Mapping[str, Reply | list[Reply]], *, tls_files: tuple[Path, Path] | None = None
+) -> Iterator[ImageSite]:
+    """Serve the replies on a free port of the loopback; all other paths are not found.
+
+    With `tls_files`, a certificate and its key, it speaks HTTPS.
+    """
     site = ImageSite({path: list(r) if isinstance(r, list) else [r] for path, r in replies.items()})
     with _Server(("127.0.0.1", 0), _make_handler(site)) as server:
+        if tls_files is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls_files)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         site.origin = f"http://127.0.0.1:{server.server_address[1]}"

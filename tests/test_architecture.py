@@ -61,6 +61,7 @@ DOORS = {
     "tf_slim": "reefline/od_api/",
     "pycocotools": "reefline/evaluation/coco_metrics.py",
     "obstore": "reefline/storage/",
+    "ddgs": "reefline/acquisition/sources/duckduckgo.py",
 }
 
 # Names of values that users may set to a URI, wherever a component or command gets them.

@@ -8,7 +8,7 @@ from typing import Any
 from reefline.acquisition.query import Color, Filters, ImageHit, Kind, License, Query, Size, SourceError
 
 _MAX_PAGES = 10
-_TIMEOUT_S = 20
+_TIMEOUT_S = 10
 # What ddgs says when a page has no image.
 _NOTHING_FOUND = "No results found"
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
+import ipaddress
 import threading
 import time
 from collections import defaultdict
@@ -10,13 +12,16 @@ from pathlib import Path
 import pytest
 
 import reefline.acquisition.image_folder as image_folder
-from reefline.acquisition.downloading import Downloader, Pace
-from reefline.acquisition.fetching import Busy, Failed, Fetched, Outcome, Redirected
+from reefline.acquisition.downloading import Downloader, Fetches, Pace
+from reefline.acquisition.fetching import Busy, Failed, Fetched, Fetcher, FetchLimits, Outcome, Redirected
+from reefline.acquisition.guarded_client import ALLOW_ALL, AddressGuard, ClientSettings, make_client, resolve
 from reefline.acquisition.image_folder import Existing, ImageFolder, open_image_folder
 from reefline.acquisition.query import ImageHit
+from reefline.acquisition.robots import RobotsRules
 from reefline.errors import DownloadError
 from tests.factories import make_jpeg
 from tests.factories_acquisition import make_hit
+from tests.image_server import Endless, Reply, serve_images
 
 FAST = Pace(workers=4, delay_s=0.0, first_pause_s=0.01)
 
@@ -55,14 +60,14 @@ def image(seed: int) -> Fetched:
 
 
 def download(
-    path: Path, fetcher: FakeFetcher, hits: Iterator[ImageHit], wanted: int | None = None, pace: Pace = FAST
+    path: Path, fetcher: Fetches, hits: Iterator[ImageHit], wanted: int | None = None, pace: Pace = FAST
 ) -> ImageFolder:
     with open_image_folder(path, Existing.CONTINUE) as folder, Downloader(fetcher, pace) as downloader:
         downloader.download(folder, hits, wanted)
     return folder
 
 
-def download_urls(path: Path, fetcher: FakeFetcher, *urls: str, pace: Pace = FAST) -> ImageFolder:
+def download_urls(path: Path, fetcher: Fetches, *urls: str, pace: Pace = FAST) -> ImageFolder:
     return download(path, fetcher, (make_hit(url) for url in urls), pace=pace)
 
 
@@ -141,6 +146,56 @@ def test_a_redirect_to_an_invalid_address_fails(tmp_path: Path) -> None:
 
     fetcher = Strict({"http://a/1": Redirected("http://[")})
     assert reasons(download_urls(tmp_path, fetcher, "http://a/1")) == ["not a valid URL"]
+
+
+@pytest.mark.parametrize(
+    "location", ["http://127.0.0.2:1/secret", "http://inside.test/secret"], ids=["address", "name"]
+)
+def test_a_redirect_into_the_network_is_refused(location: str, tmp_path: Path) -> None:
+    loopback = ipaddress.ip_address("127.0.0.1")
+    inside = ipaddress.ip_address("10.0.0.1")
+    guard = AddressGuard(
+        is_allowed=lambda address: address == loopback,
+        resolver=lambda host, port: [inside] if host == "inside.test" else resolve(host, port),
+    )
+    redirect = Reply(status=302, headers={"Location": location})
+    with serve_images({"/a.jpg": redirect}) as site, make_client(ClientSettings(guard)) as client:
+        folder = download_urls(tmp_path, Fetcher(client, guard, RobotsRules(client)), site.url("/a.jpg"))
+    assert [reason.partition(" (")[0] for reason in reasons(folder)] == [
+        f"{location.split('/')[2].partition(':')[0]} is not on the public internet"
+    ]
+
+
+def test_everything_that_a_server_does_wrong_is_a_failure_with_a_reason(tmp_path: Path) -> None:
+    content = make_jpeg(1)
+    wrong = {
+        "/same": (Reply(content), "same content as"),
+        "/page.jpg": (Reply(b"<!DOCTYPE html><p>gone"), "a web page, not an image"),
+        "/drawing.svg": (Reply(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "an SVG drawing, which has no pixels"),
+        "/empty": (Reply(b""), "the answer is empty"),
+        "/cut": (Reply(content, cut=500), "without sending complete message body"),
+        "/short": (Reply(content[:500], content_length=False), "the image is truncated"),
+        "/endless": (Endless(), "larger than 1.0 MB"),
+        "/header": (Reply(content, headers={"X-Long": "x" * 200_000}), ""),
+        "/loop": (Reply(status=302, headers={"Location": "/loop"}), "more than 5 redirects"),
+        "/ftp": (Reply(status=302, headers={"Location": "ftp://a/b"}), "ftp URL, where http or https is expected"),
+        "/down": (
+            Reply(status=503, headers={"Retry-After": "9999"}),
+            "503 Service Unavailable and asks to wait 9999 s",
+        ),
+    }
+    replies = {"/good": Reply(content), **{path: reply for path, (reply, _) in wrong.items()}}
+    with serve_images(replies) as site, make_client(ClientSettings(ALLOW_ALL)) as client:
+        fetcher = Fetcher(client, ALLOW_ALL, None, FetchLimits(max_bytes=1_000_000))
+        # One at a time: the last one makes its host refuse all that follow.
+        pace = dataclasses.replace(FAST, workers=1, per_host=1)
+        urls = [site.url(path) for path in ("/good", *(path for path in wrong if path != "/down"))]
+        first = download_urls(tmp_path, fetcher, *urls, pace=pace)
+        last = download_urls(tmp_path, fetcher, site.url("/down"), pace=pace)
+        failures = {one.url.removeprefix(site.origin): one.reason for one in (*first.new_failures, *last.new_failures)}
+    assert failures.keys() == wrong.keys()
+    assert not {path: reason for path, reason in failures.items() if wrong[path][1] not in reason}
+    assert first.count == last.count == 1
 
 
 def test_a_busy_host_is_asked_again_after_the_time_that_it_names(tmp_path: Path) -> None:

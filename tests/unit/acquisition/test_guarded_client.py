@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import datetime
 import ipaddress
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from reefline.acquisition.guarded_client import (
     ALLOW_ALL,
@@ -121,6 +127,38 @@ def test_the_next_address_is_tried_if_the_first_refuses() -> None:
 def test_a_name_that_does_not_resolve_is_a_connection_error() -> None:
     with pytest.raises(httpx.ConnectError, match=r"name\.invalid cannot be resolved"):
         get(AddressGuard(), "http://name.invalid/")
+
+
+@pytest.fixture
+def tls_files(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate of name.test that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "name.test")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("name.test")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
+
+
+def test_certificates_are_checked_against_the_name(
+    tls_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls_files[0]))
+    with serve_images({"/": Reply(b"fine")}, tls_files=tls_files) as site:
+        port = site.origin.rpartition(":")[2]
+        assert get(answering([LOOPBACK]), f"https://name.test:{port}/").content == b"fine"
+        with pytest.raises(httpx.ConnectError, match=r"CERTIFICATE_VERIFY_FAILED.*other\.test"):
+            get(answering([LOOPBACK]), f"https://other.test:{port}/")
 
 
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,12 +212,12 @@ def start(urls: Path, out: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("requests", [1, 7, 15])
 @pytest.mark.parametrize(
-    ("number", "exit_code", "name"),
+    ("number", "exit_code", "name", "requests"),
     [
-        pytest.param(signal.SIGINT, 130, "Ctrl-C", id="ctrl-c"),
-        pytest.param(signal.SIGTERM, 143, "SIGTERM", id="sigterm"),
+        pytest.param(signal.SIGINT, 130, "Ctrl-C", 1, id="ctrl-c-at-first"),
+        pytest.param(signal.SIGINT, 130, "Ctrl-C", 15, id="ctrl-c-later"),
+        pytest.param(signal.SIGTERM, 143, "SIGTERM", 7, id="sigterm"),
     ],
 )
 def test_a_signal_stops_at_once_and_the_same_command_resumes(
