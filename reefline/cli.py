@@ -13,6 +13,7 @@ from reefline.commands.compile import compile_model
 from reefline.commands.convert import convert
 from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
+from reefline.commands.download import download
 from reefline.commands.labels import labels
 from reefline.commands.parse_log import parse_log
 from reefline.commands.recommend import recommend
@@ -36,6 +37,7 @@ app.command("doctor")(doctor)
 app.command("verify")(verify)
 app.command("recommend")(recommend)
 app.command("detect")(detect)
+app.command("download")(download)
 app.command("convert")(convert)
 app.command("labels")(labels)
 app.command("coco-results")(coco_results)

@@ -28,7 +28,7 @@ FLOORS = (
     ("structures", "storage"),
     ("tflite", "formats", "lineage"),
     ("edgetpu", "evaluation"),
-    ("od_api", "data", "bundle"),
+    ("od_api", "data", "bundle", "acquisition"),
     ("config", "training", "inference"),
     ("export", "report"),
     ("verification", "curation"),
@@ -61,6 +61,7 @@ DOORS = {
     "tf_slim": "reefline/od_api/",
     "pycocotools": "reefline/evaluation/coco_metrics.py",
     "obstore": "reefline/storage/",
+    "ddgs": "reefline/acquisition/sources/duckduckgo.py",
 }
 
 # Names of values that users may set to a URI, wherever a component or command gets them.
@@ -240,6 +241,7 @@ def test_nothing_is_left_for_later() -> None:
         pytest.param(["-m", "reefline", "verify", "--help"], id="verify"),
         pytest.param(["-m", "reefline", "recommend", "--help"], id="recommend"),
         pytest.param(["-m", "reefline", "detect", "--help"], id="detect"),
+        pytest.param(["-m", "reefline", "download", "--help"], id="download"),
         pytest.param(["-m", "reefline", "analyze", "--help"], id="analyze"),
         pytest.param(["-m", "reefline", "coco-results", "--help"], id="coco-results"),
         pytest.param(["-m", "reefline", "parse-log", "--help"], id="parse-log"),

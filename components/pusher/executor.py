@@ -12,9 +12,10 @@ from tfx.types.artifact import Artifact
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
 from reefline.bundle.manifest import BundleFacts
 from reefline.bundle.store import PushRecord, push_bundle
+from reefline.data.reports import IngestionReport
 from reefline.errors import ReeflineError
 from reefline.evaluation.report import EvaluationReport, GateVerdict
-from reefline.structures.artifacts import EvaluationFolder, ModelFolder
+from reefline.structures.artifacts import EvaluationFolder, IngestionFolder, ModelFolder
 
 _logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class PusherExecutor(BaseExecutor):
 
         Raises:
             BundleError: the candidate is incomplete, or another version serves than the gate compared with.
-            RecordError: evaluation.json or export.json is damaged.
+            RecordError: evaluation.json, export.json or the ingestion report is damaged.
             WorkspaceError, StorageError: the destination cannot be written.
             ReeflineError: the blessing is for another model, or contradicts the evaluation.
         """
@@ -71,6 +72,7 @@ def _collect_facts(
     candidate: Path, inputs: dict[str, Artifact], report: EvaluationReport, model_name: str, run_id: str
 ) -> BundleFacts:
     exported = ExportRecord.read(candidate / EXPORT_FILE)
+    ingested = IngestionReport.read(IngestionFolder(Path(inputs["report"].uri)).report)
     return BundleFacts(
         model=model_name,
         run_id=run_id,
@@ -82,6 +84,7 @@ def _collect_facts(
         data_fingerprint=inputs["report"].get_string_custom_property("input_fingerprint"),
         checkpoint=inputs["model"].get_string_custom_property("checkpoint"),
         quantization_aware_steps=exported.quantization_aware_steps,
+        licenses=ingested.licenses,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
@@ -42,7 +42,8 @@ class BundleFacts:
 
     `classes` are in the order of the 0-based class ids. `data_fingerprint` is that of the images and annotations it was
     trained on, `checkpoint` the path of the training's best checkpoint ("" where unknown). An int8 model was trained
-    for another `quantization_aware_steps` from there.
+    for another `quantization_aware_steps` from there. `licenses` counts the images under each license, evaluation's
+    included; it is empty if the data set does not tell where its images come from.
     """
 
     model: str
@@ -55,6 +56,7 @@ class BundleFacts:
     data_fingerprint: str
     checkpoint: str
     quantization_aware_steps: int = 0
+    licenses: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Manifest(Record):
             },
             "edgetpu": facts.edgetpu.to_json(),
             "data_fingerprint": facts.data_fingerprint,
+            "data": {"licenses": dict(facts.licenses)},
             "checkpoint": facts.checkpoint,
             "quantization_aware_steps": facts.quantization_aware_steps,
             "thresholds": dict(facts.evaluation.thresholds),
@@ -119,6 +122,7 @@ class Manifest(Record):
             data_fingerprint=record["data_fingerprint"],
             checkpoint=record["checkpoint"],
             quantization_aware_steps=record.get("quantization_aware_steps", 0),
+            licenses=_read_licenses(record.get("data", {}).get("licenses", {})),
         )
         files = tuple(FileRecord(name=name, **file) for name, file in record["files"].items())
         return cls(facts, record["version"], record["created"], record["replaces"], files)
@@ -138,6 +142,18 @@ def _read_thresholds(record: Mapping[str, Any]) -> Mapping[str, Optional[float]]
     for label, threshold in record.items():
         if threshold is not None and not (type(threshold) in (int, float) and 0 <= threshold <= 1):
             raise ValueError(f"thresholds: {label!r}: {threshold!r} found, a number from 0 to 1 or null expected")
+    return dict(record)
+
+
+def _read_licenses(record: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return the number of images under each license; bundles of older versions have none.
+
+    Raises:
+        ValueError: a number is not a whole one above 0.
+    """
+    for name, count in record.items():
+        if type(count) is not int or count < 1:
+            raise ValueError(f"data.licenses: {name!r}: {count!r} found, a number above 0 expected")
     return dict(record)
 
 

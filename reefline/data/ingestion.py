@@ -80,6 +80,7 @@ def ingest(
         given_label_map,
         matching_findings=discovery.findings,
         names_splits=discovery.names_splits,
+        origins=discovery.origins,
     )
     _write_reports(data, plan, settings.max_image_pixels, folder)
     for _ in engine.run(

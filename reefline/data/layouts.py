@@ -13,6 +13,7 @@ from reefline.data.walking import Walk, walk_data_folder
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
 from reefline.images.codec import IMAGE_SUFFIXES
+from reefline.structures.image_origin import ORIGINS_FILE
 from reefline.system.files import show_path
 
 _LISTED_PROBLEMS = 10
@@ -22,18 +23,19 @@ _LISTED_PROBLEMS = 10
 class DataFiles:
     """The files to ingest, relative to the data folder, sorted, with forward slashes.
 
-    `findings` are on files and folders that cannot be used.
+    `findings` are on files and folders that cannot be used, `origins` the files that tell where images come from.
     """
 
     images: tuple[str, ...]
     annotations: tuple[str, ...]
     split_lists: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+    origins: tuple[str, ...] = ()
 
     @property
     def all(self) -> tuple[str, ...]:
         """Every file whose content decides what is ingested."""
-        return tuple(sorted({*self.images, *self.annotations, *self.split_lists}))
+        return tuple(sorted({*self.images, *self.annotations, *self.split_lists, *self.origins}))
 
 
 def list_data_files(data_dir: Path, *, image_dir: str | None = None, annotation_dir: str | None = None) -> DataFiles:
@@ -109,6 +111,7 @@ def _sort_out(
         annotations=tuple(path for path in files if _is_annotation(path) and _is_under(path, annotation_dir)),
         split_lists=tuple(filter(is_split_list, files)),
         findings=findings,
+        origins=tuple(path for path in files if posixpath.basename(path) == ORIGINS_FILE),
     )
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import posixpath
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from reefline.data.annotation_file import read_annotation, split_path
@@ -20,6 +20,7 @@ from reefline.data.split_folders import SplitFolders, find_split_folders
 from reefline.data.split_lists import SplitLists, list_keys, read_split_lists
 from reefline.findings import Action, Finding
 from reefline.structures.annotation import Annotation
+from reefline.structures.image_origin import ImageOrigin, join_origins
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,13 @@ class Candidate:
 class Discovery:
     """The candidates in the order of their images, the findings on other files, and whether the data names its splits.
 
-    A data set names its splits by lists or by folders.
+    A data set names its splits by lists or by folders. `origins` is where images come from, by their paths.
     """
 
     candidates: tuple[Candidate, ...]
     findings: tuple[Finding, ...]
     names_splits: bool
+    origins: Mapping[str, ImageOrigin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,15 @@ def discover(data_dir: Path, files: DataFiles, *, split_folders: bool = True) ->
     if splits is None and split_folders:
         splits = find_split_folders(everything)
     candidates, more = _assign_splits(files, pairs, splits)
-    return Discovery(tuple(candidates), (*findings, *more), splits is not None)
+    origins = join_origins(data_dir, files.origins)
+    return Discovery(tuple(candidates), (*findings, *more), splits is not None, origins)
 
 
 def list_read_by_discovery(files: DataFiles) -> tuple[str, ...]:
-    """Return the files that `discover` opens: the split lists, and annotations whose own name does not decide."""
+    """Return what `discover` opens: split lists, origins, and annotations whose own name does not decide."""
     index = _ImageIndex(files.images)
     unclear = [xml for xml in files.annotations if len(_find_by_own_name(xml, index)) != 1]
-    return (*files.split_lists, *unclear)
+    return (*files.split_lists, *files.origins, *unclear)
 
 
 class _ImageIndex:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reefline.data.image_record import EVAL, SPLITS, TEST, TRAIN, ImageRecord
@@ -14,6 +14,7 @@ from reefline.data.splitting import assign_splits
 from reefline.errors import DataError
 from reefline.findings import Action, Finding
 from reefline.settings import IngestionSettings
+from reefline.structures.image_origin import ImageOrigin, count_licenses
 from reefline.structures.label_map import LabelMap
 
 _LISTED_PROBLEMS = 50
@@ -50,8 +51,11 @@ def plan_ingestion(
     *,
     matching_findings: Sequence[Finding],
     names_splits: bool,
+    origins: Mapping[str, ImageOrigin] | None = None,
 ) -> IngestionPlan:
     """Decide what is written where; `matching_findings` are those on files that made no candidate.
+
+    `origins` is where images come from, by their paths.
 
     Raises:
         DataError: too much was rejected, no box is left, or a split would be empty; it carries all findings.
@@ -84,6 +88,7 @@ def plan_ingestion(
             findings=findings,
             label_map_names=label_map.names,
             max_boxes_per_image=max(len(record.objects) for record in records),
+            licenses=count_licenses(origins or {}, (record.image for record in records)),
         ),
     )
 

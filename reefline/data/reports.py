@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reefline.data.image_record import ImageRecord
 from reefline.errors import DataError, UserError
@@ -31,12 +31,16 @@ class Anomaly(Record):
 
 @dataclass(frozen=True)
 class IngestionReport(Record):
-    """What was ingested, and every finding on the way, in the order of files."""
+    """What was ingested, and every finding on the way, in the order of files.
+
+    `licenses` counts the images under each license, "unknown" among them; it is empty if no image has an origin.
+    """
 
     splits: Mapping[str, SplitCounts]
     findings: tuple[Finding, ...]
     label_map_names: tuple[str, ...]
     max_boxes_per_image: int
+    licenses: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

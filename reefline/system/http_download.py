@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 from reefline.errors import DownloadError, HashMismatchError
 from reefline.system.download_progress import DownloadProgress
 from reefline.system.files import hash_file
+from reefline.system.http_retry import is_temporary
 from reefline.system.terminal import format_bytes
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ FIRST_PAUSE_S = 1.0
 _CONNECT_TIMEOUT_S = 20.0
 _READ_TIMEOUT_S = 60.0
 _HTTP_OK, _HTTP_PARTIAL, _HTTP_RANGE_NOT_SATISFIABLE = 200, 206, 416
-# Request timeout, too many requests: like all 5xx, they are about the state of the server, not about the file.
-_TEMPORARY_STATUSES = frozenset({408, 429})
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
@@ -246,7 +245,7 @@ def _read_range(response: httpx.Response) -> tuple[int | None, int | None]:
 def _check_status(response: httpx.Response, job: _Job) -> None:
     status = response.status_code
     answer = f"the server answered {status} {response.reason_phrase}".rstrip()
-    if status in _TEMPORARY_STATUSES or response.is_server_error:
+    if is_temporary(status):
         raise _CutError(answer)
     if status not in (_HTTP_OK, _HTTP_PARTIAL):
         raise DownloadError(f"{job.shown_url} cannot be downloaded: {answer}; correct the URL")

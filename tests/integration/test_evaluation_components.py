@@ -28,6 +28,7 @@ from reefline.images.thumbnails import read_thumbnails
 from reefline.settings import ExporterSettings, GateSettings
 from reefline.structures.artifacts import ScoresFolder
 from reefline.structures.split_detections import SplitDetections
+from tests.factories import make_report
 from tests.factories_evaluation import write_eval_split, write_model
 
 NODES = ("ServingBundle", "ModelScorer", "Evaluator", "Pusher")
@@ -143,6 +144,7 @@ class Workspace:
 def inputs(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("inputs")
     write_eval_split(root / "examples")
+    make_report().write(root / "examples" / "report.json")
     write_model(root / "models" / "a")
     write_model(root / "models" / "b", size_px=(8, 32))
     write_model(root / "models" / "float", quantized=False)

@@ -16,6 +16,7 @@ from components.pusher.driver import PusherDriver
 from components.pusher.executor import PusherExecutor
 from components.serving_bundle.component import ServingBundle
 from components.serving_bundle.driver import ServingBundleDriver
+from reefline.bundle.manifest import read_manifest
 from reefline.bundle.store import push_bundle, read_current
 from reefline.errors import RecordError, ReeflineError, StorageError
 from reefline.evaluation.report import EvaluationReport, GateResult, GateVerdict
@@ -24,6 +25,7 @@ from reefline.settings import ExporterSettings, GateSettings
 from reefline.storage.opening import open_storage
 from reefline.structures.split_detections import SplitDetections
 from reefline.system.files import hash_file
+from tests.factories import make_report
 from tests.factories_evaluation import (
     make_facts,
     make_metrics,
@@ -98,6 +100,12 @@ def test_pusher_s_driver_notices_a_lost_bundle(tmp_path, model, destination):
     assert PusherDriver(handle).resolve(elsewhere) == {"lost_bundles": ""}
 
 
+def test_a_pushed_bundle_counts_images_by_license(tmp_path, model):
+    pushed = push(tmp_path, model, blessed=1, passed=True)
+
+    assert read_manifest(Path(pushed.get_string_custom_property("path"))).facts.licenses == {"CC0 1.0": 3}
+
+
 def test_pusher_pushes_to_a_uri(tmp_path, model, s3_folder):
     pushed = push(tmp_path, model, blessed=1, passed=True, destination=s3_folder)
 
@@ -131,6 +139,8 @@ def push(
     evaluation = make_artifact(ModelEvaluation, tmp_path / "evaluation")
     report = EvaluationReport(make_scores(), (GateResult("min_map", 0.5, 0.5, passed, "because"),))
     report.write(tmp_path / "evaluation" / "evaluation.json")
+    (tmp_path / "report").mkdir(exist_ok=True)
+    make_report(licenses={"CC0 1.0": 3}).write(tmp_path / "report" / "report.json")
     inputs = {
         "model": [model],
         "blessing": [blessing],

@@ -19,8 +19,10 @@ from reefline.settings import IngestionSettings
 from reefline.storage.opening import open_storage
 from reefline.storage.transfer import upload_tree
 from reefline.structures.artifacts import ExamplesFolder, IngestionFolder
+from reefline.structures.image_origin import write_origins
 from reefline.structures.label_map import LabelMap
 from tests.factories import add_image, make_data_set, make_jpeg, make_object
+from tests.factories_acquisition import make_origin
 from tests.factories_ingestion import IngestionRun, ingest, open_run
 
 BCCD_DIR = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "bccd"
@@ -86,6 +88,17 @@ def test_the_artifact_has_the_facts_others_need(tmp_path: Path) -> None:
     names = sorted(p.name for p in (Path(artifact.uri) / "Split-train").iterdir())
     assert names == [f"data_tfrecord-{i:05d}-of-{len(names):05d}.gz" for i in range(len(names))]
     assert len(names) > 1
+
+
+def test_images_are_counted_by_license(tmp_path: Path) -> None:
+    data = make_data_set(tmp_path / "data")
+    write_origins(data, [make_origin("image_000.jpg", license="CC0 1.0")])
+    run = ingest(data, tmp_path / "ws")
+    licenses = IngestionReport.read(run.folder("ExampleAnomalies", "VocExampleGen") / "report.json").licenses
+    assert licenses["CC0 1.0"] == 1 and licenses["unknown"] > 1
+    # Another license of the same images must not come from the cache.
+    write_origins(data, [make_origin("image_000.jpg", license="CC BY 4.0")])
+    assert ingest(data, tmp_path / "ws").states("VocExampleGen") == ["COMPLETE", "COMPLETE"]
 
 
 def test_the_cache_goes_by_content(tmp_path: Path) -> None:

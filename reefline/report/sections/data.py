@@ -31,6 +31,7 @@ from reefline.report.sections.data_facts import (
     count_classes,
     count_images,
     group_findings,
+    list_licenses,
 )
 from reefline.report.sections.data_pictures import PAIR_RULES, Album, Pair, Shot, find_examples, find_pairs, open_album
 from reefline.report.sources import RunSources
@@ -89,6 +90,7 @@ def make_data_section(
     html = render(
         "data.html",
         splits=count_images(report, records) if report else (),
+        licenses=list_licenses(report) if report else None,
         classes=count_classes(report) if report else None,
         groups=[_illustrate(group, records, album) for group in groups],
         found=len(found),

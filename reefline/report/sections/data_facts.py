@@ -14,6 +14,7 @@ from reefline.findings import Action, Finding, Severity
 MAX_LISTED = 100
 _MAX_CLASSES = 15
 _MAX_COLLAPSED_CLASSES = 300
+_MAX_LICENSES = 12
 _ACTION_WORDS = {
     Action.DROPPED_BOX: "box dropped",
     Action.DROPPED_IMAGE: "image left out",
@@ -54,6 +55,14 @@ class ClassTable:
     shown: tuple[ClassFacts, ...]
     collapsed: tuple[ClassFacts, ...]
     left_out: int
+
+
+@dataclass(frozen=True)
+class LicenseList:
+    """The licenses of most images with their numbers, and how many images are under others."""
+
+    shown: tuple[tuple[str, int], ...]
+    others: int
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,14 @@ def count_classes(report: IngestionReport) -> ClassTable:
     shown = rows if len(rows) <= _MAX_CLASSES + 3 else rows[:_MAX_CLASSES]
     collapsed = rows[len(shown) : len(shown) + _MAX_COLLAPSED_CLASSES]
     return ClassTable(tuple(shown), tuple(collapsed), len(rows) - len(shown) - len(collapsed))
+
+
+def list_licenses(report: IngestionReport) -> LicenseList | None:
+    """Return the images under each license, None if the data set does not tell where its images come from."""
+    counts = tuple(report.licenses.items())
+    if not counts:
+        return None
+    return LicenseList(counts[:_MAX_LICENSES], sum(count for _, count in counts[_MAX_LICENSES:]))
 
 
 def group_findings(findings: Iterable[Finding], severities: Mapping[str, Severity]) -> tuple[FindingGroup, ...]:

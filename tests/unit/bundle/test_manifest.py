@@ -15,10 +15,13 @@ from reefline.evaluation.report import EvaluationReport
 from reefline.system.files import hash_file
 from tests.factories_evaluation import make_facts, make_scores, write_candidate
 
+LICENSES = {"CC BY 4.0": 60, "unknown": 3}
+
 
 @pytest.fixture
 def bundle(tmp_path) -> Path:
-    facts = make_facts(evaluation=make_evaluation(scores=make_scores(milliseconds={"float": 12.5})))
+    evaluation = make_evaluation(scores=make_scores(milliseconds={"float": 12.5}))
+    facts = make_facts(evaluation=evaluation, licenses=LICENSES)
     return push_bundle(write_candidate(tmp_path / "candidate"), facts, tmp_path / "serving").path
 
 
@@ -45,6 +48,7 @@ def test_manifest_holds_the_contract(bundle):
     assert record["gate"]["rules"][0]["rule"] == "min_map"
     assert record["edgetpu"]["compiled"] is False
     assert record["data_fingerprint"] == "f" * 64
+    assert record["data"] == {"licenses": {"CC BY 4.0": 60, "unknown": 3}}
     assert record["created"].endswith("+00:00")
     assert record["thresholds"] == {"cat": 0.4, "dog": None}
     assert "milliseconds" not in record["metrics"]
@@ -53,17 +57,18 @@ def test_manifest_holds_the_contract(bundle):
 def test_manifest_round_trip(bundle):
     manifest = read_manifest(bundle)
 
-    assert manifest.facts == make_facts(evaluation=make_evaluation())
+    assert manifest.facts == make_facts(evaluation=make_evaluation(), licenses=LICENSES)
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert manifest.shipped_file.name == "model_int8.tflite"
 
 
-def test_manifest_of_an_older_version_suggests_no_threshold(bundle):
+def test_manifest_of_an_older_version_suggests_no_threshold_and_knows_no_license(bundle):
     record = json.loads((bundle / "manifest.json").read_text())
-    del record["thresholds"]
+    del record["thresholds"], record["data"]
     (bundle / "manifest.json").write_text(json.dumps(record))
 
     assert read_manifest(bundle).facts.evaluation.thresholds == {}
+    assert read_manifest(bundle).facts.licenses == {}
 
 
 def test_verify_whole_bundle(bundle):
@@ -100,6 +105,12 @@ def test_verify_whole_bundle(bundle):
         pytest.param(
             lambda b: edit_manifest(b, thresholds=[0.4]), "manifest.json: damaged .*; restore", id="thresholds-a-list"
         ),
+        pytest.param(
+            lambda b: edit_manifest(b, data={"licenses": {"CC0": "many"}}),
+            "manifest.json: .*data.licenses: 'CC0': 'many' found, a number above 0 expected",
+            id="licenses",
+        ),
+        pytest.param(lambda b: edit_manifest(b, data=[]), "manifest.json: damaged .*; restore", id="data-a-list"),
         pytest.param(
             lambda b: (b / "manifest.json").write_text('{"schema_version": 99}'), "99 found, 1 expected", id="newer"
         ),

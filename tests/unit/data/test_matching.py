@@ -12,7 +12,9 @@ from reefline.data.inspection import ImageLimits, inspect_candidate
 from reefline.data.layouts import list_data_files
 from reefline.data.matching import Discovery, discover
 from reefline.errors import DataError
+from reefline.structures.image_origin import write_origins
 from tests.factories import add_image, make_jpeg, make_object, make_xml
+from tests.factories_acquisition import make_origin
 
 
 def _discover(folder: Path, **names: str) -> Discovery:
@@ -49,6 +51,17 @@ def test_layouts_are_found(tmp_path: Path, images: str, annotations: str) -> Non
     assert _pairs(discovery) == [(f"{image_prefix}{stem}.jpg", f"{xml_prefix}{stem}.xml") for stem in ("a", "b")]
     assert discovery.findings == ()
     assert not discovery.names_splits
+
+
+def test_origins_of_images_are_found_in_every_folder(tmp_path: Path) -> None:
+    for folder in ("cats", "dogs", ".hidden"):
+        add_image(tmp_path, "a", images=folder, annotations=folder)
+        write_origins(tmp_path / folder, [make_origin("a.jpg", author=folder)])
+    files = list_data_files(tmp_path)
+    # They are part of the fingerprint, and copied from an object store.
+    assert {"cats/manifest.jsonl", "dogs/manifest.jsonl"} <= set(files.all) and len(files.origins) == 2
+    authors = {image: origin.author for image, origin in discover(tmp_path, files).origins.items()}
+    assert authors == {"cats/a.jpg": "cats", "dogs/a.jpg": "dogs"}
 
 
 def test_the_same_name_in_two_folders_goes_by_the_folder(tmp_path: Path) -> None:

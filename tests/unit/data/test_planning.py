@@ -30,6 +30,7 @@ from tests.factories import (
     make_pixels,
     make_record,
 )
+from tests.factories_acquisition import make_origin
 
 
 def _sha256(seed: int) -> str:
@@ -138,6 +139,16 @@ def test_the_report_counts() -> None:
     assert (report.splits[TRAIN].images, report.splits[TRAIN].boxes) == (9, 9)
     assert (report.splits[EVAL].images, report.splits[EVAL].boxes) == (1, 0)
     assert report.findings == (dropped,)
+
+
+def test_the_report_counts_images_by_license() -> None:
+    origins = {"000.jpg": make_origin(license="CC0 1.0"), "left-out.jpg": make_origin()}
+    inspections = [Inspection(record, (), 1) for record in _records(3)]
+    plan = plan_ingestion(
+        inspections, IngestionSettings(), None, matching_findings=(), names_splits=False, origins=origins
+    )
+    assert plan.report.licenses == {"unknown": 2, "CC0 1.0": 1}
+    assert _plan(_records(3)).report.licenses == {}
 
 
 @pytest.mark.parametrize(

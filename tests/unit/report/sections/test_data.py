@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reefline.data.image_record import EVAL, TRAIN
-from reefline.data.reports import Anomaly, PicturedBox, PicturedFile, SplitCounts, ValidationReport
+from reefline.data.reports import Anomaly, IngestionReport, PicturedBox, PicturedFile, SplitCounts, ValidationReport
 from reefline.data.rules.meanings import explain_rule
 from reefline.data.rules.table import RULES
 from reefline.errors import RecordError
@@ -231,6 +232,17 @@ def test_the_section_compares_boxes_with_anchors(tmp_path: Path) -> None:
     html = _html(sources)
     assert "Boxes and anchors" in html and "of the training boxes have an anchor of similar size and shape" in html
     assert "anchors" not in _html(RunSources(ingestion=write_ingestion(tmp_path)))
+
+
+def test_images_are_counted_by_license(tmp_path: Path) -> None:
+    ingestion = write_ingestion(tmp_path)
+    assert "license" not in _html(RunSources(ingestion=ingestion))
+    report = IngestionReport.read(ingestion.report)
+    licenses = {"CC BY 4.0": 1200, "<b>unknown": 30, **{f"L{number}": 2 for number in range(12)}}
+    dataclasses.replace(report, licenses=licenses).write(ingestion.report)
+    html = _html(RunSources(ingestion=ingestion))
+    assert "1,200 CC BY 4.0 , 30 &lt;b&gt;unknown , 2 L0" in _text(html).replace(" ,", " ,")
+    assert ", 4 others." in _text(html)
 
 
 def test_no_artifact_and_nothing_found_is_no_section() -> None:
