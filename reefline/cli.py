@@ -10,6 +10,7 @@ import typer
 from reefline.commands.analyze import analyze
 from reefline.commands.coco_results import coco_results
 from reefline.commands.compile import compile_model
+from reefline.commands.dedupe import dedupe
 from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
 from reefline.commands.parse_log import parse_log
@@ -25,7 +26,7 @@ from reefline.system.terminal import say_error
 
 
 class _Commands(EscapingGroup):
-    """Turns an error that the user can fix into one line per problem and the error's exit code."""
+    """Turns an error that the user can fix into one line per problem and the error's exit code; Ctrl-C gives 130."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -34,6 +35,9 @@ class _Commands(EscapingGroup):
             for problem in error.problems:
                 say_error(problem)
             raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            say_error("stopped by Ctrl-C")
+            raise typer.Exit(128 + signal.SIGINT) from error
 
 
 app = typer.Typer(
@@ -48,6 +52,7 @@ app = typer.Typer(
 app.command("doctor")(doctor)
 app.command("verify")(verify)
 app.command("recommend")(recommend)
+app.command("dedupe")(dedupe)
 app.command("detect")(detect)
 app.command("coco-results")(coco_results)
 app.command("parse-log")(parse_log)
