@@ -14,6 +14,7 @@ from reefline.commands.dedupe import dedupe
 from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
 from reefline.commands.parse_log import parse_log
+from reefline.commands.prepare import prepare
 from reefline.commands.recommend import recommend
 from reefline.commands.report import report
 from reefline.commands.rollback import rollback
@@ -53,6 +54,7 @@ app.command("doctor")(doctor)
 app.command("verify")(verify)
 app.command("recommend")(recommend)
 app.command("dedupe")(dedupe)
+app.command("prepare")(prepare)
 app.command("detect")(detect)
 app.command("coco-results")(coco_results)
 app.command("parse-log")(parse_log)

@@ -61,7 +61,8 @@ def _search(request: DedupeRequest) -> DuplicateSearch:
     check_duplicates_folder(request.folder)
     with ProgressBar(plain_line_every_s=_PROGRESS_EVERY_S) as bar:
         return find_duplicates(
-            request, lambda done, total: bar.show(done, total, f"{done:,} of {total:,} images compared")
+            request,
+            lambda done, total: bar.show(done, total, f"{done:,} of {total:,} images compared", now=done == total),
         )
 
 

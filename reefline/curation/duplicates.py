@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ class DedupeRequest:
 
     folder: Path
     against: Path | None = None
-    turns: Turns = Turns()
+    turns: Turns = field(default_factory=Turns)
     max_bits: int = DEFAULT_MAX_BITS
     workers: int = 1
 

@@ -106,11 +106,11 @@ def decode_example(serialized: bytes) -> IngestedExample:
     )
 
 
-def write_examples(path: Path | str, examples: Iterable[IngestedExample]) -> int:
-    """Write the examples to one gzip TFRecord file, one at a time, and return their number."""
+def write_examples(path: Path | str, examples: Iterable[IngestedExample], *, is_gzip: bool = True) -> int:
+    """Write the examples to one TFRecord file, by default gzip, one at a time, and return their number."""
     import tensorflow as tf
 
-    options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=GZIP_LEVEL)
+    options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=GZIP_LEVEL) if is_gzip else None
     count = 0
     with tf.io.TFRecordWriter(str(path), options) as writer:
         for example in examples:

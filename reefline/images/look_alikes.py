@@ -117,9 +117,9 @@ class LookIndex:
         for number, bits, is_crop, own, other in found.tolist():
             if number == done:
                 continue
-            pair = (look, self._looks[number]) if is_crop else (self._looks[number], look)
+            crop, image = (look, self._looks[number]) if is_crop else (self._looks[number], look)
             turn, window = (own, other) if is_crop else (other, own)
-            if self._agree(*pair, turn, window):
+            if self._agree(crop, image, turn, window):
                 yield number, bits
                 done = number
 
