@@ -11,11 +11,13 @@ from reefline.commands.analyze import analyze
 from reefline.commands.coco_results import coco_results
 from reefline.commands.compile import compile_model
 from reefline.commands.convert import convert
+from reefline.commands.dedupe import dedupe
 from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
 from reefline.commands.download import download
 from reefline.commands.labels import labels
 from reefline.commands.parse_log import parse_log
+from reefline.commands.prepare import prepare
 from reefline.commands.recommend import recommend
 from reefline.commands.report import report
 from reefline.commands.rollback import rollback
@@ -36,6 +38,8 @@ app = typer.Typer(
 app.command("doctor")(doctor)
 app.command("verify")(verify)
 app.command("recommend")(recommend)
+app.command("dedupe")(dedupe)
+app.command("prepare")(prepare)
 app.command("detect")(detect)
 app.command("download")(download)
 app.command("convert")(convert)

@@ -33,3 +33,7 @@ ResumeOption = Annotated[bool, typer.Option("--resume", help="continue in an out
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="delete what this command wrote to the output folder before")
 ]
+WorkersOption = Annotated[
+    Optional[int],
+    typer.Option("--workers", metavar="N", min=1, max=1024, help="processes to use; default: one per core"),
+]

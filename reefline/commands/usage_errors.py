@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -36,7 +37,7 @@ class EscapingGroup(TyperGroup):
 class CommandGroup(EscapingGroup):
     """A group that turns an error that the user can fix into one line per problem and the error's exit code.
 
-    `explained` is the errors that need no traceback.
+    `explained` is the errors that need no traceback. Ctrl-C ends with exit code 130.
     """
 
     explained: ClassVar[type[ReeflineError]] = UserError
@@ -48,6 +49,9 @@ class CommandGroup(EscapingGroup):
             for problem in error.problems if isinstance(error, UserError) else (str(error),):
                 say_error(problem)
             raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            say_error("stopped by Ctrl-C")
+            raise typer.Exit(128 + signal.SIGINT) from error
 
 
 @contextlib.contextmanager

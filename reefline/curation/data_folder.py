@@ -17,9 +17,10 @@ from reefline.data.split_lists import read_split_lists
 from reefline.findings import Finding
 from reefline.structures.annotation import Annotation
 
+_IMAGE_FOLDER = "jpegimages"
 # Folders that are part of a layout, and therefore no labels.
 _LAYOUT_FOLDERS = frozenset(
-    {"jpegimages", "images", "annotations", "imagesets", "train", "valid", "val", "validation", "eval", "test"}
+    {_IMAGE_FOLDER, "images", "annotations", "imagesets", "train", "valid", "val", "validation", "eval", "test"}
 )
 
 
@@ -36,13 +37,15 @@ class FolderImage:
     """An image: `image` and `xml` are relative to the folder, with forward slashes; `xml` None: not annotated.
 
     `split` is one of SPLITS, or UNASSIGNED where neither ImageSets nor folder names give one. `label` is the name of
-    the top folder it lies in, None where that is no label.
+    the top folder it lies in, below JPEGImages if the images are there; None where that is no label. `is_listed` is
+    False where ImageSets or folder names give other images a split, but not this one.
     """
 
     image: str
     xml: str | None
     split: str
     label: str | None
+    is_listed: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,13 @@ def read_data_folder(root: Path) -> DataFolder:
     kind = FolderKind.ANNOTATED if xml_of else FolderKind.LABEL_FOLDERS if has_labels else FolderKind.IMAGES
     splits = _find_splits(root, files, xml_of)
     images = tuple(
-        FolderImage(image, xml_of.get(image), splits[image], image.split("/")[0] if has_labels else None)
+        FolderImage(
+            image=image,
+            xml=xml_of.get(image),
+            split=splits[image] or UNASSIGNED,
+            label=_label_folder(image) if has_labels else None,
+            is_listed=splits[image] is not None,
+        )
         for image in files.images
     )
     # Whether a missing annotation matters, the command decides.
@@ -88,14 +97,23 @@ def read_data_folder(root: Path) -> DataFolder:
 
 
 def _has_label_folders(images: Sequence[str]) -> bool:
-    tops = {image.split("/")[0] if "/" in image else "" for image in images}
-    return "" not in tops and not any(top.casefold() in _LAYOUT_FOLDERS for top in tops)
+    labels = {_label_folder(image) for image in images}
+    return not any(label is None or label.casefold() in _LAYOUT_FOLDERS for label in labels)
 
 
-def _find_splits(root: Path, files: DataFiles, xml_of: dict[str, str]) -> dict[str, str]:
+def _label_folder(image: str) -> str | None:
+    """Return the folder that may be the image's label: the top one, or the one below JPEGImages."""
+    top, _, rest = image.partition("/")
+    # What `reefline prepare` writes for one folder per label.
+    label, slash, _ = rest.partition("/") if top.casefold() == _IMAGE_FOLDER else (top, rest, "")
+    return label if slash else None
+
+
+def _find_splits(root: Path, files: DataFiles, xml_of: dict[str, str]) -> dict[str, str | None]:
+    """Return the split of each image; None where only others have one."""
     everything = (*files.images, *files.annotations)
     splits = read_split_lists(root, files.split_lists, everything) or find_split_folders(everything)
     if splits is None:
         return dict.fromkeys(files.images, UNASSIGNED)
     paths = {image: (image, xml_of[image]) if image in xml_of else (image,) for image in files.images}
-    return {image: splits.split_of(*found) or UNASSIGNED for image, found in paths.items()}
+    return {image: splits.split_of(*found) for image, found in paths.items()}

@@ -67,8 +67,8 @@ def claim_output_folder(out: Path, command: str, *, inputs: Sequence[Path], mode
 
 
 @contextlib.contextmanager
-def explain_write_errors(out: Path) -> Iterator[None]:
-    """Turn an OSError of writing to `out` into an error for the user.
+def explain_write_errors(out: Path, *, advice: str = "run the command again with --resume") -> Iterator[None]:
+    """Turn an OSError of writing to `out` into an error for the user; `advice` is how to continue.
 
     Raises:
         DataError: a file cannot be written.
@@ -77,10 +77,8 @@ def explain_write_errors(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = os.fsdecode(error.filename) if error.filename is not None else str(out)
-        advice = "free space" if is_out_of_space(error) else "fix it, or name another folder"
-        raise DataError(
-            f"{where}: cannot write it ({error.strerror}): {advice}, then run the command again with --resume"
-        ) from error
+        remedy = "free space" if is_out_of_space(error) else "fix it, or name another folder"
+        raise DataError(f"{where}: cannot write it ({error.strerror}): {remedy}, then {advice}") from error
 
 
 def copy_file(source: Path, target: Path) -> None:

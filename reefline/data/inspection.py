@@ -13,17 +13,32 @@ from reefline.data.matching import Candidate
 from reefline.data.rules.annotation_rules import ImageContext, is_resized, match_size
 from reefline.data.rules.box_repair import repair_objects
 from reefline.findings import Action, Finding
-from reefline.images.codec import MAX_JPEG_SIDE_PX, ImageFacts, ImageProblemError, inspect_image, shrunk_size_px
+from reefline.images.codec import (
+    MAX_JPEG_SIDE_PX,
+    ImageFacts,
+    ImageProblemError,
+    inspect_image,
+    shrunk_size_px,
+    shrunk_to_shorter_side_px,
+)
 from reefline.structures.annotation import Annotation
 from reefline.structures.boxes import BoxXyxyPx
 
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """How large an image may be: above `max_image_pixels` it is refused, above `max_dimension` px a side shrunk."""
+    """How large an image may be: above `max_image_pixels` it is refused, above `max_dimension` px a side shrunk.
+
+    `min_dimension` shrinks it, too: to that many px of the shorter side.
+    """
 
     max_image_pixels: int
     max_dimension: int | None = None
+    min_dimension: int | None = None
+
+    def shrink(self, size_px: tuple[int, int]) -> tuple[int, int]:
+        """Return the size to write an image of `size_px` in."""
+        return shrunk_size_px(shrunk_to_shorter_side_px(size_px, self.min_dimension), self.max_dimension)
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,7 @@ def inspect_candidate(
     try:
         image_bytes = (data_dir / candidate.image).read_bytes()
         facts = inspect_image(image_bytes, max_image_pixels=limits.max_image_pixels)
-        rendering = _plan_rendering(annotation, facts, limits.max_dimension)
+        rendering = _plan_rendering(annotation, facts, limits)
     except OSError as error:
         problem = ImageProblemError("image_missing", f"cannot open the image ({error.strerror})")
         return _leave_out(candidate, annotation, problem)
@@ -99,11 +114,11 @@ def _leave_out(candidate: Candidate, annotation: Annotation, problem: ImageProbl
     return Inspection(None, (finding,), len(annotation.objects))
 
 
-def _plan_rendering(annotation: Annotation, facts: ImageFacts, max_dimension: int | None) -> _Rendering:
+def _plan_rendering(annotation: Annotation, facts: ImageFacts, limits: ImageLimits) -> _Rendering:
     drawn_upright = _find_drawn_upright(annotation, facts) if facts.exif_orientation != 1 else False
     apply_exif = drawn_upright is not False
     drawn_px = facts.upright_size_px if apply_exif else (facts.width_px, facts.height_px)
-    written_px = shrunk_size_px(drawn_px, max_dimension)
+    written_px = limits.shrink(drawn_px)
     passes_through = facts.is_rgb_jpeg and not apply_exif and written_px == drawn_px
     if not passes_through and max(written_px) > MAX_JPEG_SIDE_PX:
         raise ImageProblemError(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.data.image_record import ImageRecord
-from reefline.errors import DataError
+from reefline.data.rendering import load_jpeg
 from reefline.formats.tf_example import IngestedExample, IngestedObject, write_examples
-from reefline.images.codec import transcode_to_rgb_jpeg
 from reefline.structures.label_map import LabelMap
 
 
@@ -52,15 +50,7 @@ def load_example(data_dir: Path, record: ImageRecord, class_ids: dict[str, int])
     Raises:
         DataError: the image has changed or disappeared since it was inspected.
     """
-    try:
-        image_bytes = (data_dir / record.image).read_bytes()
-    except OSError as error:
-        raise DataError(f"{record.image}: can no longer be read ({error.strerror}): run again") from error
-    if hashlib.sha256(image_bytes).hexdigest() != record.sha256:
-        raise DataError(f"{record.image}: changed during ingestion: run again")
-    size_px = (record.width_px, record.height_px)
-    if not record.passes_through:
-        image_bytes = transcode_to_rgb_jpeg(image_bytes, apply_exif=record.apply_exif, size_px=size_px)
+    image_bytes = load_jpeg(data_dir, record)
     return IngestedExample(
         # The relative path: a name alone may not be unique.
         source_id=record.image,

@@ -104,15 +104,35 @@ def _choose_lists(paths: Iterable[str]) -> Iterator[str]:
         yield from ranked[max(ranked)]
 
 
+def shorten_list(data_dir: Path, path: str, gone: Iterable[str], files: Iterable[str]) -> bytes | None:
+    """Return the content of a list without the lines that name files in `gone`, None if it names none.
+
+    `files` are the images and annotations that are left.
+    """
+    root = _root_of(path) or ""
+    left = {key for file in files for key in list_keys(file)}
+    lost = {key for file in gone for key in list_keys(file)} - left
+    text = (data_dir / path).read_text(encoding="utf-8", errors="surrogateescape")
+    lines = text.splitlines(keepends=True)
+    kept = [line for line in lines if _find_key(line.lstrip("\ufeff").strip(), root, left | lost) not in lost]
+    if len(kept) == len(lines):
+        return None
+    return "".join(kept).encode("utf-8", "surrogateescape")
+
+
 def _read_list(data_dir: Path, path: str, known: Collection[Key]) -> Iterator[Key]:
     root = _root_of(path) or ""
     # utf-8-sig: Windows editors start a file with a byte order mark.
     text = (data_dir / path).read_text(encoding="utf-8-sig", errors="replace")
     for line in filter(None, map(str.strip, text.splitlines())):
-        without_column = _CLASS_COLUMN.sub("", line)
-        forms = [line, without_column]
-        forms += [posixpath.splitext(form)[0] for form in forms if _has_image_suffix(form)]
-        yield next(((root, form) for form in forms if (root, form) in known), (root, without_column))
+        yield _find_key(line, root, known)
+
+
+def _find_key(line: str, root: str, known: Collection[Key]) -> Key:
+    without_column = _CLASS_COLUMN.sub("", line)
+    forms = [line, without_column]
+    forms += [posixpath.splitext(form)[0] for form in forms if _has_image_suffix(form)]
+    return next(((root, form) for form in forms if (root, form) in known), (root, without_column))
 
 
 def _has_image_suffix(name: str) -> bool:

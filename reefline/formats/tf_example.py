@@ -113,15 +113,17 @@ def decode_example(serialized: bytes) -> IngestedExample:
     )
 
 
-def write_examples(path: Path | str, examples: Iterable[IngestedExample]) -> int:
-    """Write the examples to one gzip TFRecord file, one at a time, and return their number."""
-    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
+def write_examples(path: Path | str, examples: Iterable[IngestedExample], *, is_gzip: bool = True) -> int:
+    """Write the examples to one TFRecord file, by default gzip, one at a time, and return their number."""
+    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT) if is_gzip else None
     count = 0
     with Path(path).open("wb") as file:
         for example in examples:
-            file.write(packer.compress(frame_record(encode_example(example))))
+            record = frame_record(encode_example(example))
+            file.write(packer.compress(record) if packer else record)
             count += 1
-        file.write(packer.flush())
+        if packer:
+            file.write(packer.flush())
     return count
 
 

@@ -237,7 +237,7 @@ def test_an_image_changed_since_inspection_stops_and_leaves_no_file(tmp_path: Pa
     add_image(tmp_path, "b", seed=5)
     shard = Shard(TRAIN, 0, 1, (_inspected(tmp_path, "b.jpg"), _inspected(tmp_path, "a.jpg")))
     path.write_bytes(make_jpeg(seed=9))
-    with pytest.raises(DataError, match=r"a\.jpg: changed during ingestion"):
+    with pytest.raises(DataError, match=r"a\.jpg: changed since it was inspected"):
         write_shard(tmp_path, tmp_path / "out" / "Split-train", shard, LabelMap(("cat",)))
     path.unlink()
     with pytest.raises(DataError, match=r"a\.jpg: can no longer be read"):

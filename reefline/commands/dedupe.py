@@ -1,0 +1,116 @@
+"""`reefline dedupe`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from reefline.commands.options import WorkersOption
+from reefline.errors import DataError, UsageError
+from reefline.system.terminal import ProgressBar, say
+
+if TYPE_CHECKING:
+    from reefline.curation.duplicates import DedupeRequest, DuplicateSearch
+
+_PROGRESS_EVERY_S = 5.0
+
+
+def dedupe(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a folder of images, in any layout")],
+    against: Annotated[
+        Optional[Path],
+        typer.Option(metavar="DIR2", help="move the images of DIR that DIR2 has too, and change nothing in DIR2"),
+    ] = None,
+    max_bits: Annotated[
+        int, typer.Option(metavar="N", min=0, max=16, help="how many of 64 bits near duplicates may differ in")
+    ] = 8,
+    rotations: Annotated[
+        bool, typer.Option("--rotations", help="copies turned by 90, 180 or 270 degrees, too")
+    ] = False,
+    flips: Annotated[bool, typer.Option("--flips", help="mirrored copies, too")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the duplicates and move nothing")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="bring back what earlier calls moved")] = False,
+    workers: WorkersOption = None,
+) -> None:
+    """Move exact and near duplicates to DIR/duplicates; nothing is deleted."""
+    from reefline.curation.duplicates import DedupeRequest
+    from reefline.images.look_alikes import Turns
+    from reefline.system.cores import count_cores
+
+    if undo:
+        if against is not None or dry_run:
+            raise UsageError("--undo brings back everything: pass it alone")
+        _undo(folder)
+        return
+    request = DedupeRequest(folder, against, Turns(rotations, flips), max_bits, workers or count_cores())
+    search = _search(request)
+    for unreadable in search.unreadable:
+        say(f"unreadable, left where it is: {unreadable.image}: {unreadable.problem}")
+    if dry_run:
+        _print_duplicates(search)
+    else:
+        _move(folder, search)
+
+
+def _search(request: DedupeRequest) -> DuplicateSearch:
+    from reefline.curation.duplicates import find_duplicates
+    from reefline.curation.duplicates_folder import check_duplicates_folder
+
+    check_duplicates_folder(request.folder)
+    with ProgressBar(plain_line_every_s=_PROGRESS_EVERY_S) as bar:
+        return find_duplicates(
+            request,
+            lambda done, total: bar.show(done, total, f"{done:,} of {total:,} images compared", now=done == total),
+        )
+
+
+def _print_duplicates(search: DuplicateSearch) -> None:
+    from reefline.curation.duplicates_report import describe_likeness
+
+    for duplicate in search.duplicates:
+        likeness = describe_likeness(duplicate.bits)
+        say(f"{duplicate.moved.image}: {likeness} of {duplicate.kept.image}{_warn_of_labels(duplicate.labels_differ)}")
+    say(f"{_summarize(search)}; nothing was moved (--dry-run)")
+
+
+def _warn_of_labels(labels_differ: bool) -> str:
+    return " (their labels differ)" if labels_differ else ""
+
+
+def _move(folder: Path, search: DuplicateSearch) -> None:
+    from reefline.curation.duplicates_folder import CSV_FILE, FOLDER, PAGE_FILE, move_duplicates, shorten_split_lists
+    from reefline.curation.duplicates_report import write_duplicates_report
+    from reefline.curation.output_folder import explain_write_errors
+
+    place = folder / FOLDER
+    with explain_write_errors(place, advice="run the same command again"):
+        move_duplicates(folder, search.duplicates)
+        # Also after a call that was stopped before it came to this.
+        shorten_split_lists(folder)
+        total = write_duplicates_report(folder)
+    say(_summarize(search) + (f"; moved to {place}" if search.duplicates else ""))
+    conflicts = sum(duplicate.labels_differ for duplicate in search.duplicates)
+    if conflicts:
+        say(f"warning: {conflicts} were in the folder of another label than the image that stays: see {PAGE_FILE}")
+    if total:
+        say(f"{place / PAGE_FILE} shows them, {place / CSV_FILE} lists them; --undo brings them back")
+
+
+def _summarize(search: DuplicateSearch) -> str:
+    near = sum(duplicate.bits is not None for duplicate in search.duplicates)
+    exact = len(search.duplicates) - near
+    unreadable = f", {len(search.unreadable)} unreadable" if search.unreadable else ""
+    return f"{search.images:,} images: {exact:,} exact copies, {near:,} near duplicates{unreadable}"
+
+
+def _undo(folder: Path) -> None:
+    from reefline.curation.duplicates_folder import undo_moves
+    from reefline.curation.output_folder import explain_write_errors
+
+    with explain_write_errors(folder, advice="run the same command again"):
+        result = undo_moves(folder)
+    say(f"{result.restored:,} images are back where they were")
+    if result.problems:
+        raise DataError(*result.problems)
