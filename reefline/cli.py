@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import typer
 
 from reefline.commands.analyze import analyze
+from reefline.commands.autolabel import autolabel
 from reefline.commands.coco_results import coco_results
 from reefline.commands.compile import compile_model
 from reefline.commands.detect import detect
@@ -15,6 +16,7 @@ from reefline.commands.doctor import doctor
 from reefline.commands.parse_log import parse_log
 from reefline.commands.recommend import recommend
 from reefline.commands.report import report
+from reefline.commands.review_labels import review_labels
 from reefline.commands.rollback import rollback
 from reefline.commands.train_worker import train_worker
 from reefline.commands.usage_errors import EscapingGroup
@@ -49,6 +51,8 @@ app.command("doctor")(doctor)
 app.command("verify")(verify)
 app.command("recommend")(recommend)
 app.command("detect")(detect)
+app.command("autolabel")(autolabel)
+app.command("review-labels")(review_labels)
 app.command("coco-results")(coco_results)
 app.command("parse-log")(parse_log)
 app.command("compile")(compile_model)
