@@ -138,7 +138,7 @@ class _Run:
             # An annotation without objects would say that nothing is there.
             xml = format_voc_annotation(Annotation(name, *size_px, objects, verified=False))
             write_file(self.request.out / annotation_of(saved_as), xml)
-        boxes = tuple(FoundBox(item.label, item.score or 0.0, tuple(item.box_xyxy_px)) for item in objects)
+        boxes = tuple(FoundBox(item.label, item.score or 0.0, item.box_xyxy_px) for item in objects)
         return ImageOutcome(image.image, kind, saved_as, image.split, label_of(self.request, image), boxes)
 
 

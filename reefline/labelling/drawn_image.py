@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from reefline.images.codec import decode_small
-from reefline.settings import DataSettings
+from reefline.settings import IngestionSettings
 
 
 def decode_as_drawn(path: Path, *, apply_exif: bool) -> Image.Image:
@@ -18,5 +18,5 @@ def decode_as_drawn(path: Path, *, apply_exif: bool) -> Image.Image:
         OSError: the file cannot be read.
         ImageProblemError: it cannot be decoded.
     """
-    limit = DataSettings().max_image_pixels
+    limit = IngestionSettings().max_image_pixels
     return decode_small(path.read_bytes(), apply_exif=apply_exif, max_image_pixels=limit, side_px=sys.maxsize)[0]

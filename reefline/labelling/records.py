@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.curation.output_folder import OutputMode
 from reefline.labelling.choosing import BoxChoice, Fallback
 from reefline.labelling.tiles import Tiling
+from reefline.structures.boxes import BoxXyxyPx
 from reefline.system.record import Record
 
 SCHEMA_VERSION = 1
@@ -59,11 +61,11 @@ class OutcomeKind(str, enum.Enum):
 
 @dataclass(frozen=True)
 class FoundBox:
-    """A box that the model drew: its class, its score of 0..1, and x_min, y_min, x_max, y_max in pixels."""
+    """A box that the model drew: its class, its score of 0..1, and where it is in the upright image."""
 
     label: str
     score: float
-    box_xyxy_px: tuple[float, float, float, float]
+    box_xyxy_px: BoxXyxyPx
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,11 @@ class AutolabelReport(Record):
 
     schema_version: int
     model: str
-    settings: dict[str, str]
-    images: dict[str, int]
+    settings: Mapping[str, str]
+    images: Mapping[str, int]
     boxes: int
     coverage: float
-    per_class: dict[str, ClassCount]
+    per_class: Mapping[str, ClassCount]
     scores: tuple[ScoreBin, ...]
     review: tuple[str, ...]
     nothing_found: tuple[str, ...]

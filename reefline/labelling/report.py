@@ -19,7 +19,6 @@ from reefline.labelling.records import (
     ScoreBin,
 )
 from reefline.report.gallery import BoxStyle, GalleryBox, GalleryGroup, GalleryPicture, GalleryTable, make_gallery_page
-from reefline.structures.boxes import BoxXyxyPx
 
 REPORT_FILE = "autolabel.json"
 _BINS = 10
@@ -88,8 +87,10 @@ def _make_tables(report: AutolabelReport) -> tuple[GalleryTable, ...]:
     classes = tuple(
         (label, str(each.images), str(each.boxes), f"{each.mean_score:.2f}") for label, each in report.per_class.items()
     )
+    first = next((number for number, each in enumerate(report.scores) if each.boxes), 0)
     scores = tuple(
-        (f"{each.from_score:.1f} to {each.from_score + 1 / _BINS:.1f}", str(each.boxes)) for each in report.scores
+        (f"{each.from_score:.1f} to {each.from_score + 1 / _BINS:.1f}", str(each.boxes))
+        for each in report.scores[first:]
     )
     return (
         GalleryTable("Images", ("images", "count"), images),
@@ -112,9 +113,7 @@ def _draw(outcome: ImageOutcome, folder: DataFolder) -> GalleryPicture | None:
     except (OSError, ImageProblemError):
         # It was removed meanwhile.
         return None
-    boxes = tuple(
-        GalleryBox(BoxXyxyPx(*box.box_xyxy_px), BoxStyle.FOUND, f"{box.label} {box.score:.2f}") for box in outcome.boxes
-    )
+    boxes = tuple(GalleryBox(box.box_xyxy_px, BoxStyle.FOUND, f"{box.label} {box.score:.2f}") for box in outcome.boxes)
     counts = Counter(box.label for box in outcome.boxes)
     lines = [", ".join(f"{count} {label}" for label, count in counts.items())]
     if outcome.boxes:

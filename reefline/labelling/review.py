@@ -20,7 +20,7 @@ from reefline.labelling.disagreement import Doubt, DoubtKind, find_doubts
 from reefline.labelling.drawn_image import decode_as_drawn
 from reefline.labelling.opening import open_box_source
 from reefline.labelling.review_report import format_table, make_page
-from reefline.settings import DataSettings
+from reefline.settings import IngestionSettings
 from reefline.system.terminal import ProgressBar
 
 COMMAND = "review-labels"
@@ -106,7 +106,7 @@ class _Comparing:
         self._min_scores = [
             source.min_score_of(label) if request.min_score is None else request.min_score for label in source.labels
         ]
-        self._limits = ImageLimits(DataSettings().max_image_pixels)
+        self._limits = ImageLimits(IngestionSettings().max_image_pixels)
         self._doubts: list[ImageDoubt] = []
         self._problems = [describe_finding(finding) for finding in folder.findings]
 
