@@ -158,3 +158,4 @@ def _show(report: AutolabelReport, out: Path) -> None:
         say_error(f"{len(report.problems) - _SHOWN_PROBLEMS} more problems: see {out / 'autolabel.json'}")
     say(f"pictures: {out / 'autolabel.html'}")
     say(f"check the boxes: labelImg {out / 'JPEGImages'} {out / 'classes.txt'} {out / 'Annotations'}")
+    say(f"train: python local_runner.py --data {out}")

@@ -21,6 +21,7 @@ from reefline.labelling.drawn_image import decode_as_drawn
 from reefline.labelling.opening import open_box_source
 from reefline.labelling.review_report import format_table, make_page
 from reefline.settings import IngestionSettings
+from reefline.structures.annotation import Annotation
 from reefline.system.terminal import ProgressBar
 
 COMMAND = "review-labels"
@@ -91,11 +92,23 @@ def review_labels(request: ReviewRequest) -> LabelReview:
     source = open_box_source(request.model, request.label_map)
     if not source.class_names:
         raise UsageError(f"--model {request.model}: does not name its classes; pass --label-map FILE")
+    _check_classes(request, folder, source)
     claim_output_folder(request.out, COMMAND, inputs=[request.data], mode=request.mode)
     review = _Comparing(request, folder, source).compare()
     with explain_write_errors(request.out):
         _write(request, folder, review)
     return review
+
+
+def _check_classes(request: ReviewRequest, folder: DataFolder, source: BoxSource) -> None:
+    """Refuse a model that knows none of the classes, before anything is written."""
+    annotations = map(folder.read_annotation, folder.images)
+    labels = {item.label for each in annotations if isinstance(each, Annotation) for item in each.objects}
+    if labels and labels.isdisjoint(source.class_names):
+        raise UsageError(
+            f"--model {request.model}: knows none of the data set's classes ({', '.join(sorted(labels))}); pass a "
+            "model that was trained on them"
+        )
 
 
 class _Comparing:
@@ -123,11 +136,6 @@ class _Comparing:
             labels.update(item.label for item in record.objects)
             self._doubts += (ImageDoubt(record.image, record.xml, record.apply_exif, doubt) for doubt in found)
         unknown = {label: count for label, count in sorted(labels.items()) if label not in self._source.class_names}
-        if labels and len(unknown) == len(labels):
-            raise UsageError(
-                f"--model {self._request.model}: knows none of the data set's classes ({', '.join(unknown)}); pass a "
-                "model that was trained on them"
-            )
         ranked = sorted(self._doubts, key=lambda each: (-each.doubt.score, each.image))
         return LabelReview(self._source.name, images, labels.total(), tuple(ranked), unknown, tuple(self._problems))
 
