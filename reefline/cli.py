@@ -8,6 +8,7 @@ from typing import NoReturn
 import typer
 
 from reefline.commands.analyze import analyze
+from reefline.commands.autolabel import autolabel
 from reefline.commands.coco_results import coco_results
 from reefline.commands.compile import compile_model
 from reefline.commands.convert import convert
@@ -20,6 +21,7 @@ from reefline.commands.parse_log import parse_log
 from reefline.commands.prepare import prepare
 from reefline.commands.recommend import recommend
 from reefline.commands.report import report
+from reefline.commands.review_labels import review_labels
 from reefline.commands.rollback import rollback
 from reefline.commands.train_worker import train_worker
 from reefline.commands.usage_errors import CommandGroup
@@ -44,6 +46,8 @@ app.command("detect")(detect)
 app.command("download")(download)
 app.command("convert")(convert)
 app.command("labels")(labels)
+app.command("autolabel")(autolabel)
+app.command("review-labels")(review_labels)
 app.command("coco-results")(coco_results)
 app.command("parse-log")(parse_log)
 app.command("compile")(compile_model)

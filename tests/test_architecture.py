@@ -242,6 +242,8 @@ def test_nothing_is_left_for_later() -> None:
         pytest.param(["-m", "reefline", "recommend", "--help"], id="recommend"),
         pytest.param(["-m", "reefline", "detect", "--help"], id="detect"),
         pytest.param(["-m", "reefline", "download", "--help"], id="download"),
+        pytest.param(["-m", "reefline", "autolabel", "--help"], id="autolabel"),
+        pytest.param(["-m", "reefline", "review-labels", "--help"], id="review-labels"),
         pytest.param(["-m", "reefline", "analyze", "--help"], id="analyze"),
         pytest.param(["-m", "reefline", "coco-results", "--help"], id="coco-results"),
         pytest.param(["-m", "reefline", "parse-log", "--help"], id="parse-log"),

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _logger = logging.getLogger(__name__)
+_OUTPUTS = frozenset({"detection_boxes", "detection_classes", "detection_scores", "num_detections"})
+# Outputs whose last dimension is the number of classes.
+_SCORE_TABLES = ("detection_multiclass_scores", "raw_detection_scores")
+# How a model expects pixels of 0..255: (pixel - mean) / std.
+PLAIN_PIXELS = (0.0, 1.0)
 
 
 class Detector(Protocol):
@@ -37,13 +42,16 @@ class TimedDetections:
 
 
 class SavedModelDetector:
-    """The OD API's "image_tensor" SavedModel: any image size, fractions and 1-based classes out."""
+    """The OD API's "image_tensor" SavedModel: any image size, fractions and 1-based classes out.
+
+    `batch_size` is the number of images that it detects in at a time, None for any.
+    """
 
     def __init__(self, directory: Path) -> None:
         """Load the model.
 
         Raises:
-            BundleError: the folder holds no SavedModel with a signature serving_default.
+            BundleError: the folder holds no SavedModel with a signature serving_default for images of uint8.
         """
         import tensorflow as tf
 
@@ -55,31 +63,65 @@ class SavedModelDetector:
             raise BundleError(
                 f"{directory}: not a SavedModel with a signature serving_default ({error}); export it again"
             ) from error
-        self._input_name = next(iter(self._infer.structured_input_signature[1]))
+        self._input_name, spec = next(iter(self._infer.structured_input_signature[1].items()))
+        if spec.dtype != tf.uint8 or spec.shape.rank not in (None, 4):
+            raise BundleError(
+                f"{directory}: input {spec.shape} of {spec.dtype.name} found, images [batch, height, width, 3] of "
+                "uint8 expected; export it with the OD API's input type image_tensor"
+            )
+        missing = sorted(_OUTPUTS - set(self._infer.structured_outputs))
+        if missing:
+            raise BundleError(f"{directory}: no output {', '.join(missing)}; expected a detector of the OD API")
+        self.batch_size: int | None = spec.shape[0] if spec.shape.rank else None
+
+    @property
+    def score_columns(self) -> int | None:
+        """How many classes a score is computed for, sometimes with the background; None where that is unknown."""
+        outputs = self._infer.structured_outputs
+        found = (outputs[name].shape for name in _SCORE_TABLES if name in outputs)
+        return next((int(shape[-1]) for shape in found if shape.rank and shape[-1] is not None), None)
 
     def detect(self, image_rgb: npt.NDArray[np.uint8]) -> Detections:
         """Return the detections in an image, uint8 [height, width, 3], with boxes in pixels of that image."""
+        return self.detect_batch([image_rgb])[0]
+
+    def detect_batch(self, images_rgb: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
+        """Return what `detect` returns for each of up to `batch_size` images, which have the same size."""
         import numpy as np
         import tensorflow as tf
 
-        outputs = self._infer(**{self._input_name: tf.constant(image_rgb[np.newaxis])})
-        return _to_detections(
-            image_rgb,
-            boxes_yxyx=outputs["detection_boxes"].numpy()[0],
-            class_indices=outputs["detection_classes"].numpy()[0] - 1,
-            scores=outputs["detection_scores"].numpy()[0],
-            count=float(outputs["num_detections"].numpy()[0]),
-        )
+        # A model with a fixed batch runs on a full one.
+        padding = [images_rgb[-1]] * ((self.batch_size or 0) - len(images_rgb))
+        found = self._infer(**{self._input_name: tf.constant(np.stack([*images_rgb, *padding]))})
+        outputs = {name: found[name].numpy() for name in _OUTPUTS}
+        return [
+            _to_detections(
+                image_rgb,
+                boxes_yxyx=outputs["detection_boxes"][index],
+                class_indices=outputs["detection_classes"][index] - 1,
+                scores=outputs["detection_scores"][index],
+                count=float(outputs["num_detections"][index]),
+            )
+            for index, image_rgb in enumerate(images_rgb)
+        ]
 
 
 class TfliteDetector:
     """A TFLite detector with its post-processing inside: one image size, fractions and 0-based classes out.
 
-    The input is plain pixels, uint8 or float32 of 0..255: a float model has its preprocessing in its graph.
+    The input is plain pixels, uint8 or float32 of 0..255: a float model of Reefline has its preprocessing in its graph.
     """
 
-    def __init__(self, path: Path, num_threads: int = 2, delegates: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        num_threads: int = 2,
+        delegates: Sequence[Any] = (),
+        normalization: tuple[float, float] = PLAIN_PIXELS,
+    ) -> None:
         """Load the model; `delegates` come from `ai_edge_litert.interpreter.load_delegate`.
+
+        `normalization` is the mean and the standard deviation that a float model expects pixels to be scaled by.
 
         XNNPACK refuses some models that the runtime's own kernels run: little training can leave a quantized
         convolution whose input scale * kernel scale / output scale is 256 or more. They run without XNNPACK.
@@ -91,6 +133,7 @@ class TfliteDetector:
         import numpy as np
 
         self._postprocess = read_postprocess_op(path)
+        self._normalization = normalization
         self._interpreter, self._uses_xnnpack = _load_interpreter(path, num_threads, delegates)
         details = self._interpreter.get_input_details()[0]
         self._input_index: int = details["index"]
@@ -140,7 +183,11 @@ class TfliteDetector:
         """Run the model on an image of its input size and return the milliseconds that it took."""
         import numpy as np
 
-        self._interpreter.set_tensor(self._input_index, resized_rgb[np.newaxis].astype(self._dtype))
+        image = resized_rgb[np.newaxis].astype(self._dtype)
+        if self._normalization != PLAIN_PIXELS and self._dtype is np.float32:
+            mean, std = self._normalization
+            image = (image - np.float32(mean)) / np.float32(std)
+        self._interpreter.set_tensor(self._input_index, image)
         started_s = time.perf_counter()
         self._interpreter.invoke()
         return (time.perf_counter() - started_s) * 1000.0

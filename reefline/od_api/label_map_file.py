@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from reefline.errors import ConfigError
 from reefline.structures.label_map import LabelMap, find_name_problems
 from reefline.system.files import write_whole
+
+_HIGHEST_ID = 9999
 
 
 def read_label_map(path: Path | str) -> LabelMap:
@@ -32,6 +35,24 @@ def read_label_map(path: Path | str) -> LabelMap:
     return LabelMap(names)
 
 
+def read_class_names(path: Path) -> tuple[str | None, ...]:
+    """Return the class names of a label map whose ids may have gaps: item n is id n + 1, None where no item has it.
+
+    An item's `display_name` comes before its `name`: the OD API's COCO label map has codes as names.
+
+    Raises:
+        ConfigError: the file cannot be read or is not a label map, or its ids are not 1 to 9,999.
+    """
+    try:
+        items = _parse_message(path.read_text(encoding="utf-8")).item
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot read the label map: {error}") from error
+    names = {int(item.id): str(item.display_name or item.name) for item in items}
+    if not names or not all(0 < number <= _HIGHEST_ID for number in names):
+        raise ConfigError(f"{path}: expected at least one item, with ids from 1 to {_HIGHEST_ID}")
+    return tuple(names.get(number) or None for number in range(1, max(names) + 1))
+
+
 def write_label_map(path: Path | str, label_map: LabelMap) -> None:
     """Write a StringIntLabelMap text file for the OD API and `read_label_map`, completely or not at all."""
     write_whole(Path(path), _format_items(label_map.names))
@@ -43,14 +64,17 @@ def _parse_items(text: str) -> list[tuple[int, str]]:
     Raises:
         ValueError: the text does not match the schema; the message names line and column.
     """
+    return [(item.id, item.name) for item in _parse_message(text).item]
+
+
+def _parse_message(text: str) -> Any:
     from google.protobuf import text_format
     from object_detection.protos import string_int_label_map_pb2
 
     try:
-        message = text_format.Parse(text, string_int_label_map_pb2.StringIntLabelMap())
+        return text_format.Parse(text, string_int_label_map_pb2.StringIntLabelMap())
     except text_format.ParseError as error:
         raise ValueError(str(error)) from error
-    return [(item.id, item.name) for item in message.item]
 
 
 def _format_items(names: Sequence[str]) -> str:

@@ -49,6 +49,39 @@ def read_embedded_labels(model: bytes) -> tuple[str, ...]:
         return parse_labels(archive.read(LABELS_FILE).decode("utf-8"))
 
 
+def find_embedded_labels(model: bytes) -> str | None:
+    """Return the text of the labels file inside a model of any maker; None without exactly one text file."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(model)) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".txt")]
+            return archive.read(names[0]).decode("utf-8") if len(names) == 1 else None
+    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, RuntimeError):
+        return None
+
+
+def find_normalization(model: bytes) -> tuple[float, float] | None:
+    """Return the mean and standard deviation that the metadata give for the image; None without them.
+
+    Raises:
+        any of DAMAGE_ERRORS: the model is damaged.
+    """
+    from ai_edge_litert import schema_py_generated as litert
+    from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
+
+    parsed = litert.Model.GetRootAs(model, 0)
+    entries = (parsed.Metadata(index) for index in range(parsed.MetadataLength()))
+    buffers = [entry.Buffer() for entry in entries if entry.Name() == METADATA_BUFFER.encode()]
+    if not buffers:
+        return None
+    content = bytes(parsed.Buffers(buffers[0]).DataAsNumpy())
+    metadata = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(content, 0))
+    inputs = metadata.subgraphMetadata[0].inputTensorMetadata if metadata.subgraphMetadata else None
+    for unit in (inputs[0].processUnits or ()) if inputs else ():
+        if unit.optionsType == schema.ProcessUnitOptions.NormalizationOptions:
+            return float(unit.options.mean[0]), float(unit.options.std[0])
+    return None
+
+
 def _append_files(model: bytes, files: dict[str, str]) -> bytes:
     stream = io.BytesIO(model)
     with zipfile.ZipFile(stream, mode="a") as archive:

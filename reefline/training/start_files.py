@@ -98,13 +98,25 @@ class StartCache:
         """
         try:
             if sha256 is not None:
-                return self._fetch_pinned(url, sha256)
+                return self.fetch_pinned(url, sha256)
             known = remembered or self.recall(url)
             return self._fetch_first(url) if known is None else self._fetch_known(url, known)
         except HashMismatchError as error:
             raise CheckpointError(f"trainer.start: {error}") from error
         except DownloadError as error:
             raise CheckpointError(f"trainer.start: {error}. {self._explain_offline(sha256)}") from error
+
+    def fetch_pinned(self, url: str, sha256: str) -> Path:
+        """Return the file with this sha256, found on this machine or downloaded from an http(s) URL.
+
+        Raises:
+            DownloadError: it cannot be downloaded, or has another sha256.
+        """
+        target = self.folder / f"{sha256[:16]}-{_name_of(url)}"
+        found = self._find(sha256, target)
+        if found is None:
+            download(url, target, sha256=sha256)
+        return found or target
 
     def recall(self, url: str) -> str | None:
         """Return the sha256 that a URL without one had when it was first downloaded; None for a new URL.
@@ -124,13 +136,6 @@ class StartCache:
             return f"Without network, set trainer.start to a file on this machine, {_INSTEAD}"
         return f"Without network, put the file with sha256 {sha256} into {folder}, under any name, {_INSTEAD}"
 
-    def _fetch_pinned(self, url: str, sha256: str) -> Path:
-        target = self.folder / f"{sha256[:16]}-{_name_of(url)}"
-        found = self._find(sha256, target)
-        if found is None:
-            download(url, target, sha256=sha256)
-        return found or target
-
     def _find(self, sha256: str, target: Path) -> Path | None:
         """Return a file with this content, whatever its name; only those of the right suffix are read."""
         for path in (target, *self._list_candidates(target.suffix)):
@@ -146,7 +151,7 @@ class StartCache:
 
     def _fetch_known(self, url: str, sha256: str) -> Path:
         try:
-            return self._fetch_pinned(url, sha256)
+            return self.fetch_pinned(url, sha256)
         except HashMismatchError as error:
             raise CheckpointError(
                 f"trainer.start: {hide_secrets(url)} has changed: sha256 {error.found} found, {sha256} remembered from "

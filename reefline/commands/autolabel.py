@@ -1,0 +1,161 @@
+"""`reefline autolabel`."""
+
+from __future__ import annotations
+
+import enum
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
+
+import typer
+
+from reefline.commands.options import JsonOption, OverwriteOption, ResumeOption
+from reefline.errors import DataError, UsageError
+from reefline.system.terminal import say, say_error, say_json
+
+if TYPE_CHECKING:
+    from reefline.labelling.records import AutolabelReport
+    from reefline.labelling.tiles import Tiling
+
+_SHOWN_PROBLEMS = 10
+
+
+def autolabel(
+    data: Annotated[
+        Path, typer.Argument(metavar="DIR", help="images: plain, one folder per label, or partly annotated")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="the folder for the VOC data set")],
+    model: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="MODEL",
+            show_default=False,
+            help="a .tflite detector, the folder of a SavedModel, a bundle (folder or s3://…), or a model with "
+            "published COCO weights; default: ssd_mobilenet_v1_300",
+        ),
+    ] = None,
+    label_map: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="FILE|coco", help="the names of the model's classes: .pbtxt, or text with a name per line"
+        ),
+    ] = None,
+    labels_from: Annotated[
+        str,
+        typer.Option(metavar="auto|folder|model", help="what gives the class; auto: the folder where there are some"),
+    ] = "auto",
+    detector_classes: Annotated[
+        Optional[str], typer.Option(metavar="NAME,…", help="use boxes of these classes of the model only")
+    ] = None,
+    rename: Annotated[
+        Optional[Path], typer.Option(metavar="CSV", help="lines `model's class,new name`; no new name drops the class")
+    ] = None,
+    boxes: Annotated[
+        str, typer.Option(metavar="auto|best|all", help="auto: the best where the folder gives the class, else all")
+    ] = "auto",
+    min_score: Annotated[
+        Optional[float],
+        typer.Option(
+            metavar="FRACTION",
+            show_default=False,
+            help="the lowest score of a box, 0 to 1; default: what a bundle suggests for each class, or 0.3",
+        ),
+    ] = None,
+    review_below: Annotated[
+        float, typer.Option(metavar="FRACTION", help="put images with a box below this score into review/")
+    ] = 0.5,
+    fallback: Annotated[
+        str,
+        typer.Option(metavar="none|whole-image", help="the box of images without one, where folders give the class"),
+    ] = "none",
+    tiles: Annotated[
+        Optional[int],
+        typer.Option(metavar="PX", help="detect in overlapping tiles of this size too, for small objects"),
+    ] = None,
+    overlap: Annotated[
+        float, typer.Option(metavar="FRACTION", help="how much of a tile's side it shares with the next")
+    ] = 0.2,
+    tile_metric: Annotated[
+        str,
+        typer.Option(metavar="ios|iou", help="what tells one object in two tiles: share of the smaller box, or IoU"),
+    ] = "ios",
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw boxes with a model and write a VOC data set for a person to check; images in doubt go to review/."""
+    from reefline.curation.output_folder import choose_output_mode
+    from reefline.labelling.autolabel import autolabel as run
+    from reefline.labelling.choosing import BoxChoice, Fallback
+    from reefline.labelling.records import AutolabelRequest, LabelsFrom
+
+    # TensorFlow reads it when it is imported, for a SavedModel.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    request = AutolabelRequest(
+        data=data,
+        out=out,
+        model=model,
+        label_map=label_map,
+        labels_from=_parse("--labels-from", labels_from, LabelsFrom),
+        detector_classes=tuple(filter(None, map(str.strip, (detector_classes or "").split(",")))),
+        rename=rename,
+        boxes=_parse("--boxes", boxes, BoxChoice),
+        min_score=min_score,
+        review_below=review_below,
+        fallback=_parse("--fallback", fallback, Fallback),
+        tiling=_make_tiling(tiles, overlap, tile_metric),
+        mode=choose_output_mode(resume=resume, overwrite=overwrite),
+        is_quiet=as_json,
+    )
+    try:
+        report = run(request)
+    except KeyboardInterrupt:
+        say_error("stopped by Ctrl-C; run the same command with --resume to continue")
+        raise typer.Exit(130) from None
+    if as_json:
+        say_json(report.to_json())
+    else:
+        _show(report, out)
+    if not report.boxes and not report.images["kept"]:
+        raise DataError(
+            f"{data}: no boxes found in {sum(report.images.values())} images; lower --min-score, change "
+            "--detector-classes, or pass another --model"
+        )
+
+
+_Choice = TypeVar("_Choice", bound=enum.Enum)
+
+
+def _parse(option: str, value: str, choices: type[_Choice]) -> _Choice:
+    try:
+        return choices(value)
+    except ValueError as error:
+        expected = ", ".join(choice.value for choice in choices)
+        raise UsageError(f"{option} {value}: expected one of {expected}") from error
+
+
+def _make_tiling(size_px: int | None, overlap: float, metric: str) -> Tiling | None:
+    from reefline.labelling.tiles import OverlapMetric, Tiling
+
+    parsed = _parse("--tile-metric", metric, OverlapMetric)
+    return None if size_px is None else Tiling(size_px, overlap, parsed)
+
+
+def _show(report: AutolabelReport, out: Path) -> None:
+    images = report.images
+    say(f"model: {report.model}")
+    classes = ", ".join(f"{each.boxes} {label}" for label, each in report.per_class.items())
+    say(f"boxes: {report.boxes}{f' ({classes})' if classes else ''}")
+    say(f"labelled: {images['labelled']} images")
+    say(
+        f"to review: {images['review']} images in doubt, {images['nothing_found']} with nothing found: {out / 'review'}"
+    )
+    if images["kept"]:
+        say(f"kept: {images['kept']} images with their own annotations")
+    for problem in report.problems[:_SHOWN_PROBLEMS]:
+        say_error(problem)
+    if len(report.problems) > _SHOWN_PROBLEMS:
+        say_error(f"{len(report.problems) - _SHOWN_PROBLEMS} more problems: see {out / 'autolabel.json'}")
+    say(f"pictures: {out / 'autolabel.html'}")
+    say(f"check the boxes: labelImg {out / 'JPEGImages'} {out / 'classes.txt'} {out / 'Annotations'}")
+    say(f"train: python local_runner.py --data {out}")

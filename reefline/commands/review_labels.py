@@ -1,0 +1,77 @@
+"""`reefline review-labels`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from reefline.commands.options import OverwriteOption
+from reefline.system.terminal import say, say_error
+
+if TYPE_CHECKING:
+    from reefline.labelling.review import LabelReview
+
+_SHOWN_PROBLEMS = 10
+
+
+def review_labels(
+    data: Annotated[Path, typer.Argument(metavar="DIR", help="a folder of images with Pascal VOC annotations")],
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL", help="a bundle (folder or s3://…), a .tflite detector, or the folder of a SavedModel"
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="the folder for review.html, review.csv and links")] = Path(
+        "label-review"
+    ),
+    label_map: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="FILE|coco", help="the names of the model's classes: .pbtxt, or text with a name per line"
+        ),
+    ] = None,
+    min_score: Annotated[
+        Optional[float],
+        typer.Option(
+            metavar="FRACTION",
+            show_default=False,
+            help="how sure the model must be, 0 to 1; default: what a bundle suggests for each class, or 0.3",
+        ),
+    ] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """List the labels that a trained model disagrees with: missing boxes, wrong classes, loose boxes."""
+    from reefline.curation.output_folder import choose_output_mode
+    from reefline.labelling.review import ReviewRequest
+    from reefline.labelling.review import review_labels as run
+
+    # TensorFlow reads it when it is imported, for a SavedModel.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    mode = choose_output_mode(resume=False, overwrite=overwrite)
+    try:
+        review = run(ReviewRequest(data, out, model, label_map, min_score, mode))
+    except KeyboardInterrupt:
+        say_error("stopped by Ctrl-C; run the same command with --overwrite to start again")
+        raise typer.Exit(130) from None
+    _show(review, out)
+
+
+def _show(review: LabelReview, out: Path) -> None:
+    from reefline.labelling.disagreement import DoubtKind
+
+    say(f"model: {review.model}")
+    counts = ", ".join(f"{review.count(kind)} {kind.value}" for kind in DoubtKind)
+    say(f"to check: {len(review.doubts)} of {review.boxes} boxes in {review.images} images ({counts})")
+    for label, count in review.unknown_labels.items():
+        say(f"not reviewed: {count} boxes of {label}, which the model does not know")
+    for problem in review.problems[:_SHOWN_PROBLEMS]:
+        say_error(problem)
+    if len(review.problems) > _SHOWN_PROBLEMS:
+        say_error(f"{len(review.problems) - _SHOWN_PROBLEMS} more problems")
+    say(f"pictures: {out / 'review.html'}; list: {out / 'review.csv'}")
+    if review.doubts:
+        say(f"correct them: labelImg {out / 'to_review'} {out / 'classes.txt'}")

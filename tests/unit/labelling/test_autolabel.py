@@ -1,0 +1,276 @@
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reefline.curation.data_folder import read_data_folder
+from reefline.curation.output_folder import OutputMode
+from reefline.data.image_record import EVAL, TRAIN
+from reefline.data.layouts import list_data_files
+from reefline.data.matching import discover
+from reefline.data.walking import IGNORE_FILE
+from reefline.errors import ConfigError, DataError, UsageError
+from reefline.formats.voc import format_voc_annotation, parse_voc_annotation
+from reefline.labelling.autolabel import autolabel
+from reefline.labelling.box_source import BoxSource
+from reefline.labelling.choosing import Fallback
+from reefline.labelling.records import AutolabelReport, AutolabelRequest, LabelsFrom
+from reefline.structures.annotation import Annotation
+from tests.factories import add_image, make_jpeg, make_object
+from tests.factories_labelling import add_plain, make_source
+
+SURE, UNSURE, NOTHING = 64, 72, 80
+FOUND = {SURE: [(4, 4, 20, 30, 1, 0.9)], UNSURE: [(4, 4, 20, 30, 1, 0.9), (30, 4, 50, 30, 0, 0.4)]}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in"
+
+
+@pytest.fixture(autouse=True)
+def source(monkeypatch: pytest.MonkeyPatch) -> BoxSource:
+    fake = make_source(FOUND)
+    monkeypatch.setattr("reefline.labelling.autolabel.open_box_source", lambda *_: fake)
+    return fake
+
+
+def _label(data: Path, **facts: object) -> AutolabelReport:
+    return autolabel(AutolabelRequest(data, data.parent / "out", is_quiet=True, **facts))
+
+
+def _list(out: Path) -> Iterator[str]:
+    for path in sorted(out.rglob("*")):
+        if path.is_file() and not path.name.startswith(".") and path.parent != out:
+            yield path.relative_to(out).as_posix()
+
+
+def test_sure_images_are_labelled_and_others_go_to_review(data: Path) -> None:
+    add_plain(data, "sure.jpg", width_px=SURE)
+    add_plain(data, "unsure.jpg", width_px=UNSURE)
+    add_plain(data, "nothing.jpg", width_px=NOTHING)
+    report = _label(data)
+    out = data.parent / "out"
+    assert list(_list(out)) == [
+        "Annotations/sure.xml",
+        "JPEGImages/sure.jpg",
+        "review/Annotations/unsure.xml",
+        "review/JPEGImages/nothing.jpg",
+        "review/JPEGImages/unsure.jpg",
+    ]
+    assert (out / "JPEGImages" / "sure.jpg").read_bytes() == (data / "sure.jpg").read_bytes()
+    annotation = parse_voc_annotation((out / "Annotations" / "sure.xml").read_bytes())
+    assert annotation == Annotation(
+        "sure.jpg", SURE, 48, (make_object("dog", (4, 4, 20, 30), score=0.9),), verified=False
+    )
+    # Until a person has checked it, review/ is no part of the data set.
+    assert [each.image for each in read_data_folder(out).images] == ["JPEGImages/sure.jpg"]
+    assert report.images == {"labelled": 1, "review": 1, "nothing_found": 1, "kept": 0, "unusable": 0}
+    assert (report.review, report.nothing_found, report.coverage) == (("unsure.jpg",), ("nothing.jpg",), 0.6667)
+    assert {label: each.boxes for label, each in report.per_class.items()} == {"cat": 1, "dog": 2}
+    assert [each.boxes for each in report.scores] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 2]
+    assert json.loads((out / "autolabel.json").read_text())["images"]["review"] == 1
+    assert "lowest score 0.40" in (out / "autolabel.html").read_text()
+    assert (out / "classes.txt").read_text() == "cat\ndog\n"
+
+
+def test_checked_images_join_the_data_set_in_their_splits(data: Path) -> None:
+    add_plain(data, "JPEGImages/sure.jpg", "JPEGImages/other.jpg", width_px=SURE)
+    add_plain(data, "JPEGImages/unsure.jpg", width_px=UNSURE)
+    lists = data / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("sure\nunsure\n")
+    (lists / "val.txt").write_text("other\n")
+    _label(data)
+    out = data.parent / "out"
+    (out / "review" / IGNORE_FILE).unlink()
+    discovery = discover(out, list_data_files(out))
+    splits = {each.image: each.split for each in discovery.candidates}
+    assert splits == {
+        "JPEGImages/other.jpg": EVAL,
+        "JPEGImages/sure.jpg": TRAIN,
+        "review/JPEGImages/unsure.jpg": TRAIN,
+    }
+    assert discovery.findings == ()
+
+
+def test_folders_give_the_classes_and_names_stay_apart(data: Path) -> None:
+    add_plain(data, "terrier/1.jpg", "poodle/1.jpg", "poodle/old/1.jpg", width_px=SURE)
+    (data / "beagle").mkdir()
+    report = _label(data)
+    out = data.parent / "out"
+    names = [f"Annotations/{name}.xml" for name in ("poodle_1", "poodle_old_1", "terrier_1")]
+    assert [name for name in _list(out) if name.endswith(".xml")] == names
+    labels = [parse_voc_annotation((out / name).read_bytes()).objects[0].label for name in names]
+    assert labels == ["poodle", "poodle", "terrier"]
+    assert report.problems == ("beagle: holds no images",)
+
+
+def test_equal_stems_get_numbers(data: Path) -> None:
+    add_plain(data, "x/a_b.jpg", "x/a/b.jpg", "x/A_B.png", width_px=SURE)
+    _label(data, labels_from=LabelsFrom.MODEL)
+    names = [name for name in _list(data.parent / "out") if name.startswith("JPEG")]
+    assert names == ["JPEGImages/x_A_B.png", "JPEGImages/x_a_b-2.jpg", "JPEGImages/x_a_b-3.jpg"]
+
+
+def test_human_annotations_are_copied_and_machine_ones_made_again(data: Path) -> None:
+    add_image(data, "human", objects=[make_object("bird")])
+    add_image(data, "negative", objects=[])
+    add_image(data, "machine", objects=[make_object("bird", score=0.5)])
+    machine = parse_voc_annotation((data / "machine.xml").read_bytes())
+    xml = format_voc_annotation(Annotation(machine.filename, 64, 48, machine.objects, verified=False))
+    (data / "machine.xml").write_bytes(xml)
+    add_image(data, "broken")
+    (data / "broken.xml").write_text("<annotation>")
+    before = {path.name: path.read_bytes() for path in data.iterdir()}
+    report = _label(data)
+    out = data.parent / "out"
+    for name in ("human", "negative", "broken"):
+        assert (out / "Annotations" / f"{name}.xml").read_bytes() == before[f"{name}.xml"]
+    redone = parse_voc_annotation((out / "Annotations" / "machine.xml").read_bytes())
+    assert [(item.label, item.score) for item in redone.objects] == [("dog", 0.9)]
+    assert (report.images["kept"], report.images["labelled"]) == (3, 1)
+    assert "broken.jpg: broken.xml: cannot parse the XML" in report.problems[0]
+    assert {path.name: path.read_bytes() for path in data.iterdir()} == before
+
+
+def test_an_unreadable_image_is_listed_and_the_others_are_labelled(data: Path) -> None:
+    add_plain(data, "a.jpg", "c.jpg", width_px=SURE)
+    (data / "b.jpg").write_bytes(make_jpeg(width_px=SURE)[:200])
+    report = _label(data)
+    assert report.images["labelled"] == 2 and report.images["unusable"] == 1
+    assert report.problems[0].startswith("b.jpg: the image is truncated")
+    assert not (data.parent / "out" / "JPEGImages" / "b.jpg").exists()
+
+
+def test_boxes_are_on_the_upright_image(data: Path) -> None:
+    # Stored 48 x 64, turned by a quarter: 64 x 48 upright.
+    (data / "turned.jpg").write_bytes(make_jpeg(width_px=48, height_px=SURE, orientation=6))
+    _label(data)
+    annotation = parse_voc_annotation((data.parent / "out" / "Annotations" / "turned.xml").read_bytes())
+    assert (annotation.width_px, annotation.height_px) == (SURE, 48)
+
+
+def test_a_stopped_run_continues_and_keeps_what_a_person_corrected(
+    data: Path, source: BoxSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_plain(data, *(f"{number}.jpg" for number in range(6)), width_px=SURE)
+    calls = []
+
+    def stop_late(images):
+        calls.append(len(images))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return source.detect(images)
+
+    stopping = make_source(detect=stop_late)
+    monkeypatch.setattr("reefline.labelling.autolabel.open_box_source", lambda *_: stopping)
+    with pytest.raises(KeyboardInterrupt):
+        _label(data)
+    out = data.parent / "out"
+    assert len(list((out / "Annotations").iterdir())) == 4
+    (out / "Annotations" / "0.xml").write_text("corrected")
+    with (out / ".autolabel.jsonl").open("a") as journal:
+        journal.write('{"image": "4.j')
+    report = _label(data, mode=OutputMode.RESUME)
+    assert calls == [2, 2, 2, 2]
+    assert report.images["labelled"] == 6 and report.boxes == 6
+    assert (out / "Annotations" / "0.xml").read_text() == "corrected"
+    with pytest.raises(UsageError, match=r"--resume: this folder was made with another --min-score \(, now 0\.7\)"):
+        _label(data, mode=OutputMode.RESUME, min_score=0.7)
+
+
+def test_the_whole_image_is_a_named_fallback_that_goes_to_review(data: Path) -> None:
+    add_plain(data, "cat/a.jpg", width_px=NOTHING)
+    _label(data, fallback=Fallback.WHOLE_IMAGE)
+    xml = parse_voc_annotation((data.parent / "out" / "review" / "Annotations" / "cat_a.xml").read_bytes())
+    assert xml.objects == (make_object("cat", (0, 0, NOTHING, 48), score=0.0),)
+
+
+def test_classes_are_renamed_by_a_file(data: Path) -> None:
+    add_plain(data, "a.jpg", width_px=UNSURE)
+    (data.parent / "names.csv").write_text("dog,hound\ncat,\n")
+    report = _label(data, rename=data.parent / "names.csv")
+    assert list(report.per_class) == ["hound"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "problem"),
+    [
+        ({"min_score": 1.5}, r"--min-score 1\.5: expected a number from 0 to 1"),
+        ({"review_below": -1}, "--review-below -1: expected"),
+        ({"detector_classes": ("dgo",)}, r"--detector-classes: the model has no class 'dgo'; did you mean dog\?"),
+        ({"labels_from": LabelsFrom.FOLDER}, "does not have one folder of images per label"),
+        ({"fallback": Fallback.WHOLE_IMAGE}, "--fallback whole-image: needs a class for the box"),
+    ],
+    ids=["min-score", "review-below", "class", "folder", "fallback"],
+)
+def test_options_that_do_not_fit_are_refused(data: Path, facts: dict[str, object], problem: str) -> None:
+    add_plain(data, "a.jpg")
+    with pytest.raises(UsageError, match=problem):
+        _label(data, **facts)
+    assert not (data.parent / "out").exists()
+
+
+def test_renaming_needs_a_model_that_gives_the_class(data: Path) -> None:
+    add_plain(data, "cat/a.jpg")
+    with pytest.raises(UsageError, match="here folders give the class; rename the folders"):
+        _label(data, rename=data / "names.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("cat,dog,bird\n", r"line 1: expected `model's class,new name`, found 3 columns"),
+        ("cat,a\ncat,b\n", "line 2: 'cat' repeats"),
+        (None, r"cannot read it \(No such file"),
+    ],
+    ids=["columns", "repeated", "missing"],
+)
+def test_a_file_of_names_that_cannot_be_used_is_refused(data: Path, content: str | None, problem: str) -> None:
+    add_plain(data, "a.jpg")
+    if content is not None:
+        (data.parent / "names.csv").write_text(content)
+    with pytest.raises(ConfigError, match=problem):
+        _label(data, rename=data.parent / "names.csv")
+
+
+def test_a_model_without_names_needs_a_label_map_unless_folders_give_the_class(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nameless = make_source(FOUND, labels=())
+    monkeypatch.setattr("reefline.labelling.autolabel.open_box_source", lambda *_: nameless)
+    add_plain(data, "terrier/a.jpg", width_px=SURE)
+    with pytest.raises(UsageError, match=r"--model m\.tflite: does not name its classes; pass --label-map FILE"):
+        _label(data, labels_from=LabelsFrom.MODEL, model="m.tflite")
+    assert _label(data).per_class["terrier"].boxes == 1
+
+
+def test_a_full_disk_is_a_message_and_the_run_can_be_resumed(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_plain(data, "a.jpg", "b.jpg", width_px=SURE)
+    copied = []
+
+    def fill_disk(source: Path, target: Path) -> None:
+        if len(copied) == 1:
+            raise OSError(28, "No space left on device", str(target))
+        copied.append(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+    monkeypatch.setattr("reefline.labelling.autolabel.copy_file", fill_disk)
+    with pytest.raises(
+        DataError, match=r"No space left on device\): free space, then run the command again with --res"
+    ):
+        _label(data)
+    monkeypatch.undo()
+    monkeypatch.setattr("reefline.labelling.autolabel.open_box_source", lambda *_: make_source(FOUND))
+    assert _label(data, mode=OutputMode.RESUME).images["labelled"] == 2
+
+
+def test_no_readable_image_is_an_error(data: Path) -> None:
+    (data / "a.jpg").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"no image can be read; see .*autolabel\.json"):
+        _label(data)
