@@ -12,6 +12,7 @@ from reefline.commands.coco_results import coco_results
 from reefline.commands.compile import compile_model
 from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
+from reefline.commands.gc import gc
 from reefline.commands.parse_log import parse_log
 from reefline.commands.recommend import recommend
 from reefline.commands.report import report
@@ -57,6 +58,7 @@ app.command("train-worker")(train_worker)
 app.command("rollback")(rollback)
 app.command("report")(report)
 app.command("verify-bundle")(verify_bundle)
+app.command("gc")(gc)
 
 
 def main() -> None:

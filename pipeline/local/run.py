@@ -20,7 +20,6 @@ from pipeline.local.workspace import (
     hold_lock,
     place_by_content,
     point_source_at,
-    remove_leftovers,
 )
 from reefline.config.overrides import parse_override
 from reefline.config.run_config import CONFIG_DIR, RunConfig, choose_config_file, load_config
@@ -34,6 +33,7 @@ from reefline.report.run_folder import CONFIG_FILE
 from reefline.report.summary import RunRecords, Summary, Verdict, decide_verdict
 from reefline.report.text import describe_run
 from reefline.system.files import write_whole
+from reefline.system.leftovers import remove_leftovers
 from reefline.system.terminal import say, send_noise_to
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _run_stages(
     progress.model, progress.is_recommended = config.model_name, request.asks_for_recommendation
     progress.stage = "workspace"
     held.enter_context(hold_lock(workspace, run_folder.name))
-    remove_leftovers(workspace)
+    remove_leftovers(workspace.root)
     check_metadata(workspace)
     progress.stage = "data"
     data_dir = provide_data(request.data_dir, config.demo, workspace.demo_data, say)

@@ -88,6 +88,12 @@ class BundleHome(Protocol):
             BundleError: a file is missing or damaged.
         """
 
+    def measure(self, version: int) -> int:
+        """Return the bytes of all files in a version's folder."""
+
+    def remove(self, version: int) -> None:
+        """Remove a bundle, within `changing`: readers see it complete or not at all, even after a crash."""
+
     def claim_version(self, current: Optional[Current]) -> int:
         """Return a version above all that are or were; nobody else gets it."""
 

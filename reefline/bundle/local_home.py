@@ -20,6 +20,7 @@ from reefline.bundle.home import CURRENT_FILE, WITHDRAWN_FOLDER, Current, parse_
 from reefline.bundle.manifest import MANIFEST_FILE, Manifest, read_manifest, verify_bundle
 from reefline.errors import BundleError, WorkspaceError
 from reefline.system.files import NO_SPACE_ERRNOS, flush_to_disk, write_whole
+from reefline.system.leftovers import remove_folder
 from reefline.system.lock_file import open_lock_file
 
 _LOCK_FILE = ".lock"
@@ -92,6 +93,14 @@ class LocalHome:
         manifest = self.verify(version)
         shutil.copytree(self.locate(version), folder, dirs_exist_ok=True)
         return manifest
+
+    def measure(self, version: int) -> int:
+        """See BundleHome."""
+        return sum(path.stat().st_size for path in self.locate(version).rglob("*") if path.is_file())
+
+    def remove(self, version: int) -> None:
+        """See BundleHome; after a crash, the next push removes the rest."""
+        remove_folder(self.locate(version))
 
     def claim_version(self, current: Optional[Current]) -> int:
         """See BundleHome; withdrawn versions keep their folders, and the lock keeps others from taking the same."""

@@ -92,6 +92,19 @@ class RemoteHome:
         """See BundleHome."""
         return fetch_remote_bundle(open_storage(self.locate(version)), folder)
 
+    def measure(self, version: int) -> int:
+        """See BundleHome."""
+        return sum(stored.bytes for stored in self._storage.list_objects(str(version)))
+
+    def remove(self, version: int) -> None:
+        """See BundleHome; the manifest goes first: without it there is no bundle.
+
+        After a crash, the other files stay: a folder without a manifest may as well belong to a push.
+        """
+        self._storage.delete(f"{version}/{MANIFEST_FILE}")
+        for stored in self._storage.list_objects(str(version)):
+            self._storage.delete(stored.name)
+
     def claim_version(self, current: Optional[Current]) -> int:
         """See BundleHome; the claims of killed pushes stay, and so do withdrawn versions."""
         claims = parse_version_names(self._storage.list_children(_CLAIMS))

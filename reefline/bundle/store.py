@@ -102,8 +102,10 @@ def list_models(destination: Destination) -> Sequence[str]:
     location = Location.parse(destination)
     if not location.is_remote:
         folder = location.local_path
-        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    return [name for name in open_storage(location).list_children() if re.fullmatch(MODEL_NAME_PATTERN, name)]
+        names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    else:
+        names = list(open_storage(location).list_children())
+    return [name for name in names if re.fullmatch(MODEL_NAME_PATTERN, name)]
 
 
 def read_current(destination: Destination, model_name: str) -> Optional[int]:
@@ -113,7 +115,7 @@ def read_current(destination: Destination, model_name: str) -> Optional[int]:
         BundleError: CURRENT holds something other than a version.
         WorkspaceError, StorageError: the destination cannot be read.
     """
-    current = _open_home(destination, model_name).read_current()
+    current = open_home(destination, model_name).read_current()
     return current.version if current else None
 
 
@@ -124,7 +126,7 @@ def read_bundle_manifest(destination: Destination, model_name: str, version: int
         BundleError: it is missing or damaged.
         StorageError: the destination cannot be read.
     """
-    return _open_home(destination, model_name).read_manifest(version)
+    return open_home(destination, model_name).read_manifest(version)
 
 
 def fetch_bundle(destination: Destination, model_name: str, version: int, folder: Path) -> Manifest:
@@ -135,7 +137,7 @@ def fetch_bundle(destination: Destination, model_name: str, version: int, folder
             one serve.
         StorageError: the destination cannot be read.
     """
-    home = _open_home(destination, model_name)
+    home = open_home(destination, model_name)
     try:
         return home.fetch(version, folder)
     except BundleError as error:
@@ -156,7 +158,7 @@ def resolve_baseline(destination: Destination, model_name: str, candidate: Path)
             command that makes another one serve. Without its baseline, the gate could not judge a regression.
         WorkspaceError, StorageError: the destination cannot be read.
     """
-    home = _open_home(destination, model_name)
+    home = open_home(destination, model_name)
     current = home.read_current()
     if current is None:
         return NO_BASELINE
@@ -186,7 +188,7 @@ def push_bundle(candidate: Path, facts: BundleFacts, destination: Destination) -
         StorageError: the destination is a URI that is not supported.
     """
     files = record_files(candidate)
-    home = _open_home(destination, facts.model)
+    home = open_home(destination, facts.model)
     with home.changing():
         current = home.read_current()
         if current is not None and _holds(home, current.version, files):
@@ -223,7 +225,7 @@ def rollback(destination: Destination, model_name: str, to: Optional[int] = None
             meanwhile.
         WorkspaceError: the destination cannot be written.
     """
-    home = _open_home(destination, model_name)
+    home = open_home(destination, model_name)
     nothing_serves = BundleError(f"{home.place}: nothing to roll back, as no version serves; push a bundle first")
     if not home.exists():
         raise nothing_serves
@@ -260,7 +262,13 @@ def _advise_another(home: BundleHome, unusable: int) -> str:
     return f"{start} delete CURRENT to begin without a serving version"
 
 
-def _open_home(destination: Destination, model_name: str) -> BundleHome:
+def open_home(destination: Destination, model_name: str) -> BundleHome:
+    """Return the place of a model's bundles, of the kind that the destination asks for.
+
+    Raises:
+        ConfigError: the name is not a plain folder name.
+        StorageError: the destination is a URI that is not supported, or its environment is incomplete.
+    """
     place = locate_model(destination, model_name)
     if isinstance(place, Location):
         from reefline.bundle.remote_home import RemoteHome
