@@ -3,8 +3,9 @@
     python benchmarks/soak.py [--runs 200] [--gc-every 50] [--keep 10] [--workspace DIR] [--json FILE]
 
 Real runs of local_runner.py on tiny generated data, each in a fork of this process, so that only its imports are saved.
-Of ten runs, one has new data, one trains anew, two change the gate only, and six find everything in the cache. After
-every `--gc-every` runs, `reefline gc` keeps the newest `--keep`. Exit code 1 if a limit is exceeded.
+Of twenty runs, one has new data, one trains anew, four change the gate only, and fourteen find everything in the cache.
+After every `--gc-every` runs, `reefline gc` keeps the newest `--keep`. Ctrl-C ends the soak early; with the same
+`--workspace` and `--json` it continues. Exit code 1 if a limit is exceeded.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ _TINY = {
     "gate.max_quantization_drop": 1.0,
     "gate.max_regression": 1.0,
 }
-_KINDS = ("data", "cached", "cached", "gate", "cached", "training", "cached", "gate", "cached", "cached")
+_QUICK = ("cached", "cached", "gate", "cached", "cached", "cached", "gate", "cached", "cached")
+_KINDS = ("data", *_QUICK, "training", *_QUICK)
 # The last cached runs against the first: the median start, and the median of all seconds.
 _MAX_SLOWDOWN = 1.5
 # Bytes per run in the second half against the first.
@@ -83,45 +85,55 @@ def main() -> int:
     _preload()
     with contextlib.ExitStack() as held:
         workspace = options.workspace or Path(held.enter_context(tempfile.TemporaryDirectory())) / "workspace"
-        runs = _soak(workspace, options)
+        runs = _read(options.json)
+        with contextlib.suppress(KeyboardInterrupt):
+            _soak(workspace, runs, options)
+        if runs:
+            runs[-1] = dataclasses.replace(runs[-1], freed_bytes=_collect_garbage(workspace, options.keep))
     if options.json is not None:
         options.json.write_text(json.dumps([dataclasses.asdict(run) for run in runs], indent=1) + "\n")
     return int(not _judge(runs))
 
 
-def _soak(workspace: Path, options: argparse.Namespace) -> list[SoakRun]:
-    runs: list[SoakRun] = []
-    settings: dict[str, Any] = dict(_TINY)
-    for number in range(1, options.runs + 1):
-        kind = _KINDS[(number - 1) % len(_KINDS)]
-        settings = _change(settings, kind, number)
-        run = _run(workspace, settings, number, kind)
-        if number % options.gc_every == 0 or number == options.runs:
+def _read(path: Path | None) -> list[SoakRun]:
+    """Return the figures of earlier runs on the same workspace."""
+    if path is None or not path.is_file():
+        return []
+    return [SoakRun(**record) for record in json.loads(path.read_text())]
+
+
+def _soak(workspace: Path, runs: list[SoakRun], options: argparse.Namespace) -> None:
+    """Run until there are as many runs as wanted, and add each to `runs`."""
+    for number in range(len(runs) + 1, options.runs + 1):
+        run = _run(workspace, number)
+        if run.exit_code not in (0, 3):
+            raise SystemExit(f"run {number} ended with exit code {run.exit_code}; see {workspace / 'reports/latest'}")
+        if number % options.gc_every == 0:
             run = dataclasses.replace(run, freed_bytes=_collect_garbage(workspace, options.keep))
         runs.append(run)
         print(
-            f"{number:4} {kind:8} exit {run.exit_code}  start {run.start_s:5.2f} s  all {run.seconds:6.2f} s  "
-            f"metadata.db {run.metadata_bytes / 1e6:6.3f} MB  disk {run.disk_bytes / 1e6:7.1f} MB"
-            + (f"  gc freed {run.freed_bytes / 1e6:.1f} MB" if run.freed_bytes else ""),
+            f"{number:4} {run.kind:8} start {run.start_s:5.2f} s  all {run.seconds:6.2f} s  CPU {run.cpu_s:6.2f} s  "
+            f"metadata.db {run.metadata_bytes / 1e6:6.3f} MB  disk {run.disk_bytes / 1e6:7.1f} MB",
             flush=True,
         )
-        if run.exit_code not in (0, 3):
-            raise SystemExit(f"run {number} ended with exit code {run.exit_code}; see {workspace / 'reports/latest'}")
-    return runs
 
 
-def _change(settings: dict[str, Any], kind: str, number: int) -> dict[str, Any]:
-    """Return the settings of the next run."""
-    changed = {
-        "data": {"demo.seed": number},
-        "training": {"trainer.seed": number},
-        "gate": {"gate.max_regression": 1.0 - number / 10_000},
-        "cached": {},
+def _choose_settings(number: int) -> dict[str, Any]:
+    """Return the settings of a run: the same as before it, but for what its kind changes."""
+    last = {kind: max((n for n in range(1, number + 1) if _find_kind(n) == kind), default=0) for kind in _KINDS}
+    return _TINY | {
+        "demo.seed": last["data"],
+        "trainer.seed": last["training"],
+        "gate.max_regression": 1.0 - last["gate"] / 10_000,
     }
-    return settings | changed[kind]
 
 
-def _run(workspace: Path, settings: dict[str, Any], number: int, kind: str) -> SoakRun:
+def _find_kind(number: int) -> str:
+    return _KINDS[(number - 1) % len(_KINDS)]
+
+
+def _run(workspace: Path, number: int) -> SoakRun:
+    settings = _choose_settings(number)
     options = [part for name, value in settings.items() for part in ("--set", f"{name}={json.dumps(value)}")]
     reading, writing = os.pipe()
     before_s = time.monotonic()
@@ -138,7 +150,7 @@ def _run(workspace: Path, settings: dict[str, Any], number: int, kind: str) -> S
     _, status, usage = os.wait4(pid, 0)
     return SoakRun(
         number=number,
-        kind=kind,
+        kind=_find_kind(number),
         exit_code=os.waitstatus_to_exitcode(status),
         start_s=start_s,
         seconds=time.monotonic() - before_s,

@@ -21,6 +21,7 @@ from pipeline.local.workspace import (
     place_by_content,
     point_source_at,
 )
+from reefline.bundle.signature import load_signer
 from reefline.config.overrides import parse_override
 from reefline.config.run_config import CONFIG_DIR, RunConfig, choose_config_file, load_config
 from reefline.config.run_request import RunRequest, check_minutes
@@ -127,6 +128,10 @@ def _run_stages(
         if request.asks_for_recommendation:
             progress.stage = "recommendation"
             config = recommend_config(data_dir, request.minutes, overrides, workspace, run_folder)
+        progress.stage = "push.signing_key"
+        if config.push.signing_key is not None:
+            # Before the training: a push that fails for its key comes after it.
+            load_signer(config.push.signing_key, outside_of=workspace.root)
         progress.stage = "trainer.start"
         check_start(config.trainer, config.model_name, workspace)
         progress.stage = "pipeline"

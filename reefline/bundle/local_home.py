@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Optional
 
 from reefline.bundle.home import CURRENT_FILE, WITHDRAWN_FOLDER, Current, parse_version, parse_version_names
-from reefline.bundle.manifest import MANIFEST_FILE, Manifest, read_manifest, verify_bundle
+from reefline.bundle.manifest import MANIFEST_FILE, Manifest, read_manifest, verify_bundle, verify_for_use
+from reefline.bundle.signature import SIGNATURE_FILE, Signer
 from reefline.errors import BundleError, WorkspaceError
 from reefline.system.files import NO_SPACE_ERRNOS, flush_to_disk, write_whole
 from reefline.system.leftovers import remove_folder
@@ -88,6 +89,10 @@ class LocalHome:
         """See BundleHome."""
         return verify_bundle(self.locate(version))
 
+    def verify_for_use(self, version: int, public_key: Optional[Path]) -> Manifest:
+        """See BundleHome."""
+        return verify_for_use(self.locate(version), public_key)
+
     def fetch(self, version: int, folder: Path) -> Manifest:
         """See BundleHome."""
         manifest = self.verify(version)
@@ -106,7 +111,7 @@ class LocalHome:
         """See BundleHome; withdrawn versions keep their folders, and the lock keeps others from taking the same."""
         return max([*self.list_versions(), current.version if current else 0]) + 1
 
-    def write_bundle(self, candidate: Path, manifest: Manifest) -> None:
+    def write_bundle(self, candidate: Path, manifest: Manifest, sign: Optional[Signer]) -> None:
         """See BundleHome."""
         partial = Path(tempfile.mkdtemp(prefix=".push-", dir=self.place))
         try:
@@ -116,6 +121,8 @@ class LocalHome:
                 shutil.copyfile(candidate / file.name, partial / file.name)
                 flush_to_disk(partial / file.name)
             manifest.write(partial / MANIFEST_FILE)
+            if sign is not None:
+                write_whole(partial / SIGNATURE_FILE, sign((partial / MANIFEST_FILE).read_bytes()))
             verify_bundle(partial)
             partial.rename(self.locate(manifest.version))
         except BaseException:

@@ -27,6 +27,7 @@ from typing import Optional, Union
 from reefline.bundle.home import CURRENT_FILE, BundleHome, Current, Place, to_place
 from reefline.bundle.layout import find_shipped_model
 from reefline.bundle.manifest import BundleFacts, FileRecord, Manifest, find_shipped_file, record_files
+from reefline.bundle.signature import Signer
 from reefline.bundle.withdrawal import find_withdrawn, withdraw
 from reefline.errors import BundleError, ConfigError
 from reefline.storage.location import Location
@@ -174,12 +175,15 @@ def resolve_baseline(destination: Destination, model_name: str, candidate: Path)
     return Baseline(replaced.version, replaced.shipped_file.sha256)
 
 
-def push_bundle(candidate: Path, facts: BundleFacts, destination: Destination) -> PushRecord:
+def push_bundle(
+    candidate: Path, facts: BundleFacts, destination: Destination, sign: Optional[Signer] = None
+) -> PushRecord:
     """Make the candidate's files the bundle that serves; where they already are, nothing changes.
 
     If a withdrawn version holds them, nothing changes either: otherwise the next run would undo the rollback.
 
-    `candidate` is the folder with the TFLite files and labels.txt; its other files are not shipped.
+    `candidate` is the folder with the TFLite files and labels.txt; its other files are not shipped. `sign` signs the
+    manifest.
 
     Raises:
         BundleError: the candidate is incomplete, CURRENT is damaged, or another version serves than the gate compared
@@ -209,20 +213,24 @@ def push_bundle(candidate: Path, facts: BundleFacts, destination: Destination) -
             replaces=current.version if current else None,
             files=files,
         )
-        home.write_bundle(candidate, manifest)
+        home.write_bundle(candidate, manifest, sign)
         home.write_current(manifest.version, current)
     reason = "nothing served before" if current is None else f"replaces version {current.version}"
     return _record(home, manifest.version, files, reason)
 
 
-def rollback(destination: Destination, model_name: str, to: Optional[int] = None) -> RollbackRecord:
+def rollback(
+    destination: Destination, model_name: str, to: Optional[int] = None, public_key: Optional[Path] = None
+) -> RollbackRecord:
     """Serve the version that the current one replaced, or version `to`; the withdrawn bundle stays where it is.
 
-    `to` needs no current version, so it works if CURRENT is missing or names a bundle that is missing or damaged.
+    `to` needs no current version, so it works if CURRENT is missing or names a bundle that is missing or damaged. The
+    owner of `public_key`, if there is one, must have signed the bundle.
 
     Raises:
-        BundleError: there is nothing to serve instead, it is missing or damaged, or another version began to serve
-            meanwhile.
+        BundleError: there is nothing to serve instead, it is missing, damaged or not signed, it has files that its
+            manifest does not list, or another version began to serve meanwhile.
+        UsageError: the file `public_key` holds no key.
         WorkspaceError: the destination cannot be written.
     """
     home = open_home(destination, model_name)
@@ -237,7 +245,7 @@ def rollback(destination: Destination, model_name: str, to: Optional[int] = None
             target = _find_replaced(home, current)
         else:
             raise nothing_serves
-        home.verify(target)
+        home.verify_for_use(target, public_key)
         withdraw(home, current, target)
     return RollbackRecord(model_name, current.version if current else None, target)
 
