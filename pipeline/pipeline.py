@@ -26,7 +26,7 @@ from pipeline.component_code import component_code
 from reefline.config.kubeflow_settings import KubeflowSettings
 from reefline.config.run_config import RunConfig
 from reefline.edgetpu.compiler.identity import identify_compiler
-from reefline.settings import EdgeTpuTarget, GateSettings, ModelCardSettings, StartKeyword
+from reefline.settings import EdgeTpuTarget, GateSettings, ModelCardSettings, PushSettings, StartKeyword
 from reefline.storage.location import Location
 
 # One name for all configs: it is part of every cache key, and the models in a workspace share their data.
@@ -129,6 +129,7 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
         report=example_gen.outputs["report"],
         destination=places.serving,
         model_name=config.model_name,
+        signing_key=config.push.signing_key or "",
         code=component_code("pusher"),
     )
     review_report = ReviewReport(
@@ -174,10 +175,15 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
 def _select_reviewed(config: RunConfig) -> RunConfig:
     """Return the config without what ReviewReport's sections do not show.
 
-    The demo's settings count by the images that they generate; the model card is on the run's own page; what pods get
-    and who ingests change no result.
+    The demo's settings count by the images that they generate; the model card is on the run's own page; the signing
+    key, what pods get and who ingests change no result.
     """
-    unseen = {"demo": None, "model_card": ModelCardSettings(), "kubeflow": KubeflowSettings()}
+    unseen = {
+        "demo": None,
+        "push": PushSettings(),
+        "model_card": ModelCardSettings(),
+        "kubeflow": KubeflowSettings(),
+    }
     return config.model_copy(update={**unseen, "data": config.data.without_engine()})
 
 

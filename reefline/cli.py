@@ -17,6 +17,7 @@ from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
 from reefline.commands.download import download
 from reefline.commands.labels import labels
+from reefline.commands.gc import gc
 from reefline.commands.parse_log import parse_log
 from reefline.commands.prepare import prepare
 from reefline.commands.recommend import recommend
@@ -56,6 +57,7 @@ app.command("train-worker")(train_worker)
 app.command("rollback")(rollback)
 app.command("report")(report)
 app.command("verify-bundle")(verify_bundle)
+app.command("gc")(gc)
 
 
 def main() -> None:

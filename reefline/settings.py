@@ -267,6 +267,12 @@ class GateSettings(Section):
     edgetpu_compiled: Optional[bool] = None
 
 
+class PushSettings(Section):
+    """How bundles are pushed; `signing_key` is the path of an Ed25519 key, or env:NAME of a variable that holds it."""
+
+    signing_key: Optional[Annotated[str, pydantic.Field(min_length=1)]] = None
+
+
 class ModelCardSettings(Section):
     """What only people know about a model, as plain text for the review page; "" is left to a default sentence."""
 

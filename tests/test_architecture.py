@@ -31,7 +31,7 @@ FLOORS = (
     ("od_api", "data", "bundle", "acquisition"),
     ("config", "training", "inference"),
     ("export", "report"),
-    ("verification", "curation"),
+    ("verification", "curation", "cleanup"),
     ("recommendation", "labelling"),
     ("commands",),
     ("cli", "__main__"),
@@ -251,6 +251,8 @@ def test_nothing_is_left_for_later() -> None:
         pytest.param(["-m", "reefline", "train-worker", "--help"], id="train-worker"),
         pytest.param(["-m", "reefline", "rollback", "--help"], id="rollback"),
         pytest.param(["-m", "reefline", "report", "--help"], id="report"),
+        pytest.param(["-m", "reefline", "verify-bundle", "--help"], id="verify-bundle"),
+        pytest.param(["-m", "reefline", "gc", "--help"], id="gc"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:

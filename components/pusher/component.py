@@ -18,6 +18,7 @@ class PusherSpec(ComponentSpec):
     PARAMETERS = {
         "destination": ExecutionParameter(type=str),
         "model_name": ExecutionParameter(type=str),
+        "signing_key": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
         "lost_bundles": ExecutionParameter(type=str, optional=True),
     }
@@ -37,7 +38,7 @@ class Pusher(BaseComponent):
     `code` only keys the cache. `baseline` is what the gate compared with: where another version serves by now, nothing
     is pushed. `report` is VocExampleGen's: its fact `input_fingerprint` names the data. The output holds no files; its
     facts are `pushed` (0 or 1), `version` (0: none), and `path` and `sha256` of the bundle and its TFLite file ("" for
-    none).
+    none). `signing_key` signs the bundle: a path or env:NAME, "" for no signature.
     """
 
     SPEC_CLASS = PusherSpec
@@ -54,6 +55,7 @@ class Pusher(BaseComponent):
         destination: str,
         model_name: str,
         code: str,
+        signing_key: str = "",
     ) -> None:
         """Wire the component; see the class for what it does."""
         spec = PusherSpec(
@@ -65,6 +67,7 @@ class Pusher(BaseComponent):
             destination=destination,
             model_name=model_name,
             code=code,
+            signing_key=signing_key,
             pushed_model=Channel(type=PushedModel),
         )
         super().__init__(spec)

@@ -21,7 +21,7 @@ class PusherDriver(ResolvingDriver):
     """Resolves which earlier pushes of this model are missing from the serving folder.
 
     TFX's cache knows that a push was done, but not that somebody deleted the bundle since: then the key has to change.
-    ML Metadata lists the earlier pushes.
+    ML Metadata lists the earlier pushes. Bundles that `reefline gc` removed are not missing: their pushes are marked.
     """
 
     def resolve(self, execution_info: ExecutionInfo) -> Mapping[str, int | str]:
@@ -44,6 +44,8 @@ class PusherDriver(ResolvingDriver):
 
 def _is_push_to(artifact: metadata_store_pb2.Artifact, home: Location) -> bool:
     facts = artifact.custom_properties
+    if artifact.state == metadata_store_pb2.Artifact.DELETED:
+        return False
     return facts["pushed"].int_value == 1 and Location.parse(facts["path"].string_value).parent == home
 
 

@@ -11,6 +11,7 @@ from tfx.types.artifact import Artifact
 
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord
 from reefline.bundle.manifest import BundleFacts
+from reefline.bundle.signature import load_signer
 from reefline.bundle.store import PushRecord, push_bundle
 from reefline.data.reports import IngestionReport
 from reefline.errors import ReeflineError
@@ -33,6 +34,7 @@ class PusherExecutor(BaseExecutor):
 
         Raises:
             BundleError: the candidate is incomplete, or another version serves than the gate compared with.
+            ConfigError: the signing key is missing, exposed, or no Ed25519 key.
             RecordError: evaluation.json, export.json or the ingestion report is damaged.
             WorkspaceError, StorageError: the destination cannot be written.
             ReeflineError: the blessing is for another model, or contradicts the evaluation.
@@ -44,7 +46,8 @@ class PusherExecutor(BaseExecutor):
             candidate = ModelFolder(Path(inputs["model"].uri)).bundle
             run_id = (self._context.pipeline_run_id if self._context else None) or ""
             facts = _collect_facts(candidate, inputs, report, exec_properties["model_name"], run_id)
-            record = push_bundle(candidate, facts, exec_properties["destination"])
+            key = exec_properties.get("signing_key")
+            record = push_bundle(candidate, facts, exec_properties["destination"], load_signer(key) if key else None)
             state = "serves" if record.serves else "does not serve"
             _logger.info("version %d %s: %s", record.version, state, record.reason)
         else:

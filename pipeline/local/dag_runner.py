@@ -16,6 +16,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 
+from pipeline.local.metadata_queries import find_inputs_by_query, find_unfinished
 from reefline.errors import ReeflineError
 
 
@@ -67,6 +68,7 @@ class DagRunner(tfx_runner.IrBasedRunner):
         connection = deployment.metadata_connection_config.database_connection_config
         pipeline_root = Path(pipeline.runtime_spec.pipeline_root.field_value.string_value)
         abandon_unfinished(connection, pipeline_root)
+        find_inputs_by_query()
         for node in pipeline.nodes:
             component, started_s = node.pipeline_node.node_info.id, time.monotonic()
             try:
@@ -135,9 +137,8 @@ def abandon_unfinished(connection: Any, pipeline_root: Path) -> None:
 
     The workspace is locked, so an unfinished execution belongs to this run or to one that was killed.
     """
-    unfinished = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
     with metadata.Metadata(connection) as handle:
-        executions = [e for e in handle.store.get_executions() if e.last_known_state in unfinished]
+        executions = find_unfinished(handle.store)
         for execution in executions:
             execution.last_known_state = metadata_store_pb2.Execution.FAILED
         if executions:

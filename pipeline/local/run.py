@@ -20,8 +20,8 @@ from pipeline.local.workspace import (
     hold_lock,
     place_by_content,
     point_source_at,
-    remove_leftovers,
 )
+from reefline.bundle.signature import load_signer
 from reefline.config.overrides import parse_override
 from reefline.config.run_config import CONFIG_DIR, RunConfig, choose_config_file, load_config
 from reefline.config.run_request import RunRequest, check_minutes
@@ -34,6 +34,7 @@ from reefline.report.run_folder import CONFIG_FILE
 from reefline.report.summary import RunRecords, Summary, Verdict, decide_verdict
 from reefline.report.text import describe_run
 from reefline.system.files import write_whole
+from reefline.system.leftovers import remove_leftovers
 from reefline.system.terminal import say, send_noise_to
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _run_stages(
     progress.model, progress.is_recommended = config.model_name, request.asks_for_recommendation
     progress.stage = "workspace"
     held.enter_context(hold_lock(workspace, run_folder.name))
-    remove_leftovers(workspace)
+    remove_leftovers(workspace.root)
     check_metadata(workspace)
     progress.stage = "data"
     data_dir = provide_data(request.data_dir, config.demo, workspace.demo_data, say)
@@ -128,6 +129,10 @@ def _run_stages(
         if request.asks_for_recommendation:
             progress.stage = "recommendation"
             config = recommend_config(data_dir, request.minutes, overrides, workspace, run_folder)
+        progress.stage = "push.signing_key"
+        if config.push.signing_key is not None:
+            # Before the training: a push that fails for its key comes after it.
+            load_signer(config.push.signing_key, outside_of=workspace.root)
         progress.stage = "trainer.start"
         check_start(config.trainer, config.model_name, workspace)
         progress.stage = "pipeline"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import hashlib
 import os
-import shutil
 import sqlite3
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from reefline.errors import WorkspaceError
 from reefline.lineage.store import find_store_problem
 from reefline.recommendation import memory as recommendation_memory
 from reefline.system.files import is_out_of_space, write_whole
-from reefline.system.lock_file import LockHolder, open_lock_file
+from reefline.system.lock_file import hold_workspace
 
 
 @dataclass(frozen=True)
@@ -90,52 +88,9 @@ def open_workspace(path: Path) -> Workspace:
     return Workspace(root)
 
 
-@contextlib.contextmanager
-def hold_lock(workspace: Workspace, run_id: str) -> Iterator[None]:
-    """Hold the workspace for one run; the lock ends with the process, however it ends.
-
-    The lock's file names the process and the run.
-
-    Raises:
-        WorkspaceError: another process holds it (the message has its process id), or its file is something else.
-    """
-    with open_lock_file(workspace.root / ".lock") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = LockHolder.parse(file.read()).process or "unknown"
-            raise WorkspaceError(
-                f"{workspace.root}: in use by another run (process {holder}); "
-                "wait until it ends, or pass another --workspace DIR"
-            ) from None
-        file.truncate(0)
-        file.write(LockHolder(str(os.getpid()), run_id).format())
-        file.flush()
-        yield
-
-
-def remove_leftovers(workspace: Workspace) -> None:
-    """Remove the .<name>.<pid>.part files and folders of killed runs; those of running processes stay."""
-    folders = (workspace.root, workspace.reports, *workspace.reports.glob("*/"))
-    for part in [part for folder in folders for part in folder.glob(".*.part")]:
-        pid = part.name.split(".")[-2]
-        if not pid.isdigit() or _is_running(int(pid)):
-            continue
-        if part.is_dir() and not part.is_symlink():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # it runs as another user
-        pass
-    return True
+def hold_lock(workspace: Workspace, run_id: str) -> AbstractContextManager[None]:
+    """Return a context that holds the workspace for one run: see `hold_workspace`."""
+    return hold_workspace(workspace.root, run_id)
 
 
 def check_metadata(workspace: Workspace) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Optional, Protocol, Union
 
 from reefline.bundle.manifest import Manifest
+from reefline.bundle.signature import Signer
 from reefline.errors import BundleError
 from reefline.storage.interface import Revision
 from reefline.storage.location import Location
@@ -87,6 +88,14 @@ class BundleHome(Protocol):
             BundleError: a file is missing or damaged.
         """
 
+    def verify_for_use(self, version: int, public_key: Optional[Path]) -> Manifest:
+        """Return a bundle's manifest after `verify`, if nothing else is in its folder and this key signed it.
+
+        Raises:
+            BundleError: a file is missing, damaged or not listed, or the signature is missing or wrong.
+            UsageError: the file `public_key` holds no key.
+        """
+
     def fetch(self, version: int, folder: Path) -> Manifest:
         """Copy a bundle into a local folder and verify it.
 
@@ -94,11 +103,19 @@ class BundleHome(Protocol):
             BundleError: a file is missing or damaged.
         """
 
+    def measure(self, version: int) -> int:
+        """Return the bytes of all files in a version's folder."""
+
+    def remove(self, version: int) -> None:
+        """Remove a bundle, within `changing`: readers see it complete or not at all, even after a crash."""
+
     def claim_version(self, current: Optional[Current]) -> int:
         """Return a version above all that are or were; nobody else gets it."""
 
-    def write_bundle(self, candidate: Path, manifest: Manifest) -> None:
+    def write_bundle(self, candidate: Path, manifest: Manifest, sign: Optional[Signer]) -> None:
         """Copy a candidate's files and the manifest to the manifest's version: completely, or nobody sees it.
+
+        With `sign`, its signature of the manifest too.
 
         Raises:
             BundleError: the candidate's files are not those of the manifest.

@@ -24,9 +24,11 @@ from reefline.bundle.home import (
     parse_version,
     parse_version_names,
 )
-from reefline.bundle.manifest import MANIFEST_FILE, Manifest, read_manifest, verify_bundle
+from reefline.bundle.manifest import MANIFEST_FILE, Manifest, read_manifest, verify_bundle, verify_for_use
+from reefline.bundle.signature import SIGNATURE_FILE, Signer
 from reefline.errors import BundleError, WorkspaceError
 from reefline.system.files import NO_SPACE_ERRNOS, flush_to_disk, write_whole
+from reefline.system.leftovers import remove_folder
 from reefline.system.lock_file import open_lock_file
 
 _LOCK_FILE = ".lock"
@@ -95,17 +97,29 @@ class LocalHome:
         """See BundleHome."""
         return verify_bundle(self.locate(version))
 
+    def verify_for_use(self, version: int, public_key: Optional[Path]) -> Manifest:
+        """See BundleHome."""
+        return verify_for_use(self.locate(version), public_key)
+
     def fetch(self, version: int, folder: Path) -> Manifest:
         """See BundleHome."""
         manifest = self.verify(version)
         shutil.copytree(self.locate(version), folder, dirs_exist_ok=True)
         return manifest
 
+    def measure(self, version: int) -> int:
+        """See BundleHome."""
+        return sum(path.stat().st_size for path in self.locate(version).rglob("*") if path.is_file())
+
+    def remove(self, version: int) -> None:
+        """See BundleHome; after a crash, the next push removes the rest."""
+        remove_folder(self.locate(version))
+
     def claim_version(self, current: Optional[Current]) -> int:
         """See BundleHome; withdrawn versions keep their folders, and the lock keeps others from taking the same."""
         return max([*self.list_versions(), current.version if current else 0]) + 1
 
-    def write_bundle(self, candidate: Path, manifest: Manifest) -> None:
+    def write_bundle(self, candidate: Path, manifest: Manifest, sign: Optional[Signer]) -> None:
         """See BundleHome."""
         partial = Path(tempfile.mkdtemp(prefix=".push-", dir=self.place))
         try:
@@ -115,6 +129,8 @@ class LocalHome:
                 shutil.copyfile(candidate / file.name, partial / file.name)
                 flush_to_disk(partial / file.name)
             manifest.write(partial / MANIFEST_FILE)
+            if sign is not None:
+                write_whole(partial / SIGNATURE_FILE, sign((partial / MANIFEST_FILE).read_bytes()))
             verify_bundle(partial)
             partial.rename(self.locate(manifest.version))
         except BaseException:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Union
 
 from reefline.bundle.manifest import MANIFEST_FILE, REMEDY, Manifest, parse_manifest, verify_bundle
+from reefline.bundle.signature import SIGNATURE_FILE
 from reefline.errors import BundleError
 from reefline.storage.interface import Storage
 from reefline.storage.location import Location
@@ -45,6 +46,7 @@ def fetch_remote_bundle(storage: Storage, folder: Path) -> Manifest:
     folder.mkdir(parents=True, exist_ok=True)
     for file in manifest.files:
         storage.download(file.name, folder / file.name)
+    storage.download(SIGNATURE_FILE, folder / SIGNATURE_FILE)
     (folder / MANIFEST_FILE).write_bytes(content)
     return verify_bundle(folder, shown_as=storage.location)
 
@@ -52,7 +54,8 @@ def fetch_remote_bundle(storage: Storage, folder: Path) -> Manifest:
 def open_bundle(place: Union[str, os.PathLike[str], Location]) -> Path:
     """Return the local folder of a bundle; one in an object store is downloaded once and kept in the user's cache.
 
-    The cache's folder has the manifest's sha256 as its name. A damaged copy is downloaded again.
+    The cache's folder has the sha256 of the manifest, with its signature if it has one, as its name. A damaged copy is
+    downloaded again.
 
     Raises:
         BundleError: the remote bundle is missing or damaged. A local one is not looked at.
@@ -63,7 +66,8 @@ def open_bundle(place: Union[str, os.PathLike[str], Location]) -> Path:
         return location.local_path
     storage = open_storage(location)
     remedy = "name the folder of one version, such as …/<model>/3"
-    sha256 = hashlib.sha256(_read_manifest(storage, remedy)).hexdigest()
+    signature = storage.read(SIGNATURE_FILE)
+    sha256 = hashlib.sha256(_read_manifest(storage, remedy) + (signature.data if signature else b"")).hexdigest()
     cached = cache_directory() / "bundles" / sha256
     with contextlib.suppress(BundleError):
         verify_bundle(cached)

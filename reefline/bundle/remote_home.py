@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Optional
 
 from reefline.bundle.home import CURRENT_FILE, WITHDRAWN_FOLDER, Current, parse_version, parse_version_names
-from reefline.bundle.manifest import MANIFEST_FILE, Manifest, verify_bundle
+from reefline.bundle.manifest import MANIFEST_FILE, Manifest, check_bundle_signature, refuse_unlisted, verify_bundle
 from reefline.bundle.remote_bundle import fetch_remote_bundle, read_remote_manifest
+from reefline.bundle.signature import SIGNATURE_FILE, Signer
 from reefline.errors import BundleError, StorageError, WorkspaceError
 from reefline.storage.location import Location
 from reefline.storage.opening import open_storage
@@ -88,9 +89,32 @@ class RemoteHome:
         with tempfile.TemporaryDirectory() as folder:
             return self.fetch(version, Path(folder))
 
+    def verify_for_use(self, version: int, public_key: Optional[Path]) -> Manifest:
+        """See BundleHome; the files are downloaded for this."""
+        with tempfile.TemporaryDirectory() as folder:
+            manifest = self.fetch(version, Path(folder))
+            if public_key is not None:
+                check_bundle_signature(Path(folder), public_key, shown_as=self.locate(version))
+        names = [stored.name.partition("/")[2] for stored in self._storage.list_objects(str(version))]
+        refuse_unlisted(manifest, names, self.locate(version))
+        return manifest
+
     def fetch(self, version: int, folder: Path) -> Manifest:
         """See BundleHome."""
         return fetch_remote_bundle(open_storage(self.locate(version)), folder)
+
+    def measure(self, version: int) -> int:
+        """See BundleHome."""
+        return sum(stored.bytes for stored in self._storage.list_objects(str(version)))
+
+    def remove(self, version: int) -> None:
+        """See BundleHome; the manifest goes first: without it there is no bundle.
+
+        After a crash, the other files stay: a folder without a manifest may as well belong to a push.
+        """
+        self._storage.delete(f"{version}/{MANIFEST_FILE}")
+        for stored in self._storage.list_objects(str(version)):
+            self._storage.delete(stored.name)
 
     def claim_version(self, current: Optional[Current]) -> int:
         """See BundleHome; the claims of killed pushes stay, and so do withdrawn versions."""
@@ -101,7 +125,7 @@ class RemoteHome:
             version += 1
         return version
 
-    def write_bundle(self, candidate: Path, manifest: Manifest) -> None:
+    def write_bundle(self, candidate: Path, manifest: Manifest, sign: Optional[Signer]) -> None:
         """See BundleHome.
 
         The files are copied and hashed before the upload: what serves is what was judged, even where somebody changes
@@ -117,6 +141,8 @@ class RemoteHome:
                 self._storage.upload(copy / file.name, f"{manifest.version}/{file.name}")
             self._check_sizes(manifest)
             content = (copy / MANIFEST_FILE).read_bytes()
+            if sign is not None:
+                self._storage.write(f"{manifest.version}/{SIGNATURE_FILE}", sign(content))
         if not self._storage.create_if_absent(f"{manifest.version}/{MANIFEST_FILE}", content):
             raise BundleError(f"{self.locate(manifest.version)}: somebody else wrote this version; run again")
 

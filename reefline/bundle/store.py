@@ -27,6 +27,7 @@ from typing import Optional, Union
 from reefline.bundle.home import CURRENT_FILE, BundleHome, Current, Place, make_rollback_command, to_place
 from reefline.bundle.layout import find_shipped_model
 from reefline.bundle.manifest import BundleFacts, FileRecord, Manifest, find_shipped_file, record_files
+from reefline.bundle.signature import Signer
 from reefline.bundle.withdrawal import find_withdrawn, withdraw
 from reefline.errors import BundleError, ConfigError
 from reefline.storage.location import Location
@@ -102,8 +103,10 @@ def list_models(destination: Destination) -> Sequence[str]:
     location = Location.parse(destination)
     if not location.is_remote:
         folder = location.local_path
-        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    return [name for name in open_storage(location).list_children() if re.fullmatch(MODEL_NAME_PATTERN, name)]
+        names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    else:
+        names = list(open_storage(location).list_children())
+    return [name for name in names if re.fullmatch(MODEL_NAME_PATTERN, name)]
 
 
 def read_current(destination: Destination, model_name: str) -> Optional[int]:
@@ -113,7 +116,7 @@ def read_current(destination: Destination, model_name: str) -> Optional[int]:
         BundleError: CURRENT holds something other than a version.
         WorkspaceError, StorageError: the destination cannot be read.
     """
-    current = _open_home(destination, model_name).read_current()
+    current = open_home(destination, model_name).read_current()
     return current.version if current else None
 
 
@@ -124,7 +127,7 @@ def read_bundle_manifest(destination: Destination, model_name: str, version: int
         BundleError: it is missing or damaged.
         StorageError: the destination cannot be read.
     """
-    return _open_home(destination, model_name).read_manifest(version)
+    return open_home(destination, model_name).read_manifest(version)
 
 
 def fetch_bundle(destination: Destination, model_name: str, version: int, folder: Path) -> Manifest:
@@ -135,7 +138,7 @@ def fetch_bundle(destination: Destination, model_name: str, version: int, folder
             one serve.
         StorageError: the destination cannot be read.
     """
-    home = _open_home(destination, model_name)
+    home = open_home(destination, model_name)
     try:
         return home.fetch(version, folder)
     except BundleError as error:
@@ -156,7 +159,7 @@ def resolve_baseline(destination: Destination, model_name: str, candidate: Path)
             command that makes another one serve. Without its baseline, the gate could not judge a regression.
         WorkspaceError, StorageError: the destination cannot be read.
     """
-    home = _open_home(destination, model_name)
+    home = open_home(destination, model_name)
     current = home.read_current()
     if current is None:
         return NO_BASELINE
@@ -172,12 +175,15 @@ def resolve_baseline(destination: Destination, model_name: str, candidate: Path)
     return Baseline(replaced.version, replaced.shipped_file.sha256)
 
 
-def push_bundle(candidate: Path, facts: BundleFacts, destination: Destination) -> PushRecord:
+def push_bundle(
+    candidate: Path, facts: BundleFacts, destination: Destination, sign: Optional[Signer] = None
+) -> PushRecord:
     """Make the candidate's files the bundle that serves; where they already are, nothing changes.
 
     If a withdrawn version holds them, nothing changes either: otherwise the next run would undo the rollback.
 
-    `candidate` is the folder with the TFLite files and labels.txt; its other files are not shipped.
+    `candidate` is the folder with the TFLite files and labels.txt; its other files are not shipped. `sign` signs the
+    manifest.
 
     Raises:
         BundleError: the candidate is incomplete, CURRENT is damaged, or another version serves than the gate compared
@@ -186,7 +192,7 @@ def push_bundle(candidate: Path, facts: BundleFacts, destination: Destination) -
         StorageError: the destination is a URI that is not supported.
     """
     files = record_files(candidate)
-    home = _open_home(destination, facts.model)
+    home = open_home(destination, facts.model)
     with home.changing():
         current = home.read_current()
         if current is not None and _holds(home, current.version, files):
@@ -207,23 +213,27 @@ def push_bundle(candidate: Path, facts: BundleFacts, destination: Destination) -
             replaces=current.version if current else None,
             files=files,
         )
-        home.write_bundle(candidate, manifest)
+        home.write_bundle(candidate, manifest, sign)
         home.write_current(manifest.version, current)
     reason = "nothing served before" if current is None else f"replaces version {current.version}"
     return _record(home, manifest.version, files, reason)
 
 
-def rollback(destination: Destination, model_name: str, to: Optional[int] = None) -> RollbackRecord:
+def rollback(
+    destination: Destination, model_name: str, to: Optional[int] = None, public_key: Optional[Path] = None
+) -> RollbackRecord:
     """Serve the version that the current one replaced, or version `to`; the withdrawn bundle stays where it is.
 
-    `to` needs no current version, so it works if CURRENT is missing or names a bundle that is missing or damaged.
+    `to` needs no current version, so it works if CURRENT is missing or names a bundle that is missing or damaged. The
+    owner of `public_key`, if there is one, must have signed the bundle.
 
     Raises:
-        BundleError: there is nothing to serve instead, it is missing or damaged, or another version began to serve
-            meanwhile.
+        BundleError: there is nothing to serve instead, it is missing, damaged or not signed, it has files that its
+            manifest does not list, or another version began to serve meanwhile.
+        UsageError: the file `public_key` holds no key.
         WorkspaceError: the destination cannot be written.
     """
-    home = _open_home(destination, model_name)
+    home = open_home(destination, model_name)
     nothing_serves = BundleError(f"{home.place}: nothing to roll back, as no version serves; push a bundle first")
     if not home.exists():
         raise nothing_serves
@@ -235,7 +245,7 @@ def rollback(destination: Destination, model_name: str, to: Optional[int] = None
             target = _find_replaced(home, current)
         else:
             raise nothing_serves
-        home.verify(target)
+        home.verify_for_use(target, public_key)
         withdraw(home, current, target)
     return RollbackRecord(model_name, current.version if current else None, target)
 
@@ -260,7 +270,13 @@ def _advise_another(home: BundleHome, unusable: int) -> str:
     return f"{start} delete CURRENT to begin without a serving version"
 
 
-def _open_home(destination: Destination, model_name: str) -> BundleHome:
+def open_home(destination: Destination, model_name: str) -> BundleHome:
+    """Return the place of a model's bundles, of the kind that the destination asks for.
+
+    Raises:
+        ConfigError: the name is not a plain folder name.
+        StorageError: the destination is a URI that is not supported, or its environment is incomplete.
+    """
     place = locate_model(destination, model_name)
     if isinstance(place, Location):
         from reefline.bundle.remote_home import RemoteHome

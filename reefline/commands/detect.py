@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from reefline.commands.options import PublicKeyOption
 from reefline.errors import UsageError, UserError
 from reefline.system.terminal import say, say_error, say_json
 
@@ -41,13 +42,14 @@ def detect(
     as_json: Annotated[
         bool, typer.Option("--json", help="print the contents of detections.json and nothing else")
     ] = False,
+    public_key: PublicKeyOption = None,
 ) -> None:
     """Detect objects in images. Draws boxes, writes JSON and measures the model's latency; needs no TensorFlow."""
     from reefline.bundle.remote_bundle import open_bundle
     from reefline.inference.detect.detect_objects import detect_objects
     from reefline.inference.detect.records import DetectRequest
 
-    request = DetectRequest(open_bundle(bundle), tuple(images), out, min_score, _parse_device(device))
+    request = DetectRequest(open_bundle(bundle), tuple(images), out, min_score, _parse_device(device), public_key)
     report = detect_objects(request, _make_listener(is_quiet=as_json))
     if as_json:
         say_json(report.to_json())

@@ -28,6 +28,15 @@ MinutesOption = Annotated[
     Optional[int],
     typer.Option("--minutes", metavar="N", min=1, help="the time to train for; default: 20 on a CPU, 30 with a GPU"),
 ]
+PublicKeyOption = Annotated[
+    Optional[Path],
+    typer.Option(
+        "--public-key",
+        metavar="FILE",
+        envvar="REEFLINE_PUBLIC_KEY",
+        help="use only a bundle that the owner of this Ed25519 key (PEM) signed",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="continue in an output folder that this command made")]
 OverwriteOption = Annotated[

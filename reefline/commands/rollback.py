@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from reefline.commands.options import DEFAULT_WORKSPACE, WorkspaceOption
+from reefline.commands.options import DEFAULT_WORKSPACE, PublicKeyOption, WorkspaceOption
 from reefline.errors import UsageError
 from reefline.storage.location import Location
 from reefline.system.terminal import say
@@ -26,12 +26,13 @@ def rollback(
     to: Annotated[
         Optional[int], typer.Option("--to", metavar="VERSION", min=1, help="the version that should serve")
     ] = None,
+    public_key: PublicKeyOption = None,
 ) -> None:
     """Roll back to the previous version, or to any other."""
     from reefline.bundle import store
 
     destination = Location.parse(serving or workspace / "serving")
-    record = store.rollback(destination, model or _find_only_model(destination), to)
+    record = store.rollback(destination, model or _find_only_model(destination), to, public_key)
     if record.withdrawn_version in (None, record.serving_version):
         say(f"Version {record.serving_version} of {record.model} serves.")
         return

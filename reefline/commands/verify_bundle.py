@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reefline.errors import BundleError
+from reefline.commands.options import PublicKeyOption
 from reefline.system.terminal import say
 
 
@@ -15,12 +15,16 @@ def verify_bundle(
     bundle: Annotated[
         Path, typer.Argument(metavar="DIR", help="a bundle, such as <workspace>/serving/<model>/<version>")
     ],
+    public_key: PublicKeyOption = None,
 ) -> None:
     """Compare a bundle's files with the sha256 in its manifest. All must be listed, and none may be missing."""
-    from reefline.bundle import manifest
+    from reefline.bundle.manifest import verify_for_use
+    from reefline.bundle.signature import SIGNATURE_FILE
 
-    found = manifest.verify_bundle(bundle)
-    unlisted = manifest.find_unlisted(bundle)
-    if unlisted:
-        raise BundleError(*(f"{path}: not in the manifest; delete it or push again" for path in unlisted))
-    say(f"{bundle}: intact: {found.facts.model} version {found.version}, {len(found.files)} files")
+    found = verify_for_use(bundle, public_key)
+    signed = ""
+    if public_key is not None:
+        signed = f", signed with the key of {public_key}"
+    elif (bundle / SIGNATURE_FILE).is_file():
+        signed = ", signature not checked; pass --public-key FILE"
+    say(f"{bundle}: intact: {found.facts.model} version {found.version}, {len(found.files)} files{signed}")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Optional
 
 import pydantic
 
+from reefline.bundle.signature import VARIABLE_PREFIX
 from reefline.bundle.store import MODEL_NAME_PATTERN
 from reefline.config.keys import any_within
 from reefline.config.kubeflow_settings import KubeflowSettings
@@ -27,6 +28,7 @@ from reefline.settings import (
     GateSettings,
     IngestionSettings,
     ModelCardSettings,
+    PushSettings,
     Section,
     TrainerSettings,
     ValidationSettings,
@@ -39,7 +41,7 @@ ModelName = Annotated[str, pydantic.Field(pattern=MODEL_NAME_PATTERN, max_length
 
 _EDGE_TPU_RULES = ("max_quantization_drop", "min_edgetpu_ops", "edgetpu_compiled")
 _START = ("trainer", "start")
-_PATH_KEYS = (("data", "label_map"), (*_START, "source"), (*_START, "otherwise"))
+_PATH_KEYS = (("data", "label_map"), (*_START, "source"), (*_START, "otherwise"), ("push", "signing_key"))
 
 
 class RunConfig(Section):
@@ -53,6 +55,7 @@ class RunConfig(Section):
     trainer: TrainerSettings
     exporter: ExporterSettings = ExporterSettings()
     gate: GateSettings
+    push: PushSettings = PushSettings()
     model_card: ModelCardSettings = ModelCardSettings()
     kubeflow: KubeflowSettings = KubeflowSettings()
 
@@ -177,7 +180,12 @@ def _resolve_paths(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _is_no_path(value: str) -> bool:
-    return "://" in value or find_zoo_name(value) is not None or find_keyword(value) is not None
+    return (
+        "://" in value
+        or value.startswith(VARIABLE_PREFIX)
+        or find_zoo_name(value) is not None
+        or find_keyword(value) is not None
+    )
 
 
 @dataclass(frozen=True)

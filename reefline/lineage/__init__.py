@@ -1,1 +1,1 @@
-"""What ran, with which inputs, and what came out: ML Metadata, read only."""
+"""What ran, with which inputs, and what came out: ML Metadata, read only but for artifacts that were deleted."""

@@ -1,4 +1,4 @@
-"""The only door to ML Metadata: reads the runs in a workspace's metadata.db.
+"""Reads the runs in a workspace's metadata.db.
 
 The file is opened read-only, so that a run under way can be read. TFX keeps each run as a context of type
 "pipeline_run", whose name is the run's id.
@@ -6,8 +6,9 @@ The file is opened read-only, so that a run under way can be read. TFX keeps eac
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,14 +67,13 @@ def find_store_problem(metadata_db: Path) -> str | None:
 def _read(metadata_db: Path, run_id: str | None) -> list[RunRecord]:
     if not metadata_db.is_file():
         return []
-    from ml_metadata import errors
     from ml_metadata.metadata_store import metadata_store
     from ml_metadata.proto import metadata_store_pb2
 
     config = metadata_store_pb2.ConnectionConfig()
     config.sqlite.filename_uri = str(metadata_db)
     config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
-    try:
+    with explain_damage(metadata_db):
         store = metadata_store.MetadataStore(config)
         if run_id is None:
             contexts = store.get_contexts_by_type(_RUN_CONTEXT)
@@ -81,6 +81,15 @@ def _read(metadata_db: Path, run_id: str | None) -> list[RunRecord]:
             found = store.get_context_by_type_and_name(_RUN_CONTEXT, run_id)
             contexts = [found] if found is not None else []
         return _read_contexts(store, contexts)
+
+
+@contextlib.contextmanager
+def explain_damage(metadata_db: Path) -> Iterator[None]:
+    """Turn what ML Metadata raises into a RecordError that names the file."""
+    from ml_metadata import errors
+
+    try:
+        yield
     # SQLite's own errors reach Python as RuntimeError.
     except (errors.StatusError, RuntimeError) as error:
         raise RecordError(f"{metadata_db}: cannot read ML Metadata ({_shorten(error)})") from error

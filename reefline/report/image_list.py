@@ -96,6 +96,11 @@ def read_image_list(reports: Path, digest: str) -> dict[str, str]:
         raise RecordError(f"{path}: damaged ({error}); rebuild it with `reefline report`") from error
 
 
+def list_image_lists(reports: Path) -> dict[str, Path]:
+    """Return the files of all image lists by digest."""
+    return {path.name.partition(".")[0]: path for path in sorted((reports / _LISTS).glob("*.jsonl.gz"))}
+
+
 def compare_images(before: dict[str, str], after: dict[str, str]) -> ImageChanges:
     """Return what differs between the marks of two lists."""
     added, removed = after.keys() - before.keys(), before.keys() - after.keys()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -84,3 +86,27 @@ def _is_at(file: IO[str], path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
+
+
+@contextlib.contextmanager
+def hold_workspace(root: Path, run_id: str = "") -> Iterator[None]:
+    """Hold a workspace's lock; it ends with the process, however it ends.
+
+    The lock's file names the process and, where a run holds it, the run.
+
+    Raises:
+        WorkspaceError: another process holds it (the message has its process id), or its file is something else.
+    """
+    with open_lock_file(root / ".lock") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = LockHolder.parse(file.read()).process or "unknown"
+            raise WorkspaceError(
+                f"{root}: in use by another run (process {holder}); wait until it ends, or pass another --workspace DIR"
+            ) from None
+        file.truncate(0)
+        file.write(LockHolder(str(os.getpid()), run_id).format())
+        file.flush()
+        yield

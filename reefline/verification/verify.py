@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reefline.bundle.signature import load_signer
 from reefline.config.overrides import parse_override
 from reefline.config.run_config import RunConfig, choose_config_file, examine_config
 from reefline.config.run_request import RunRequest
@@ -97,6 +98,9 @@ class _Examination:
         from reefline.od_api import trial
 
         self._gatherer.add(check_settings(self._settings))
+        if self._config.push.signing_key is not None:
+            with self._gatherer.gathering("push.signing_key"):
+                load_signer(self._config.push.signing_key)
         self._say("starting TensorFlow")
         import_s = trial.load_libraries()
         sample = self._read_data(data_dir)

@@ -89,6 +89,12 @@ def test_pusher_s_driver_notices_a_lost_bundle(tmp_path, model, destination):
         pushed.custom_properties["path"].string_value = str(record.path)
         pushed.custom_properties["sha256"].string_value = record.sha256
         (identity,) = connection.store.put_artifacts([pushed])
+
+    def mark(state: metadata_store_pb2.Artifact.State) -> None:
+        pushed.id, pushed.state = identity, state
+        with handle as connection:
+            connection.store.put_artifacts([pushed])
+
     properties = {"destination": destination, "model_name": "detector"}
     info = ExecutionInfo(input_dict={"model": [model]}, exec_properties=properties)
 
@@ -98,6 +104,11 @@ def test_pusher_s_driver_notices_a_lost_bundle(tmp_path, model, destination):
     assert PusherDriver(handle).resolve(info) == {"lost_bundles": str(identity)}
     elsewhere = ExecutionInfo(input_dict={"model": [model]}, exec_properties={**properties, "model_name": "other"})
     assert PusherDriver(handle).resolve(elsewhere) == {"lost_bundles": ""}
+    # `reefline gc` marks the pushes of bundles that it removes.
+    mark(metadata_store_pb2.Artifact.DELETED)
+    assert PusherDriver(handle).resolve(info) == {"lost_bundles": ""}
+    mark(metadata_store_pb2.Artifact.LIVE)
+    assert PusherDriver(handle).resolve(info) == {"lost_bundles": str(identity)}
 
 
 def test_a_pushed_bundle_counts_images_by_license(tmp_path, model):

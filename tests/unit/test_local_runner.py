@@ -107,6 +107,15 @@ def test_a_file_is_no_data_folder(tmp_path: Path, capsys, config_file: Path) -> 
     assert "c.yaml: not a folder; --data expects" in capsys.readouterr().out
 
 
+def test_a_signing_key_is_checked_before_anything_is_trained(tmp_path: Path, capsys, config_file: Path) -> None:
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "ws" / "key.pem").write_text("")
+    options = ("--data", make_data_set(tmp_path / "data"), "--set", f"push.signing_key={tmp_path / 'ws' / 'key.pem'}")
+    assert _main(tmp_path, "--config", config_file, *options) == 2
+    assert "key.pem: inside the workspace, which others may read; move it out of " in capsys.readouterr().out
+    assert _summary(tmp_path)["failure"]["component"] == "push.signing_key"
+
+
 def test_a_workspace_in_use(tmp_path: Path, capsys, config_file: Path) -> None:
     with hold_lock(open_workspace(tmp_path / "ws"), "20260101T120000"):
         assert _main(tmp_path, "--config", config_file, "--data", tmp_path) == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from reefline.bundle.manifest import Manifest, verify_bundle
+from reefline.bundle.manifest import Manifest, verify_for_use
 from reefline.errors import DataError, UsageError
 from reefline.images.codec import ImageProblemError, decode_upright
 from reefline.inference.detect.drawing import draw_detections
@@ -45,14 +45,15 @@ def detect_objects(request: DetectRequest, listener: Listener | None = None) -> 
     all others still run.
 
     Raises:
-        BundleError: the bundle is missing, damaged or cannot be run.
-        UsageError: the score is outside 0..1, detections.json cannot be written, or the Edge TPU is requested but
-            cannot be used.
+        BundleError: the bundle is missing, damaged or not signed, has files that its manifest does not list, or cannot
+            be run.
+        UsageError: the score is outside 0..1, the public key cannot be read, detections.json cannot be written, or the
+            Edge TPU is requested but cannot be used.
     """
     listener = listener or Listener()
     if request.min_score is not None and not 0.0 <= request.min_score <= 1.0:
         raise UsageError(f"--min-score {request.min_score}: expected a number from 0 to 1")
-    manifest = verify_bundle(request.bundle)
+    manifest = verify_for_use(request.bundle, request.public_key)
     found = find_sources(request.images)
     prepare_out(request.out, found.sources, RESULT_FILE)
     model = load_model(request.bundle, manifest, request.device)

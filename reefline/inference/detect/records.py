@@ -27,7 +27,7 @@ class DetectRequest:
     """Which bundle runs on which images; a folder means the images directly in it.
 
     `min_score` is 0..1; None means the thresholds that the bundle suggests. Pictures and detections.json go to `out`,
-    which is created if missing.
+    which is created if missing. With a `public_key`, its owner must have signed the bundle.
     """
 
     bundle: Path
@@ -35,6 +35,7 @@ class DetectRequest:
     out: Path
     min_score: Optional[float] = None
     device: Device = Device.AUTO
+    public_key: Optional[Path] = None
 
 
 @dataclass(frozen=True)

@@ -67,12 +67,7 @@ def _load_detector(bundle: Path, manifest: Manifest, device: Device) -> tuple[Tf
 
 def _load_on_edge_tpu(bundle: Path, manifest: Manifest) -> TfliteDetector:
     if not any(file.name == EDGE_TPU_FILE for file in manifest.files):
-        unlisted = (
-            f": {EDGE_TPU_FILE} exists, but the manifest does not list it; run the pipeline where the compiler is "
-            "installed to push a bundle with both"
-        )
-        found = unlisted if (bundle / EDGE_TPU_FILE).exists() else ""
-        raise _NoEdgeTpuError(f"the bundle holds no compiled model{found}")
+        raise _NoEdgeTpuError("the bundle holds no compiled model")
     delegate = _load_delegate()
     try:
         return TfliteDetector(bundle / EDGE_TPU_FILE, delegates=[delegate])

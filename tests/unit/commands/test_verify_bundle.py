@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from reefline.bundle.signature import load_signer
 from reefline.bundle.store import push_bundle
 from reefline.cli import app
 from tests.factories_evaluation import make_facts, write_candidate
+from tests.factories_keys import write_key_pair
 
 
 @pytest.fixture
@@ -26,6 +28,21 @@ def test_intact_bundle(bundle: Path) -> None:
 
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{bundle}: intact: detector version 1, 2 files\n"
+
+
+def test_signed_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = write_key_pair(tmp_path / "keys")
+    candidate = write_candidate(tmp_path / "candidate")
+    bundle = push_bundle(candidate, make_facts(), tmp_path / "serving", load_signer(str(keys.private))).path
+
+    assert verify(bundle).stdout.endswith(" 2 files, signature not checked; pass --public-key FILE\n")
+    checked = CliRunner().invoke(app, ["verify-bundle", str(bundle), "--public-key", str(keys.public)])
+    assert checked.stdout.endswith(f" 2 files, signed with the key of {keys.public}\n")
+    monkeypatch.setenv("REEFLINE_PUBLIC_KEY", str(keys.public))
+    (bundle / "manifest.json.sig").unlink()
+    unsigned = verify(bundle)
+    assert unsigned.exit_code == 2
+    assert "not signed (manifest.json.sig is missing)" in unsigned.stderr
 
 
 def test_unlisted_file(bundle: Path) -> None:

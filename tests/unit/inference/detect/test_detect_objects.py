@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from reefline.bundle.manifest import MANIFEST_FILE
+from reefline.bundle.signature import load_signer
 from reefline.cli import app
 from reefline.errors import UsageError
 from reefline.inference.detect.detect_objects import detect_objects
@@ -19,6 +20,7 @@ from reefline.inference.detect.records import DetectRequest
 from tests.factories import encode_image
 from tests.factories_detect import push_small_bundle
 from tests.factories_evaluation import make_image
+from tests.factories_keys import write_key_pair
 
 LABELS = ("кошка", "dog 🐕")
 
@@ -295,3 +297,18 @@ def test_float_bundle(tmp_path, images):
 
     assert report.runtime.model_file == "model_float.tflite"
     assert [len(image.objects) for image in report.images] == [2, 1]
+
+
+def test_a_bundle_is_used_only_if_it_is_exact_and_signed(images, tmp_path):
+    own = push_small_bundle(tmp_path / "own", LABELS)
+    keys = write_key_pair(tmp_path / "keys")
+    unsigned = run("--bundle", own, images, "--out", tmp_path / "out", "--public-key", keys.public)
+    assert unsigned.exit_code == 2
+    assert "manifest.json: not signed (manifest.json.sig is missing)" in unsigned.stderr
+    content = (own / MANIFEST_FILE).read_bytes()
+    (own / "manifest.json.sig").write_bytes(load_signer(str(keys.private))(content))
+    assert run("--bundle", own, images, "--out", tmp_path / "out", "--public-key", keys.public).exit_code == 0
+    (own / "model_int8_edgetpu.tflite").write_bytes(b"planted")
+    planted = run("--bundle", own, images, "--out", tmp_path / "out")
+    assert planted.exit_code == 2
+    assert "model_int8_edgetpu.tflite: not in the manifest; delete it or push again" in planted.stderr

@@ -22,9 +22,9 @@ from pipeline.local.workspace import (
     place_by_content,
     point_latest_at,
     point_source_at,
-    remove_leftovers,
 )
 from reefline.errors import WorkspaceError
+from reefline.system.leftovers import remove_leftovers
 
 NOON = datetime.datetime(2026, 1, 2, 12, 0, 0)
 
@@ -142,7 +142,14 @@ def test_what_killed_runs_left_is_removed(workspace: Workspace) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     report = make_run_folder(workspace, NOON)
-    leftovers = [workspace.root / f".demo_data.{gone.pid}.part", report / f".summary.json.{gone.pid}.part"]
+    outputs = workspace.artifacts / "Trainer" / "model_run"
+    leftovers = [
+        workspace.root / f".demo_data.{gone.pid}.part",
+        report / f".summary.json.{gone.pid}.part",
+        outputs / f".7.{gone.pid}.part",
+        outputs / ".unfinished" / f".abc.{gone.pid}.part",
+    ]
+    (outputs / ".unfinished").mkdir(parents=True)
     kept = [
         workspace.root / ".lock",
         workspace.root / "data.part",
@@ -155,7 +162,7 @@ def test_what_killed_runs_left_is_removed(workspace: Workspace) -> None:
     link = workspace.root / f".source.{gone.pid}.part"
     link.symlink_to(report)
 
-    remove_leftovers(workspace)
+    remove_leftovers(workspace.root)
 
     assert not any(path.exists() for path in leftovers) and not link.is_symlink()
     assert all(path.exists() for path in kept) and report.is_dir()

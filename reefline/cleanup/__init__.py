@@ -1,0 +1,1 @@
+"""What of a workspace nothing needs any more, and removing it."""
