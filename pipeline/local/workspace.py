@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.errors import WorkspaceError
+from reefline.lineage.store import find_store_problem
 from reefline.recommendation import memory as recommendation_memory
 from reefline.system.files import is_out_of_space, write_whole
 from reefline.system.lock_file import LockHolder, open_lock_file
@@ -138,26 +139,34 @@ def _is_running(pid: int) -> bool:
 
 
 def check_metadata(workspace: Workspace) -> None:
-    """Make sure that SQLite can read ML Metadata's file, if it exists.
+    """Make sure that a run can use ML Metadata's file, if it exists.
 
     Raises:
-        WorkspaceError: it is damaged.
+        WorkspaceError: it is damaged, or not ML Metadata's.
     """
     path = workspace.metadata_db
     if not path.exists():
         return
+    kind, problem = "damaged", _find_damage(path)
+    if problem is None:
+        kind, problem = "not a database of this ML Metadata", find_store_problem(path)
+    if problem is not None:
+        raise WorkspaceError(
+            f"{path}: {kind} ({problem}); delete it and {workspace.artifacts}, and run the same command: all components "
+            "run again, and reports and bundles stay"
+        )
+
+
+def _find_damage(database: Path) -> str | None:
+    """Return what SQLite finds damaged in its file; None where it is intact."""
     try:
-        with contextlib.closing(sqlite3.connect(path)) as connection:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
         if is_out_of_space(error):
             raise
         found = str(error)
-    if found != "ok":
-        raise WorkspaceError(
-            f"{path}: damaged ({next(iter(found.splitlines()), '')}); delete it and {workspace.artifacts}, and run the "
-            "same command: all components run again, and reports and bundles stay"
-        )
+    return None if found == "ok" else next(iter(found.splitlines()), "unreadable")
 
 
 def point_source_at(workspace: Workspace, data_dir: Path) -> None:

@@ -242,19 +242,20 @@ def _assign_splits(
     return candidates, findings
 
 
+def _report_unknown_name(split_list: str, image_id: str, is_elsewhere: bool) -> Finding:
+    """Report a name in a list that names no image; `is_elsewhere` is whether a folder with its own lists has one."""
+    if is_elsewhere:
+        message = f"{image_id!r} only exists in a folder with its own lists, which count there: remove the name"
+        return Finding(split_list, None, "image_missing", message, Action.KEPT)
+    message = f"the list names {image_id!r}, but no such image exists: add the image, or remove the name"
+    return Finding(split_list, None, "image_missing", message, Action.DROPPED_IMAGE)
+
+
 def _check_lists(files: DataFiles, lists: SplitLists) -> list[Finding]:
-    known = {key for path in (*files.images, *files.annotations) for key in list_keys(path)}
-    findings = [
-        Finding(
-            lists.sources[key],
-            None,
-            "image_missing",
-            f"the list names {key[1]!r}, but no such image exists: add the image, or remove the name",
-            Action.DROPPED_IMAGE,
-        )
-        for key in lists.splits
-        if key not in known
-    ]
+    paths = (*files.images, *files.annotations)
+    exist = {key for path in paths for key in list_keys(path)}
+    named = {key for path in paths for key in lists.keys_of(path)}
+    findings = [_report_unknown_name(lists.sources[key], key[1], key in exist) for key in lists.splits.keys() - named]
     for path, image_id in lists.repeated:
         message = f"{image_id!r} is also in another list, which wins: keep it in one list"
         findings.append(Finding(path, None, "listed_twice", message, Action.FIXED))

@@ -11,7 +11,10 @@ from pathlib import Path, PurePosixPath
 from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED
 from reefline.images.codec import IMAGE_SUFFIXES
 
-_LIST_SPLITS = {"train": TRAIN, "val": EVAL, "eval": EVAL, "test": TEST, "trainval": UNASSIGNED}
+_LIST_SPLITS = {
+    **{"train": TRAIN, "val": EVAL, "valid": EVAL, "validation": EVAL, "eval": EVAL, "test": TEST},
+    "trainval": UNASSIGNED,
+}
 _ORDER = tuple(_LIST_SPLITS)
 # The lists of one class, such as cat_train.txt, have a second column: 1, 0 (difficult) or -1.
 _CLASS_COLUMN = re.compile(r"\s+(?:-1|0|1)$")
@@ -38,13 +41,15 @@ class SplitLists:
 
         Only the lists of the nearest root that has any count: a data set may lie in the root of another.
         """
-        for path in paths:
-            for key in list_keys(path):
-                if key in self.splits:
-                    return self.splits[key]
-                if key[0] in self.roots:
-                    break
-        return None
+        named = (key for path in paths for key in self.keys_of(path) if key in self.splits)
+        return next((self.splits[key] for key in named), None)
+
+    def keys_of(self, path: str) -> Iterator[Key]:
+        """Yield every key by which the lists can name a file, up to the nearest root with lists."""
+        for key in list_keys(path):
+            yield key
+            if key[0] in self.roots:
+                return
 
 
 def list_keys(path: str) -> Iterator[Key]:
@@ -63,7 +68,7 @@ def is_split_list(path: str) -> bool:
 
 
 def read_split_lists(data_dir: Path, split_lists: Iterable[str], files: Iterable[str]) -> SplitLists | None:
-    """Read {train,val|eval,test,trainval}.txt of each ImageSets folder; None where all are missing or empty.
+    """Read {train,val|valid|validation|eval,test,trainval}.txt of each ImageSets folder; None where all are missing or empty.
 
     train.txt, val.txt and test.txt win over trainval.txt. Where no list names eval images, train.txt is divided. The
     lists of a class (cat_train.txt) count where the folder has no other, and those next to Main where Main has none.

@@ -1,13 +1,15 @@
 """Damage in JPEGs that decoders pass over: libjpeg fills missing parts with grey and only counts a warning.
 
-Pillow does not tell the warnings. What causes them can be seen from outside: markers where there should be none, and
-data that end before the last row, or after it. ITU-T T.81, B.1 and B.2 define the markers.
+Pillow does not tell the warnings. What causes them can be seen from outside: markers where there should be none, scans
+that are missing, and data that end before the last row, or after it. ITU-T T.81, B.1 and B.2 define the markers.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,18 +29,21 @@ _LOOKED_AHEAD = bytes(16)
 # More than the last bits of the last block; some cameras pad the data with one value.
 _LAST_BYTES = 64
 _MAX_PADDING_VALUES = 2
+_COEFFICIENTS = frozenset(range(64))
 
 
 @dataclass(frozen=True)
 class FirstScan:
     """The first scan of a JPEG: where its data start, where the first marker and the first end marker after that are.
 
-    `is_only` is whether it holds all of the picture, so that only restart markers may come before the end.
+    `components` is the number of the picture's components (colours). `is_only` is whether the scan holds all of the
+    picture, so that only restart markers may come before the end.
     """
 
     start: int
     marker_at: int
     end_at: int
+    components: int
     is_only: bool
 
 
@@ -57,7 +62,7 @@ def find_first_scan(content: bytes, image: JpegImageFile) -> FirstScan | None:
     length = 6 + 2 * image.layers
     has_all = content[start - length - 2 : start - length] == bytes((_MARKER_BYTE, _START_OF_SCAN))
     is_only = has_all and not image.info.get("progressive")
-    return FirstScan(start, marker_at, end_at, is_only)
+    return FirstScan(start, marker_at, end_at, image.layers, is_only)
 
 
 def find_marker_damage(content: bytes, scan: FirstScan) -> str | None:
@@ -66,8 +71,8 @@ def find_marker_damage(content: bytes, scan: FirstScan) -> str | None:
         if scan.marker_at == scan.end_at:
             return None
         return _follow_data(content, scan.start, _read_header(content)[1])[1]
-    scans, problem = _follow_scans(content, scan.start)
-    return problem or ("only the first of several scans exists" if scans == 1 else None)
+    headers, problem = _follow_scans(content, scan.start)
+    return problem or _find_missing_scans(headers, scan.components)
 
 
 def load_checking_data(image: JpegImageFile, content: bytes, scan: FirstScan) -> str | None:
@@ -104,9 +109,10 @@ class _InParts:
         return self._parts[self.reads - 1] if self.reads <= len(self._parts) else b""
 
 
-def _follow_scans(content: bytes, position: int) -> tuple[int, str | None]:
-    """Return the number of scans from `position`, in the first, and what is wrong with the markers from there on."""
-    scans, interval = 1, _read_header(content)[1]
+def _follow_scans(content: bytes, position: int) -> tuple[tuple[bytes, ...], str | None]:
+    """Return the headers of all scans, and what is wrong with the markers from `position` on, in the first scan."""
+    _, interval, first = _read_header(content)
+    headers = [first]
     position, problem = _follow_data(content, position, interval, ends=_SEGMENTS)
     while problem is None and content[position + 1] in _SEGMENTS:
         marker, length = content[position + 1], int.from_bytes(content[position + 2 : position + 4], "big")
@@ -115,13 +121,13 @@ def _follow_scans(content: bytes, position: int) -> tuple[int, str | None]:
         if marker == _RESTART_INTERVAL:
             interval = int.from_bytes(content[body : body + 2], "big")
         if marker == _START_OF_SCAN:
-            scans += 1
+            headers.append(content[body:position])
             position, problem = _follow_data(content, position, interval, ends=_SEGMENTS)
         elif content[position : position + 1] != b"\xff":
             problem = f"no marker follows the segment FF {marker:02X}"
         else:
             position, problem = _follow_data(content, position, 0, ends=_SEGMENTS)
-    return scans, problem
+    return tuple(headers), problem
 
 
 def _follow_data(
@@ -140,12 +146,34 @@ def _follow_data(
     return len(content), "no end marker"
 
 
-def _read_header(content: bytes) -> tuple[int, int]:
-    """Return where the data of the first scan start, and the restart interval in blocks; 0 without restart markers."""
-    position, interval, marker = 2, 0, 0
+def _read_header(content: bytes) -> tuple[int, int, bytes]:
+    """Return where the data of the first scan start, the restart interval in blocks (0: no markers), and its header."""
+    position, body, interval, marker = 2, 2, 0, 0
     while marker != _START_OF_SCAN and (found := _MARKER.search(content, position)) is not None:
         marker, body = found[1][0], found.end()
         if marker == _RESTART_INTERVAL:
             interval = int.from_bytes(content[body + 2 : body + 4], "big")
         position = body + int.from_bytes(content[body : body + 2], "big")
-    return position, interval
+    return position, interval, content[body + 2 : position]
+
+
+def _find_missing_scans(headers: Sequence[bytes], components: int) -> str | None:
+    """Return what is missing if the scans do not bring every coefficient of every component to its last bit.
+
+    T.81 would allow that (G.1.1.1), but no encoder does it, while every file that was cut between two scans does.
+    """
+    if len(headers) == 1:
+        return "only the first of several scans exists"
+    known: dict[int, set[int]] = defaultdict(set)
+    for component, coefficients in itertools.chain.from_iterable(map(_read_scan, headers)):
+        known[component].update(coefficients)
+    complete = sum(coefficients >= _COEFFICIENTS for coefficients in known.values())
+    return None if complete >= components else f"only the first {len(headers)} of its scans exist"
+
+
+def _read_scan(header: bytes) -> Iterator[tuple[int, range]]:
+    """Yield each component of a scan and the coefficients of which it brings the last bit (T.81, B.2.3)."""
+    end = 1 + 2 * header[0]
+    first, last, bits = header[end : end + 3]
+    for component in header[1:end:2]:
+        yield component, range(first, last + 1) if bits & 0x0F == 0 else range(0)

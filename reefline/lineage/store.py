@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reefline.errors import RecordError
 from reefline.lineage.records import ArtifactRecord, ExecutionRecord, ExecutionState, Maker, RunRecord
+from reefline.system.files import is_out_of_space
 
 if TYPE_CHECKING:
     from ml_metadata.proto import metadata_store_pb2
@@ -41,6 +42,27 @@ def read_run(metadata_db: Path, run_id: str) -> RunRecord | None:
     return next(iter(_read(metadata_db, run_id)), None)
 
 
+def find_store_problem(metadata_db: Path) -> str | None:
+    """Return why a run could not use a SQLite file, None if it can; missing tables are added, as a run would.
+
+    It may be another program's, of another version of ML Metadata, or have lost tables.
+    """
+    from ml_metadata import errors
+    from ml_metadata.metadata_store import metadata_store
+    from ml_metadata.proto import metadata_store_pb2
+
+    config = metadata_store_pb2.ConnectionConfig()
+    config.sqlite.filename_uri = str(metadata_db)
+    config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE
+    try:
+        metadata_store.MetadataStore(config).get_context_types()
+    except (errors.StatusError, RuntimeError) as error:
+        if is_out_of_space(error):
+            raise
+        return _shorten(error)
+    return None
+
+
 def _read(metadata_db: Path, run_id: str | None) -> list[RunRecord]:
     if not metadata_db.is_file():
         return []
@@ -61,8 +83,11 @@ def _read(metadata_db: Path, run_id: str | None) -> list[RunRecord]:
         return _read_contexts(store, contexts)
     # SQLite's own errors reach Python as RuntimeError.
     except (errors.StatusError, RuntimeError) as error:
-        first_line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise RecordError(f"{metadata_db}: cannot read ML Metadata ({first_line[:_SHOWN_CHARACTERS]})") from error
+        raise RecordError(f"{metadata_db}: cannot read ML Metadata ({_shorten(error)})") from error
+
+
+def _shorten(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:_SHOWN_CHARACTERS]
 
 
 def _read_contexts(store: Any, contexts: Sequence[Any]) -> list[RunRecord]:

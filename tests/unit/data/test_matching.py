@@ -198,6 +198,7 @@ def _lists(folder: Path, **lists: str) -> None:
         pytest.param({"trainval": "a\nb\nc", "test": "d"}, "? ? ? test", id="trainval-is-divided"),
         pytest.param({"train": "a\nb\nc", "test": "d"}, "? ? ? test", id="no-val-is-divided"),
         pytest.param({"train": "a\nb", "val": "c\nd", "trainval": "a\nb\nc\nd"}, "train train eval eval", id="voc"),
+        pytest.param({"train": "a\nb", "valid": "c", "validation": "d"}, "train train eval eval", id="valid"),
     ],
 )
 def test_lists_are_honoured(tmp_path: Path, lists: dict[str, str], expected: str) -> None:
@@ -266,6 +267,18 @@ def test_a_data_set_in_the_root_of_another_keeps_to_itself(tmp_path: Path) -> No
         ("VOC2012/JPEGImages/a.jpg", "VOC2012/Annotations/a.xml", "eval"),
     ]
     assert _rules(discovery) == [("", "image_not_listed")]
+
+
+def test_a_name_that_only_exists_under_other_lists_is_a_finding(tmp_path: Path) -> None:
+    for root, stem in ((tmp_path, "a"), (tmp_path / "VOC2012", "b")):
+        add_image(root, stem, images="JPEGImages", annotations="Annotations")
+    _lists(tmp_path, train="a\nb")
+    _lists(tmp_path / "VOC2012", val="b")
+    discovery = _discover(tmp_path)
+    assert [candidate.split for candidate in discovery.candidates] == ["train", "eval"]
+    (finding,) = discovery.findings
+    assert (finding.file, finding.rule, finding.action.value) == ("ImageSets/Main/train.txt", "image_missing", "kept")
+    assert "'b' only exists in a folder with its own lists" in finding.message
 
 
 def test_faulty_lists_are_findings(tmp_path: Path) -> None:

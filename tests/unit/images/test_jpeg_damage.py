@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 
 import cv2
 import numpy as np
@@ -46,6 +47,7 @@ HALF = GOOD[: len(GOOD) // 2]
 RESTARTS = _jpeg(restart_marker_rows=1)
 PROGRESSIVE = _jpeg(progressive=True)
 ONE_SCAN = PROGRESSIVE[: _scan_start(PROGRESSIVE) + 200] + b"\xff\xd9"
+SCANS = [found.start() for found in re.finditer(b"\xff\xda", PROGRESSIVE)]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,15 @@ def test_damage_is_found(content: bytes, rule: str, message: str) -> None:
     with pytest.raises(ImageProblemError, match=message) as caught:
         inspect_image(content, max_image_pixels=LIMIT)
     assert caught.value.rule == rule
+
+
+@pytest.mark.parametrize("scans", range(1, len(SCANS)))
+def test_a_progressive_jpeg_needs_all_its_scans(scans: int) -> None:
+    cut = PROGRESSIVE[: SCANS[scans]] + b"\xff\xd9"
+    assert tf.io.decode_jpeg(cut, channels=3).shape == (240, 320, 3)
+    with pytest.raises(ImageProblemError, match="only the first .*scans exist"):
+        inspect_image(cut, max_image_pixels=LIMIT)
+    inspect_image(PROGRESSIVE, max_image_pixels=LIMIT)
 
 
 @pytest.mark.parametrize("colour", [0, 255, None], ids=["black", "white", "black-below"])

@@ -102,6 +102,13 @@ def test_modes_and_owners_are_not_restored(tmp_path: Path) -> None:
     ).stat().st_mode
 
 
+@pytest.mark.parametrize("mtime", ["nan", "inf", "-inf", "1e999", "soon"])
+def test_a_time_that_is_none_does_no_harm(mtime: str, tmp_path: Path) -> None:
+    member, content = make_file("a")
+    member.pax_headers = {"mtime": mtime}
+    assert read_files(unpack(tmp_path, build_tar((member, content)))) == {"a": content}
+
+
 def test_a_folder_that_exists_is_complete(tmp_path: Path) -> None:
     (unpack(tmp_path, GOOD) / FOLDER / "ckpt-0.index").write_bytes(b"kept")
     assert (unpack(tmp_path, b"no archive") / FOLDER / "ckpt-0.index").read_bytes() == b"kept"

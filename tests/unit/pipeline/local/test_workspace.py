@@ -109,6 +109,35 @@ def test_damaged_metadata_is_named_with_what_to_delete(workspace: Workspace, dam
         check_metadata(workspace)
 
 
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        pytest.param("CREATE TABLE Artifact (id INTEGER)", "no such column", id="another-programs"),
+        pytest.param("CREATE VIEW Execution AS SELECT 1", "views may not be indexed", id="view"),
+        pytest.param("CREATE TABLE MLMDEnv (x TEXT)", "empty db", id="another-environment"),
+        pytest.param(
+            "CREATE TABLE MLMDEnv (schema_version INTEGER PRIMARY KEY); INSERT INTO MLMDEnv VALUES (999)",
+            "999 is greater than",
+            id="newer-version",
+        ),
+        pytest.param(
+            "CREATE TABLE MLMDEnv (schema_version INTEGER PRIMARY KEY); INSERT INTO MLMDEnv VALUES (10)",
+            "a subset of tables",
+            id="lost-tables",
+        ),
+    ],
+)
+def test_an_intact_database_that_is_not_ml_metadata_is_named(
+    workspace: Workspace, statement: str, message: str
+) -> None:
+    with contextlib.closing(sqlite3.connect(workspace.metadata_db)) as connection:
+        connection.executescript(statement)
+    with pytest.raises(
+        WorkspaceError, match=rf"metadata\.db: not a database of this ML Metadata \(.*{message}.*\); delete it and"
+    ):
+        check_metadata(workspace)
+
+
 def test_what_killed_runs_left_is_removed(workspace: Workspace) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
