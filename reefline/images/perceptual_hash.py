@@ -29,8 +29,21 @@ def compute_perceptual_hash(image: Image.Image) -> int:
     the 8 x 8 lowest frequencies of the DCT-II of the image at 32 x 32. ImageHash computes all 32 x 32 frequencies and
     takes twice as long, for every ingested image (benchmarks/ingestion.py).
     """
-    grey = image.convert("L").resize((_SAMPLED_SIDE, _SAMPLED_SIDE), Image.Resampling.BILINEAR)
-    low_frequencies = (_DCT_ROWS @ np.asarray(grey, dtype=np.float64) @ _DCT_ROWS.T).ravel()
+    return hash_luminance(sample_luminance(image))
+
+
+def sample_luminance(image: Image.Image, box: tuple[float, float, float, float] | None = None) -> np.ndarray:
+    """Return the luminance (0..255, float64) of an image at 32 x 32.
+
+    `box` is the part to sample: left, upper, right and lower in px, not necessarily integers; None for all of it.
+    """
+    grey = image.convert("L").resize((_SAMPLED_SIDE, _SAMPLED_SIDE), Image.Resampling.BILINEAR, box=box)
+    return np.asarray(grey, dtype=np.float64)
+
+
+def hash_luminance(luminance: np.ndarray) -> int:
+    """Return the hash of what `sample_luminance` returned."""
+    low_frequencies = (_DCT_ROWS @ luminance @ _DCT_ROWS.T).ravel()
     # The median of an even number of values; np.median takes longer than the sorting.
     middle = np.sort(low_frequencies)[HASH_BITS // 2 - 1 : HASH_BITS // 2 + 1]
     is_above = low_frequencies > (middle[0] + middle[1]) / 2
@@ -42,7 +55,7 @@ def find_near_pairs(first: Sequence[int], second: Sequence[int], *, max_bits: in
 
     Two such hashes agree in at least one of `max_bits` + 1 bands, so only pairs that share a band are compared.
     """
-    bands = _band_masks(max_bits + 1)
+    bands = band_masks(max_bits + 1)
     buckets: list[dict[int, list[int]]] = [defaultdict(list) for _ in bands]
     for index, value in enumerate(second):
         for bucket, mask in zip(buckets, bands, strict=True):
@@ -55,6 +68,7 @@ def find_near_pairs(first: Sequence[int], second: Sequence[int], *, max_bits: in
                 yield index, other, bits
 
 
-def _band_masks(count: int) -> list[int]:
+def band_masks(count: int) -> list[int]:
+    """Return masks that cut a hash into `count` bands: hashes that differ in fewer bits agree in one of them."""
     edges = [HASH_BITS * i // count for i in range(count + 1)]
     return [(1 << high) - (1 << low) for low, high in itertools.pairwise(edges)]
