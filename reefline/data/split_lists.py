@@ -12,7 +12,12 @@ from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED
 from reefline.images.codec import IMAGE_SUFFIXES
 
 _LIST_SPLITS = {
-    **{"train": TRAIN, "val": EVAL, "valid": EVAL, "validation": EVAL, "eval": EVAL, "test": TEST},
+    "train": TRAIN,
+    "val": EVAL,
+    "valid": EVAL,
+    "validation": EVAL,
+    "eval": EVAL,
+    "test": TEST,
     "trainval": UNASSIGNED,
 }
 _ORDER = tuple(_LIST_SPLITS)
