@@ -16,8 +16,8 @@ from reefline.commands.dedupe import dedupe
 from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
 from reefline.commands.download import download
-from reefline.commands.labels import labels
 from reefline.commands.gc import gc
+from reefline.commands.labels import labels
 from reefline.commands.parse_log import parse_log
 from reefline.commands.prepare import prepare
 from reefline.commands.recommend import recommend

@@ -95,6 +95,8 @@ class ValidationSettings(Section):
     min_box_px: PositiveFloat = 2.0
     max_class_imbalance: PositiveFloat = 50.0
     near_duplicate_bits: Annotated[int, pydantic.Field(ge=0, le=64)] = 4
+    max_class_drift: Fraction = 0.2
+    max_numeric_drift: Fraction = 0.2
 
 
 class EdgeTpuTarget(str, enum.Enum):

@@ -42,17 +42,21 @@ def run(
     """Run the pipeline and exit with the code of its outcome."""
     from pipeline.local.run import describe_outcome, run_pipeline
     from pipeline.local.workspace import make_run_folder, open_workspace
+    from reefline.data.spans import describe_spans, join_folders
     from reefline.errors import UserError
     from reefline.report.text import VERDICT_COLOURS
 
     try:
         opened = open_workspace(workspace)
         run_folder = make_run_folder(opened, datetime.datetime.now())
+        data_dir = join_folders(data or ())
     except UserError as error:
         for problem in error.problems:
             say(f"error: {problem}")
         raise typer.Exit(error.exit_code) from error
-    request = RunRequest(config_file=config, data_dir=data, overrides=tuple(overrides or ()), minutes=minutes)
+    request = RunRequest(config_file=config, data_dir=data_dir, overrides=tuple(overrides or ()), minutes=minutes)
+    if data and len(data) > 1:
+        say(f"data: {describe_spans(data)}")
     outcome = run_pipeline(request, opened, run_folder)
     for line in describe_outcome(outcome, opened):
         say(line, VERDICT_COLOURS)

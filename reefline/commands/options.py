@@ -11,7 +11,12 @@ DEFAULT_WORKSPACE = Path("workspace")
 
 ConfigOption = Annotated[Optional[Path], typer.Option("--config", metavar="FILE", help="a YAML config; see configs/")]
 DataOption = Annotated[
-    Optional[Path], typer.Option("--data", metavar="DIR", help="a folder of images with Pascal VOC annotations")
+    Optional[list[Path]],
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="a folder of images with Pascal VOC annotations; may be repeated: each folder is a span",
+    ),
 ]
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", metavar="DIR", help="the folder of runs, artifacts and bundles")

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from reefline.recommendation.records import Recommendation
 
 RequiredDataOption = Annotated[
-    Path, typer.Option("--data", metavar="DIR", help="a folder of images with Pascal VOC annotations")
+    list[Path],
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="a folder of images with Pascal VOC annotations; may be repeated: each folder is a span",
+    ),
 ]
 OutOption = Annotated[
     Optional[Path],
@@ -34,13 +39,17 @@ def recommend(
     overrides: OverridesOption = None,
 ) -> None:
     """Recommend a config for your data and this machine; a few training steps are measured for it."""
+    from reefline.data.spans import join_folders
+
+    data_dir = join_folders(data)
+    assert data_dir is not None
     if out is not None and not out.absolute().parent.is_dir():
         raise UsageError(f"--out {out}: the folder {out.absolute().parent} does not exist; create it first")
     # TensorFlow reads it when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with tempfile.TemporaryDirectory(prefix="reefline-recommend-") as directory:
-            found = _recommend_quietly(data, minutes, tuple(overrides or ()), Path(directory))
+            found = _recommend_quietly(data_dir, minutes, tuple(overrides or ()), Path(directory))
     except KeyboardInterrupt:
         say_error("stopped by Ctrl-C")
         raise typer.Exit(130) from None
@@ -61,7 +70,7 @@ def _recommend_quietly(data: Path, minutes: int | None, overrides: tuple[str, ..
         return recommend(data, minutes, parsed, work_dir, lambda line: say(f"… {line}"))
 
 
-def _report(found: Recommendation, out: Path | None, data: Path) -> None:
+def _report(found: Recommendation, out: Path | None, data: list[Path]) -> None:
     from reefline.recommendation.text import format_config, format_recommendation
 
     for line in format_recommendation(found):
@@ -75,5 +84,6 @@ def _report(found: Recommendation, out: Path | None, data: Path) -> None:
         write_whole(out, format_config(found))
     except OSError as error:
         raise UsageError(f"--out {out}: cannot write it ({error.strerror})") from None
+    folders = " ".join(f"--data {folder}" for folder in data)
     say(f"config: {out}")
-    say(f"Train with it: python local_runner.py --config {out} --data {data}")
+    say(f"Train with it: python local_runner.py --config {out} {folders}")

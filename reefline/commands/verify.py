@@ -37,7 +37,10 @@ def verify(
 
     With --data but without --config, a config is recommended first, as local_runner.py does.
     """
-    request = RunRequest(config_file=config, data_dir=data, overrides=tuple(overrides or ()), minutes=minutes)
+    from reefline.data.spans import join_folders
+
+    data_dir = join_folders(data or ())
+    request = RunRequest(config_file=config, data_dir=data_dir, overrides=tuple(overrides or ()), minutes=minutes)
     check_minutes(request)
     raise typer.Exit(_run_verification(request, workspace, as_json=as_json))
 

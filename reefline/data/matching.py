@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from reefline.data.annotation_file import read_annotation, split_path
 from reefline.data.image_record import UNASSIGNED
 from reefline.data.layouts import DataFiles
+from reefline.data.spans import group_by_span
 from reefline.data.split_folders import SplitFolders, find_split_folders
 from reefline.data.split_lists import SplitLists, list_keys, read_split_lists
 from reefline.findings import Action, Finding
@@ -61,7 +62,7 @@ class _Match:
 def discover(data_dir: Path, files: DataFiles, *, split_folders: bool = True) -> Discovery:
     """Match annotations with images and give each pair its split, from ImageSets or from the names of folders.
 
-    `split_folders` is whether folder names count; lists win over them.
+    `split_folders` is whether folder names count; lists win over them. Each span has its own lists or folders.
     """
     index = _ImageIndex(files.images)
     matches: dict[str, list[_Match]] = defaultdict(list)
@@ -79,13 +80,17 @@ def discover(data_dir: Path, files: DataFiles, *, split_folders: bool = True) ->
         )
         findings += [_report_duplicate(other.xml, image, pairs[image].xml) for other in others]
     findings += _report_far_pairs(pairs)
-    everything = (*files.images, *files.annotations)
-    splits: SplitLists | SplitFolders | None = read_split_lists(data_dir, files.split_lists, everything)
-    if splits is None and split_folders:
-        splits = find_split_folders(everything)
-    candidates, more = _assign_splits(files, pairs, splits)
+    candidates: list[Candidate] = []
+    names_splits = False
+    for span in group_by_span(files):
+        splits = _find_splits(data_dir, span, split_folders=split_folders)
+        names_splits = names_splits or splits is not None
+        found_candidates, more = _assign_splits(span, pairs, splits)
+        candidates += found_candidates
+        findings += more
+    candidates.sort(key=lambda each: each.image)
     origins = join_origins(data_dir, files.origins)
-    return Discovery(tuple(candidates), (*findings, *more), splits is not None, origins)
+    return Discovery(tuple(candidates), tuple(findings), names_splits, origins)
 
 
 def list_read_by_discovery(files: DataFiles) -> tuple[str, ...]:
@@ -217,6 +222,12 @@ def _report_far_pairs(pairs: dict[str, _Match]) -> list[Finding]:
         for image, pair in folders.items()
         if pair in rare
     ]
+
+
+def _find_splits(data_dir: Path, files: DataFiles, *, split_folders: bool) -> SplitLists | SplitFolders | None:
+    everything = (*files.images, *files.annotations)
+    lists = read_split_lists(data_dir, files.split_lists, everything)
+    return find_split_folders(everything) if lists is None and split_folders else lists
 
 
 def _assign_splits(

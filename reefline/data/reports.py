@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reefline.data.image_record import ImageRecord
+from reefline.data.span_report import SpanReport
 from reefline.errors import DataError, UserError
 from reefline.findings import Finding
 from reefline.system.record import Record
@@ -89,10 +90,14 @@ class IngestionFailure(Record):
 
 @dataclass(frozen=True)
 class ValidationReport(Record):
-    """All findings whose rule is not off, ingestion's included, and ExampleValidator's anomalies."""
+    """All findings whose rule is not off, ingestion's included, ExampleValidator's anomalies, and how spans differ.
+
+    `spans` is None for data of one span or none.
+    """
 
     findings: tuple[Finding, ...]
     anomalies: tuple[Anomaly, ...]
+    spans: SpanReport | None = None
 
 
 def count_splits(

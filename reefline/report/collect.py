@@ -65,6 +65,7 @@ def collect(
         splits=ingestion.splits if ingestion else {},
         findings=_join_findings(validation or ingestion, stop),
         anomalies=(validation.anomalies if validation else read("ExampleValidator.anomalies", read_anomalies)) or (),
+        spans=validation.spans if validation else None,
         training=read("Trainer.model_run", lambda f: TrainingReport.read(ModelRunFolder(f).report)),
         evaluation=read("Evaluator.evaluation", lambda f: EvaluationReport.read(EvaluationFolder(f).evaluation)),
         blessed=blessing.properties.get("blessed") == 1 if blessing else None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import pydantic
 
 from reefline.data.reports import Anomaly, SplitCounts
+from reefline.data.span_report import SpanReport
 from reefline.edgetpu.record import EdgeTpuRecord
 from reefline.evaluation.report import EvaluationReport, GateResult
 from reefline.evaluation.scores import CocoMetrics
@@ -59,6 +60,7 @@ class RunRecords:
     splits: Mapping[str, SplitCounts] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     anomalies: tuple[Anomaly, ...] = ()
+    spans: SpanReport | None = None
     training: TrainingReport | None = None
     evaluation: EvaluationReport | None = None
     blessed: bool | None = None
@@ -78,11 +80,12 @@ def decide_verdict(records: RunRecords) -> Verdict:
 
 @dataclass(frozen=True)
 class DataSummary(Record):
-    """The ingested data: counts by split, findings and anomalies."""
+    """The ingested data: counts by split, findings, anomalies, and how the newest span differs, None without spans."""
 
     splits: Mapping[str, SplitCounts]
     findings: tuple[Finding, ...]
     anomalies: tuple[Anomaly, ...]
+    spans: SpanReport | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ class Summary(Record):
             model=records.model,
             verdict=decide_verdict(records),
             failure=records.failure,
-            data=DataSummary(records.splits, records.findings, records.anomalies),
+            data=DataSummary(records.splits, records.findings, records.anomalies, records.spans),
             training=TrainingSummary(training.steps, training.best_step, training.stop_reason, training.seconds)
             if training
             else None,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reefline.bundle.store import read_current
+from reefline.data.span_report import SpanReport
 from reefline.errors import UserError
 from reefline.evaluation.scores import CocoMetrics
 from reefline.findings import Finding
@@ -105,12 +106,22 @@ def _describe_data(summary: Summary) -> Iterator[str]:
         actions = Counter(finding.action.value for finding in findings)
         counted = ", ".join(f"{count:,} {action}" for action, count in actions.items())
         yield f"findings: {rule}: {counted}; {_shorten(_describe_finding(findings[0]))}"
+    yield from _describe_spans(summary.data.spans)
     anomalies = summary.data.anomalies
     for anomaly in anomalies[:_LISTED_ANOMALIES]:
         about = ": ".join(filter(None, (anomaly.split, anomaly.feature, anomaly.description)))
         yield f"anomaly: {_shorten(about)}"
     if len(anomalies) > _LISTED_ANOMALIES:
         yield f"anomalies: {len(anomalies) - _LISTED_ANOMALIES:,} more, see the report"
+
+
+def _describe_spans(report: SpanReport | None) -> Iterator[str]:
+    if report and report.measurements:
+        largest = max(report.measurements, key=lambda each: each.distance - each.limit)
+        yield (
+            f"spans: {len(report.spans)}; span-{report.spans[-1].span} differs most in the {largest.feature}: distance "
+            f"{largest.distance:.2f}, limit {largest.limit:g}"
+        )
 
 
 def _describe_finding(finding: Finding) -> str:

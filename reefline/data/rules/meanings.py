@@ -32,6 +32,7 @@ _MEANINGS = {
     "match_doubtful": "An image and an annotation of one name lie in folders that otherwise belong to others.",
     "near_duplicate_across_splits": "Images in two splits look almost the same, so the scores may be too optimistic.",
     "size_mismatch": "The annotation states another size than the image has.",
+    "span_drift": "The newest images differ from those before them.",
     "split_by_folder": "Folder names define the splits.",
     "xml_forbidden": "The annotation declares XML entities, which are not allowed.",
     "xml_unreadable": "The annotation file cannot be read as Pascal VOC.",

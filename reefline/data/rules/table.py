@@ -78,6 +78,7 @@ RULES: tuple[Rule, ...] = (
     Rule("listed_twice", Severity.WARNING),
     Rule("match_doubtful", Severity.WARNING),
     Rule("size_mismatch", Severity.WARNING),
+    Rule("span_drift", Severity.WARNING),
     Rule("split_by_folder", Severity.WARNING),
     Rule("xml_forbidden", Severity.ERROR),
     Rule("xml_unreadable", Severity.WARNING),

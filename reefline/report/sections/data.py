@@ -99,6 +99,7 @@ def make_data_section(
         anchors=anchors,
         damaged=album.damaged,
         statistics_page=statistics_page,
+        spans=validation.spans if validation else None,
     )
     return Section("data", "Data", html)
 

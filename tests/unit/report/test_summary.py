@@ -78,6 +78,7 @@ def test_a_complete_run() -> None:
                 }
             ],
             "anomalies": [{"split": "eval", "feature": "image/width", "description": "out of range"}],
+            "spans": None,
         },
         "training": {"steps": 100, "best_step": 80, "stop_reason": "early_stopping", "seconds": 12.5},
         "metrics": {"float": _metrics_json(0.5), "int8": _metrics_json(0.4), "baseline": _metrics_json(None)},
@@ -102,7 +103,7 @@ def test_a_run_that_stopped_at_once_has_every_key() -> None:
     assert list(summary) == list(summarize(_complete_run()))
     assert summary["verdict"] == "FAILED"
     assert summary["failure"] == {"component": "config", "message": "no such file"}
-    assert summary["data"] == {"splits": {}, "findings": [], "anomalies": []}
+    assert summary["data"] == {"splits": {}, "findings": [], "anomalies": [], "spans": None}
     assert summary["metrics"] == {"float": None, "int8": None, "baseline": None}
     assert (summary["training"], summary["edgetpu"], summary["pushed"]) == (None, None, None)
     assert (summary["gate"], summary["seconds"]) == ([], {})
