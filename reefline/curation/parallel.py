@@ -7,7 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import TypeVar
 
-from reefline.data.parallel_inspection import start_workers
+from reefline.data.local_engine import start_workers
 from reefline.errors import DataError
 
 Item = TypeVar("Item")

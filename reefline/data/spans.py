@@ -28,11 +28,13 @@ def span_of(path: str) -> int | None:
 
 def group_by_span(files: DataFiles) -> list[DataFiles]:
     """Return the files of each span, in their order, and first those outside of spans; findings are left out."""
-    paths = {"images": files.images, "annotations": files.annotations, "split_lists": files.split_lists}
-    spans = sorted({_key(path) for group in paths.values() for path in group})
+    spans = sorted({_key(path) for path in (*files.images, *files.annotations, *files.split_lists)})
+
+    def of(span: int, paths: Iterable[str]) -> tuple[str, ...]:
+        return tuple(path for path in paths if _key(path) == span)
+
     return [
-        DataFiles(**{kind: tuple(path for path in group if _key(path) == span) for kind, group in paths.items()})
-        for span in spans
+        DataFiles(of(span, files.images), of(span, files.annotations), of(span, files.split_lists)) for span in spans
     ]
 
 
