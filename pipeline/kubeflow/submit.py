@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pipeline.kubeflow.contract import REPORTS_VARIABLE, SUMMARY_TASK
 from pipeline.kubeflow.publish import read_published
-from pipeline.kubeflow.upload import upload_version
+from pipeline.kubeflow.upload import PipelineVersion, upload_version
 from reefline.errors import ConfigError, ReeflineError, UsageError, UserError
 from reefline.report.run_folder import SUMMARY_FILE
 
@@ -70,7 +70,11 @@ def submit(submission: Submission, say: Callable[[str], None]) -> int:
     with _explaining(submission.host):
         client = _connect(submission)
         experiment = client.create_experiment(submission.experiment, namespace=submission.namespace).experiment_id
-        source = _provide_source(client, pipeline, submission, say)
+        kept = _keep_version(client, pipeline, submission)
+    if kept is not None:
+        say(f"version: {submission.version} ({kept.make_address(submission.host)})")
+    source = _name_source(submission, kept)
+    with _explaining(submission.host):
         if submission.cron:
             recurring_id = _create_recurring_run(client, experiment, name, submission, source)
         else:
@@ -86,15 +90,17 @@ def submit(submission: Submission, say: Callable[[str], None]) -> int:
     return _conclude(state, run_id, pipeline, say)
 
 
-def _provide_source(
-    client: Client, pipeline: Mapping[str, Any], submission: Submission, say: Callable[[str], None]
-) -> Mapping[str, str]:
-    """Return what a run is made from, as arguments of the SDK: the package itself, or the version that it becomes."""
+def _keep_version(client: Client, pipeline: Mapping[str, Any], submission: Submission) -> Optional[PipelineVersion]:
     if submission.version is None:
-        return {"pipeline_package_path": str(submission.package)}
+        return None
     name = pipeline["pipelineInfo"]["name"]
-    kept = upload_version(client, submission.package, name, submission.version, submission.namespace)
-    say(f"version: {submission.version} of {name} ({kept.make_address(submission.host)})")
+    return upload_version(client, submission.package, name, submission.version, submission.namespace)
+
+
+def _name_source(submission: Submission, kept: Optional[PipelineVersion]) -> Mapping[str, str]:
+    """Return what a run is made from, as arguments of the SDK: the package itself, or the version that KFP keeps."""
+    if kept is None:
+        return {"pipeline_package_path": str(submission.package)}
     return {"pipeline_id": kept.pipeline_id, "version_id": kept.version_id}
 
 

@@ -58,14 +58,20 @@ def _await_lock(path: Path) -> IO[str]:
     is_waiting = False
     while (file := try_lock(path)) is None:
         if not is_waiting:
-            holder = LockHolder.parse(path.read_text(encoding="utf-8")).process or "unknown process"
-            say(f"  Another run ({holder}) is doing this work in {path.parent}; waiting until it ends.")
+            say(f"  Another run ({_name_holder(path)}) is doing this work in {path.parent}; waiting until it ends.")
             is_waiting = True
         time.sleep(_POLL_S)
     file.truncate(0)
     file.write(LockHolder(f"{platform.node()}, process {os.getpid()}").format())
     file.flush()
     return file
+
+
+def _name_holder(path: Path) -> str:
+    # The holder may delete the file at any time.
+    with contextlib.suppress(OSError):
+        return LockHolder.parse(path.read_text(encoding="utf-8")).process or "unknown process"
+    return "unknown process"
 
 
 def _locate_lock(folder: Path) -> Path:

@@ -122,3 +122,17 @@ def test_work_that_was_removed_while_waiting_starts_anew(tmp_path: Path, monkeyp
     monkeypatch.setattr(resumable_folder, "try_lock", lock)
     with open_unfinished(tmp_path / "1", ("a",)) as folder:
         assert folder.is_dir()
+
+
+def test_a_lock_that_its_holder_deletes_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def look(path: Path) -> IO[str] | None:
+        looks.append(path)
+        return None if len(looks) == 1 else try_lock(path)
+
+    monkeypatch.setattr(resumable_folder, "try_lock", look)
+    monkeypatch.setattr(resumable_folder.time, "sleep", lambda _: None)
+    with open_unfinished(tmp_path / "1", ("a",)) as folder:
+        assert folder.is_dir()
+    assert len(looks) == 2

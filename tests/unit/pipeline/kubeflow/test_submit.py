@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.kubeflow.submit import Submission, submit
 from reefline.errors import ConfigError, ReeflineError, UsageError
+from reefline.system.terminal import say
 from tests.factories_kubeflow import compile_package
 from tests.fake_kfp_api import RUN_ID, FakeKfp, serve_kfp
 
@@ -62,12 +63,11 @@ def test_cron_makes_a_recurring_run(kfp: FakeKfp, package: Path) -> None:
     assert body["no_catchup"] is True and int(body["max_concurrency"]) == 1
 
 
-def test_a_version_is_kept_and_run(kfp: FakeKfp, package: Path) -> None:
-    code, said = _submit(kfp, package, version="v1.2.0")
-    assert code == 0
-    assert said.startswith(
-        f"version: v1.2.0 of reefline ({kfp.host}/#/pipelines/details/id-of-reefline/version/id-of-v1.2.0)\n"
-    )
+def test_a_version_is_kept_and_run(kfp: FakeKfp, package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert submit(Submission(package, kfp.host, "nightly", version="v1.2.0"), say) == 0
+    # From standard output: what the SDK prints there is not shown.
+    said = capsys.readouterr().out
+    assert said.startswith(f"version: v1.2.0 ({kfp.host}/#/pipelines/details/id-of-reefline/version/id-of-v1.2.0)\n")
     # The complete file, with the platform document.
     assert package.read_text() in kfp.versions["reefline"]["v1.2.0"].replace("\r\n", "\n")
     (body,) = kfp.bodies("runs")
