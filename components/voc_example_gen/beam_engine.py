@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import grpc
+import grpc  # type: ignore[import-untyped]
 
 from reefline.data.reports import IngestionFailure
 from reefline.data.tasks import ResultT, Task
