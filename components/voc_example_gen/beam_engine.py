@@ -6,6 +6,7 @@ so is its result; PCollections carry only their numbers: runners limit the size 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import grpc  # type: ignore[import-untyped]
 
 from reefline.data.reports import IngestionFailure
 from reefline.data.tasks import ResultT, Task
-from reefline.errors import StorageError, UserError
+from reefline.errors import ConfigError, StorageError, UserError
 from reefline.storage.location import Location
 from reefline.storage.opening import open_storage
 from reefline.storage.transfer import download_tree, upload_tree
@@ -32,7 +34,11 @@ class BeamEngine:
         self._exchange = exchange
 
     def run(self, tasks: Sequence[Task[ResultT]]) -> Iterator[ResultT]:
-        """See Engine."""
+        """See Engine.
+
+        Raises:
+            ConfigError: the runner's service does not answer.
+        """
         if not tasks:
             return
         kind: Any = type(tasks[0])
@@ -41,7 +47,7 @@ class BeamEngine:
             for number, task in enumerate(tasks):
                 (Path(folder) / _name(number)).write_bytes(_encode(task))
             upload_tree(Path(folder), open_storage(place / _TASKS))
-        with self._make_pipeline() as pipeline:
+        with _explain_connection(), self._make_pipeline() as pipeline:
             numbers = pipeline | "Tasks" >> beam.Create(range(len(tasks)), reshuffle=True)
             _ = numbers | kind.__name__ >> beam.ParDo(RunTaskDoFn(kind, str(place)))
         _raise_failure(place / _FAILURES)
@@ -76,6 +82,17 @@ class RunTaskDoFn(beam.DoFn):
             storage.write(f"{_FAILURES}/{name}", _encode(IngestionFailure.from_error(error)))
             return
         storage.write(f"{_RESULTS}/{name}", _encode(result))
+
+
+@contextlib.contextmanager
+def _explain_connection() -> Iterator[None]:
+    try:
+        yield
+    except (grpc.RpcError, grpc.FutureTimeoutError) as error:
+        reason = error.details() if isinstance(error, grpc.Call) else "no answer"
+        raise ConfigError(
+            f"data.beam_args: cannot use the runner's service ({reason}); start it, or fix its address"
+        ) from error
 
 
 def _raise_failure(place: Location) -> None:

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import apache_beam as beam
 import pytest
 
+from components.voc_example_gen.beam_engine import BeamEngine, RunTaskDoFn
+from reefline.data.data_parts import DataPart
+from reefline.data.inspection import ImageLimits
+from reefline.data.matching import Candidate
+from reefline.data.shards import Shard
+from reefline.data.tasks import InspectTask, WriteTask
+from reefline.errors import ConfigError, DataError, StorageError
 from reefline.settings import IngestionSettings
+from reefline.storage.location import Location
 from reefline.storage.opening import open_storage
 from reefline.storage.transfer import upload_tree
+from reefline.structures.label_map import LabelMap
 from tests.beam_cluster import BeamCluster, find_unshare, run_beam_cluster
 from tests.factories import add_image, make_data_set, make_jpeg, make_object
 from tests.factories_ingestion import IngestionRun, ingest
@@ -70,3 +80,33 @@ def test_directrunner_writes_the_same_files(data: Path, tmp_path: Path) -> None:
     local = _outputs(ingest(data, tmp_path / "local", settings=IngestionSettings(**SETTINGS)))
     settings = IngestionSettings(beam_args=("--runner=DirectRunner",), **SETTINGS)
     assert _outputs(ingest(data, tmp_path / "beam", settings=settings)) == local
+
+
+def _make_write_task(data: Path, out: Path) -> WriteTask:
+    part = DataPart(str(data))
+    inspect = InspectTask(part, (Candidate("image_000.jpg", "image_000.xml", ""),), ImageLimits(10**8), None)
+    record = inspect.run().inspections[0].record
+    assert record is not None
+    return WriteTask(part, Shard("train", 0, 1, (record,)), LabelMap(("cat", "dog")), str(out))
+
+
+def test_what_a_task_cannot_do_is_an_error_of_the_run(data: Path, tmp_path: Path) -> None:
+    task = _make_write_task(data, tmp_path / "out")
+    (data / "image_000.jpg").write_bytes(make_jpeg(seed=77))
+    engine = BeamEngine(lambda: beam.Pipeline(argv=[]), Location.parse(tmp_path / "exchange"))
+    with pytest.raises(DataError, match=r"^image_000\.jpg: changed during ingestion: run again$"):
+        list(engine.run([task]))
+
+
+def test_deleted_task_stops_the_job(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"tasks/000000003\.json: missing; do not delete a run's temporary files"):
+        RunTaskDoFn(WriteTask, str(tmp_path)).process(3)
+
+
+def test_service_that_does_not_answer(data: Path, tmp_path: Path) -> None:
+    args = ["--runner=PortableRunner", "--job_endpoint=localhost:1", "--environment_type=LOOPBACK"]
+    engine = BeamEngine(
+        lambda: beam.Pipeline(argv=[*args, "--job_server_timeout=1"]), Location.parse(tmp_path / "exchange")
+    )
+    with pytest.raises(ConfigError, match=r"data\.beam_args: cannot use the runner's service .*; start it, or fix its"):
+        list(engine.run([_make_write_task(data, tmp_path / "out")]))

@@ -103,6 +103,7 @@ def test_bad_configs_are_told_of_in_full(tmp_path: Path, config_file: Path, data
         "trainer.steps_per_eval=90",
         "trainer.start=nowhere/ckpt-0",
         "data.test_fraction=0.7",
+        "data.beam_args=[--runner=FlinkRunner, --temp_location=s3://bucket/tmp]",
         "validation.severities.no_such_rule=off",
     ]
     overrides = [argument for text in arguments for argument in ("--set", text)]
@@ -113,6 +114,7 @@ def test_bad_configs_are_told_of_in_full(tmp_path: Path, config_file: Path, data
     errors = [line for line in lines if line.startswith("error: ")]
     for words in (
         "data.eval_fraction + data.test_fraction: 1.1",
+        "the workers of FlinkRunner (data.beam_args) cannot read this folder",
         "validation.severities: unknown rule 'no_such_rule'",
         "trainer.batch_size: 500, but only",
         "nowhere/ckpt-0 does not exist",

@@ -150,6 +150,12 @@ def test_name_of_many_parts() -> None:
         parse_override(".".join(["a"] * 3000) + "=1")
 
 
+def test_message_on_a_list_names_the_item(write) -> None:
+    message = r"c\.yaml: data\.beam_args: 'runner=x' is not an option of Beam; write --name=value"
+    with pytest.raises(ConfigError, match=message):
+        _load(write(MINIMAL), "data.beam_args=[runner=x]")
+
+
 @pytest.mark.parametrize(
     "override",
     [

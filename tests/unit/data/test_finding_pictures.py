@@ -24,6 +24,7 @@ from reefline.data.rules.dataset_rules import DatasetContext, check_near_duplica
 from reefline.findings import Action, Finding
 from reefline.images.thumbnails import ThumbnailWriter, read_thumbnails
 from reefline.settings import ValidationSettings
+from reefline.storage.interface import Revision, StoredObject
 from reefline.structures.artifacts import IngestionFolder
 from tests.factories import add_image, make_jpeg, make_object, make_record, make_report
 
@@ -163,4 +164,12 @@ def test_a_name_that_is_not_unicode_costs_the_pictures_only(tmp_path: Path) -> N
     folder = IngestionFolder(tmp_path)
     report = make_report(findings=(_finding(name, "image_not_annotated", None),))
     write_finding_pictures(DataSet(str(data)), folder, report, [], max_image_pixels=LIMIT)
+    assert not folder.thumbnails.exists() and not folder.pictures.exists()
+
+
+def test_a_store_that_cannot_be_read_costs_the_pictures_only(tmp_path: Path, s3_folder: str) -> None:
+    folder = IngestionFolder(tmp_path)
+    report = make_report([make_record("a.jpg")], findings=(_finding("a.xml"),))
+    data = DataSet(s3_folder, {"a.jpg": StoredObject("a.jpg", 9, Revision("gone"))})
+    write_finding_pictures(data, folder, report, [make_record("a.jpg")], max_image_pixels=LIMIT)
     assert not folder.thumbnails.exists() and not folder.pictures.exists()

@@ -10,7 +10,7 @@ import pytest
 
 from reefline.data.inspection import ImageLimits, inspect_candidate
 from reefline.data.layouts import list_data_files
-from reefline.data.matching import Discovery, discover
+from reefline.data.matching import Discovery, discover, list_read_by_discovery
 from reefline.errors import DataError
 from reefline.structures.image_origin import write_origins
 from tests.factories import add_image, make_jpeg, make_object, make_xml
@@ -166,6 +166,24 @@ def test_an_ambiguous_xml_is_read_once(tmp_path: Path) -> None:
     record = inspect_candidate(tmp_path, by_filename, ImageLimits(10**8), None).record
     assert record is not None
     assert [item.box_xyxy_px for item in record.objects] == [make_object().box_xyxy_px]
+
+
+def test_discovery_opens_no_other_file(tmp_path: Path) -> None:
+    """Workers of other machines match names before anything else is copied."""
+    for name in ("a", "b"):
+        add_image(tmp_path / "JPEGImages", name)
+    add_image(tmp_path / "JPEGImages", "a.b")
+    (tmp_path / "JPEGImages" / "b.xml").rename(tmp_path / "JPEGImages" / "renamed.xml")
+    _write(tmp_path / "JPEGImages" / "a.png", make_jpeg())
+    (tmp_path / "JPEGImages" / "renamed.xml").write_bytes(make_xml(filename="b.jpg"))
+    _write(tmp_path / "ImageSets" / "Main" / "train.txt", b"a\nb\n")
+    files = list_data_files(tmp_path)
+    expected = discover(tmp_path, files)
+    opened = list_read_by_discovery(files)
+    assert opened == ("ImageSets/Main/train.txt", "JPEGImages/a.xml", "JPEGImages/renamed.xml")
+    for name in {*files.all} - {*opened}:
+        (tmp_path / name).unlink()
+    assert discover(tmp_path, files) == expected
 
 
 def test_entities_in_an_ambiguous_xml_are_refused(tmp_path: Path) -> None:

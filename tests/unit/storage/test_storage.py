@@ -11,7 +11,7 @@ import pytest
 from reefline.errors import StorageError
 from reefline.storage.interface import Storage, StoredObject
 from reefline.storage.opening import open_storage
-from reefline.storage.transfer import download_objects, download_tree, upload_tree
+from reefline.storage.transfer import delete_tree, download_objects, download_tree, upload_tree
 from tests.s3_server import BUCKET, S3Server
 
 # Listings of S3 come in pages of 1,000.
@@ -65,6 +65,13 @@ def test_a_stale_writer_replaces_nothing(storage: Storage) -> None:
     storage.delete("CURRENT")
     assert not storage.replace_if_match("CURRENT", b"3", read.revision)
     assert storage.read("CURRENT") is None
+
+
+def test_deleting_a_tree_leaves_its_neighbours(storage: Storage) -> None:
+    for name in ("tmp/a", "tmp/b/c", "tmpfile"):
+        storage.write(name, b"x")
+    delete_tree(open_storage(storage.location / "tmp"))
+    assert names(storage.list_objects()) == ["tmpfile"]
 
 
 def test_listings(storage: Storage) -> None:
