@@ -1,5 +1,5 @@
 # Every target does its own set-up: a machine needs git, make and any python3 with pip and venv.
-.PHONY: setup demo check browser test test-slow test-odapi lock clean
+.PHONY: setup demo check browser test test-slow test-fuzz test-odapi lock clean
 
 PYTHON := .venv/bin/python
 # How many processes run the tests; each takes up to 3 GB.
@@ -45,6 +45,12 @@ test: setup
 
 test-slow: setup
 	$(PYTHON) -m pytest -q -m slow --timeout 3600
+
+# How many cases each fuzzer of tests/fuzz gets; `make test` runs 40.
+FUZZ_CASES ?= 2000
+test-fuzz: setup
+	REEFLINE_FUZZ_CASES=$(FUZZ_CASES) $(PYTHON) -m pytest -q tests/fuzz tests/unit/data/test_accepted_means_trainable.py \
+	  --timeout 3600 -n $(TEST_PROCESSES) --dist loadfile
 
 # The OD API's own TF2 tests under reefline/od_api/compat.py; tests/odapi/expected_failures.txt lists what is known.
 test-odapi: setup

@@ -28,7 +28,7 @@ def read_request(
         UsageError: --data demo: without a section `demo`, or an --image without a name.
     """
     if not image.strip():
-        # TFX would take its own public image.
+        # TFX would use its own public image.
         raise UsageError("--image: empty; name an image with its digest, such as name@sha256:…")
     loaded = load_config(config, [parse_override(text) for text in overrides])
     return PackageRequest(loaded, image, name_demo(data, loaded.demo), serving, for_vertex)

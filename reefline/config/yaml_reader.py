@@ -37,9 +37,10 @@ class BoundedLoader(yaml.SafeLoader):
         self._depth -= 1
         return node
 
-    def compose_document(self) -> yaml.Node:
-        node: yaml.Node = super().compose_document()
-        _measure(node, _Extent(self.max_values, self.max_depth), {}, frozenset())
+    def compose_document(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().compose_document()
+        if node is not None:
+            _measure(node, _Extent(self.max_values, self.max_depth), {}, frozenset())
         return node
 
 

@@ -230,8 +230,12 @@ def _load_jpeg_draft(image: JpegImageFile, image_bytes: bytes) -> None:
         raise ImageProblemError("image_unreadable", f"the image is damaged ({damage}): copy or export it again")
     image.draft("L", (max(1, image.width // _DRAFT_DIVISOR), max(1, image.height // _DRAFT_DIVISOR)))
     if scan is None:
+        # A small image may have all its rows, and TensorFlow refuses it still.
         image.load()
-    elif (problem := load_checking_data(image, image_bytes, scan)) is not None:
+        problem: str | None = "it has no end marker"
+    else:
+        problem = load_checking_data(image, image_bytes, scan)
+    if problem is not None:
         raise ImageProblemError("image_truncated", f"the image is incomplete ({problem}): copy or export it again")
 
 

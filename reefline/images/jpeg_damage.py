@@ -48,7 +48,7 @@ class FirstScan:
 
 
 def find_first_scan(content: bytes, image: JpegImageFile) -> FirstScan | None:
-    """Return the first scan of a JPEG that Pillow has just opened; None without an end marker: decoding it fails."""
+    """Return the first scan of a JPEG that Pillow has just opened; None without an end marker."""
     # Pillow stops reading there, but not in a file of several pictures.
     start = image.fp.tell() if image.fp is not None and image.format == "JPEG" else _read_header(content)[0]
     # By numpy, as a search for two bytes takes three times as long: FF 00 stands for FF in the data.

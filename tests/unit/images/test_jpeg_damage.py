@@ -72,6 +72,17 @@ def test_damage_is_found(content: bytes, rule: str, message: str) -> None:
     assert caught.value.rule == rule
 
 
+@pytest.mark.parametrize("end", [b"", bytes(2), bytes(40)], ids=["cut", "zeros", "more-zeros"])
+def test_a_jpeg_needs_its_end_marker(end: bytes) -> None:
+    """Pillow has all rows of a small image before it misses the marker; TensorFlow refuses the image."""
+    content = _jpeg(make_pixels())[:-2] + end
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Invalid JPEG data"):
+        tf.io.decode_jpeg(content, channels=3)
+    with pytest.raises(ImageProblemError, match=r"truncated|no end marker") as caught:
+        inspect_image(content, max_image_pixels=LIMIT)
+    assert caught.value.rule == "image_truncated"
+
+
 @pytest.mark.parametrize("scans", range(1, len(SCANS)))
 def test_a_progressive_jpeg_needs_all_its_scans(scans: int) -> None:
     cut = PROGRESSIVE[: SCANS[scans]] + b"\xff\xd9"
