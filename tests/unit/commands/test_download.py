@@ -140,6 +140,14 @@ def test_no_image_is_an_error_and_other_keywords_are_still_downloaded(
     assert len(read_origins(tmp_path / "dog")) == 1 and not (tmp_path / "fox").exists()
 
 
+def test_without_a_usable_source_the_error_is_not_about_the_words(found: Serving, tmp_path: Path) -> None:
+    found(openverse=[None], wikimedia=[None])
+    result = invoke("fox", "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "warning: openverse: the service answered 503" in result.stdout
+    assert "fox: no images: no source can be used (openverse, wikimedia), see the warnings" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_usable_image_is_an_error_with_the_reasons(site: ImageSite, tmp_path: Path) -> None:
     result = download_list(write_list(tmp_path / "urls.txt", site, "/page.jpg"), tmp_path / "out")
     assert result.exit_code == 2
@@ -154,6 +162,16 @@ def test_a_plain_list_goes_to_the_folder_itself_and_labels_to_theirs(site: Image
     assert result.exit_code == 0 and "warning" not in result.output
     assert [path.name for path in (tmp_path / "labels").iterdir()] == ["_dog"]
     assert len(list((tmp_path / "labels" / "_dog").glob("*.jpg"))) == 4
+
+
+def test_a_list_with_and_without_labels_can_be_continued(site: ImageSite, tmp_path: Path) -> None:
+    urls = write_list(tmp_path / "urls", site, "/1.jpg", label="dog")
+    # As if the first run had been stopped after the first label.
+    assert download_list(urls, tmp_path / "out").exit_code == 0
+    urls.write_text(f"{urls.read_text(encoding='utf-8')}\n{site.url('/2.jpg')},\n", encoding="utf-8")
+    result = download_list(urls, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert len(read_origins(tmp_path / "out")) == len(read_origins(tmp_path / "out" / "dog")) == 1
 
 
 def test_private_addresses_are_refused_unless_allowed(site: ImageSite, tmp_path: Path) -> None:
