@@ -10,9 +10,11 @@ import typer
 from reefline.commands.analyze import analyze
 from reefline.commands.coco_results import coco_results
 from reefline.commands.compile import compile_model
+from reefline.commands.convert import convert
 from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
 from reefline.commands.download import download
+from reefline.commands.labels import labels
 from reefline.commands.parse_log import parse_log
 from reefline.commands.recommend import recommend
 from reefline.commands.report import report
@@ -51,6 +53,8 @@ app.command("verify")(verify)
 app.command("recommend")(recommend)
 app.command("detect")(detect)
 app.command("download")(download)
+app.command("convert")(convert)
+app.command("labels")(labels)
 app.command("coco-results")(coco_results)
 app.command("parse-log")(parse_log)
 app.command("compile")(compile_model)

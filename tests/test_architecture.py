@@ -31,8 +31,8 @@ FLOORS = (
     ("od_api", "data", "bundle", "acquisition"),
     ("config", "training", "inference"),
     ("export", "report"),
-    ("verification",),
-    ("recommendation",),
+    ("verification", "curation"),
+    ("recommendation", "labelling"),
     ("commands",),
     ("cli", "__main__"),
 )

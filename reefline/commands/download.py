@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, Optional, TypeVar
 
 import typer
 
+from reefline.commands.options import OverwriteOption
 from reefline.errors import UsageError
 from reefline.system.terminal import ProgressBar, say, say_error
 
@@ -76,9 +77,7 @@ def download(
         typer.Option(metavar="FILE", help="download these instead: one URL per line, or CSV with url,label"),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="add to folders that have other files")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="delete what earlier downloads wrote there, and start again")
-    ] = False,
+    overwrite: OverwriteOption = False,
     delay: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, max=60, help="pause between requests to one host")
     ] = 0.5,
@@ -160,12 +159,14 @@ def _parse_choice(option: str, text: str | None, choices: type[Choice]) -> Choic
 
 def _choose_existing(*, resume: bool, overwrite: bool) -> Existing:
     from reefline.acquisition.image_folder import Existing
+    from reefline.curation.output_folder import OutputMode, choose_output_mode
 
-    if resume and overwrite:
-        raise UsageError("--resume and --overwrite: pass one of them")
-    if overwrite:
-        return Existing.OVERWRITE
-    return Existing.RESUME if resume else Existing.CONTINUE
+    existing = {
+        OutputMode.NEW: Existing.CONTINUE,
+        OutputMode.RESUME: Existing.RESUME,
+        OutputMode.OVERWRITE: Existing.OVERWRITE,
+    }
+    return existing[choose_output_mode(resume=resume, overwrite=overwrite)]
 
 
 def _make_guard(*, allow_private: bool) -> AddressGuard:

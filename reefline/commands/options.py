@@ -29,3 +29,7 @@ MinutesOption = Annotated[
     typer.Option("--minutes", metavar="N", min=1, help="the time to train for; default: 20 on a CPU, 30 with a GPU"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="continue in an output folder that this command made")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="delete what this command wrote to the output folder before")
+]

@@ -61,6 +61,23 @@ def list_data_files(data_dir: Path, *, image_dir: str | None = None, annotation_
     )
 
 
+def list_any_files(data_dir: Path) -> DataFiles:
+    """Find what `list_data_files` finds, in a folder that may hold images alone.
+
+    Raises:
+        DataError: the folder is missing, cannot be listed, or holds no images.
+    """
+    if not data_dir.is_dir():
+        raise DataError(f"{data_dir}: no such folder: expected a folder of images")
+    walk = walk_data_folder(data_dir)
+    findings = _report_unusable(walk, None, None)
+    files = _sort_out(walk.files, findings=findings)
+    if not files.images:
+        reasons = map(describe_finding, findings[:_LISTED_PROBLEMS])
+        raise DataError(f"{data_dir}: holds no images", *reasons, findings=findings)
+    return files
+
+
 def select_data_files(
     names: Iterable[str],
     where: str,
@@ -76,15 +93,30 @@ def select_data_files(
     Raises:
         DataError: there are no images or no annotations.
     """
+    files = _sort_out(names, image_dir=image_dir, annotation_dir=annotation_dir, findings=findings)
+    _check_any(where, files)
+    return files
+
+
+def _sort_out(
+    names: Iterable[str],
+    *,
+    image_dir: str | None = None,
+    annotation_dir: str | None = None,
+    findings: tuple[Finding, ...],
+) -> DataFiles:
     files = sorted(names)
-    images = [path for path in files if _is_image(path) and _is_under(path, image_dir)]
-    annotations = [path for path in files if _is_annotation(path) and _is_under(path, annotation_dir)]
-    _check_any(where, images, annotations, findings)
-    origins = tuple(path for path in files if posixpath.basename(path) == ORIGINS_FILE)
-    return DataFiles(tuple(images), tuple(annotations), tuple(filter(is_split_list, files)), findings, origins)
+    return DataFiles(
+        images=tuple(path for path in files if _is_image(path) and _is_under(path, image_dir)),
+        annotations=tuple(path for path in files if _is_annotation(path) and _is_under(path, annotation_dir)),
+        split_lists=tuple(filter(is_split_list, files)),
+        findings=findings,
+        origins=tuple(path for path in files if posixpath.basename(path) == ORIGINS_FILE),
+    )
 
 
-def _check_any(where: str, images: list[str], annotations: list[str], findings: tuple[Finding, ...]) -> None:
+def _check_any(where: str, files: DataFiles) -> None:
+    images, annotations, findings = files.images, files.annotations, files.findings
     if images and annotations:
         return
     if not images and not annotations:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.data.layouts import DataFiles, select_data_files
-from reefline.data.walking import is_data_path
+from reefline.data.walking import select_data_paths
 from reefline.errors import DataError
 from reefline.storage.interface import Storage, StoredObject
 from reefline.storage.location import Location
@@ -59,7 +59,8 @@ def list_remote_data(location: Location, *, image_dir: str | None, annotation_di
         StorageError: the store cannot be read.
     """
     storage = open_storage(location)
-    objects = {stored.name: stored for stored in storage.list_objects() if is_data_path(stored.name)}
+    listed = {stored.name: stored for stored in storage.list_objects()}
+    objects = {name: listed[name] for name in select_data_paths(listed)}
     for name, value in (("image_dir", image_dir), ("annotation_dir", annotation_dir)):
         if value is not None and not any(path.startswith(f"{value.rstrip('/')}/") for path in objects):
             raise DataError(f"{location / value}: no such folder: data.{name} is relative to the data folder")

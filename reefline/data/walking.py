@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from reefline.system.files import show_path
 
 # VOCdevkit keeps segmentation masks next to the photographs: PNGs that are not images to detect objects in.
 _MASK_FOLDERS = frozenset({"SegmentationClass", "SegmentationObject"})
+# A folder with this file is not part of the data set around it: duplicates moved away, images to review.
+IGNORE_FILE = ".reefline-ignore"
 
 
 @dataclass
@@ -28,7 +31,9 @@ class Walk:
 
 
 def walk_data_folder(data_dir: Path) -> Walk:
-    """Find every file but hidden ones and masks, following links to folders, each folder once.
+    """Find every file but hidden ones, masks, and those in a subfolder with IGNORE_FILE.
+
+    Links to folders are followed, each folder once.
 
     Raises:
         DataError: the data folder cannot be listed.
@@ -44,8 +49,8 @@ def walk_data_folder(data_dir: Path) -> Walk:
             continue
         visited.add(real)
         try:
-            with os.scandir(folder) as entries:
-                folders = [f"{prefix}{entry.name}/" for entry in entries if _is_folder(entry, prefix, walk)]
+            with os.scandir(folder) as found:
+                entries = list(found)
         except OSError as error:
             if not prefix:
                 raise DataError(
@@ -53,15 +58,32 @@ def walk_data_folder(data_dir: Path) -> Walk:
                 ) from error
             walk.findings.append(_report_folder(prefix, f"cannot list the folder ({error.strerror})", "fix it"))
             continue
+        if prefix and any(entry.name == IGNORE_FILE for entry in entries):
+            continue
+        folders = [f"{prefix}{entry.name}/" for entry in entries if _is_folder(entry, prefix, walk)]
         pending += sorted(folders, reverse=True)
     return walk
 
 
-def is_data_path(path: str) -> bool:
-    """Return whether a file counts, by its path relative to the data folder: hidden ones and masks do not."""
+def select_data_paths(paths: Iterable[str]) -> set[str]:
+    """Return the paths, relative to a data folder, that `walk_data_folder` would find there."""
+    paths = set(paths)
+    ignored = {path.removesuffix(IGNORE_FILE) for path in paths if path.endswith(f"/{IGNORE_FILE}")}
+    return {path for path in paths if _is_data_path(path) and not ignored.intersection(_parents(path))}
+
+
+def _is_data_path(path: str) -> bool:
     *folders, name = path.split("/")
     hidden = any(part.startswith(".") for part in (*folders, name))
     return not hidden and not _MASK_FOLDERS & set(folders)
+
+
+def _parents(path: str) -> Iterator[str]:
+    """Yield the folders above a path, each with a slash at its end."""
+    position = path.find("/")
+    while position >= 0:
+        yield path[: position + 1]
+        position = path.find("/", position + 1)
 
 
 def _is_folder(entry: os.DirEntry[str], prefix: str, walk: Walk) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -55,7 +56,7 @@ def parse_voc_annotation(xml_bytes: bytes) -> Annotation:
         ForbiddenXmlError: the XML declares entities.
         AnnotationSyntaxError: the bytes are not well-formed XML with an <annotation> at its root.
     """
-    root = _parse_xml(xml_bytes)
+    root = parse_xml_safely(xml_bytes)
     if root.tag != "annotation":
         raise AnnotationSyntaxError(f"the root element is <{root.tag}>, expected <annotation>: is this a VOC file?")
     return Annotation(
@@ -63,21 +64,44 @@ def parse_voc_annotation(xml_bytes: bytes) -> Annotation:
         width_px=_size(_text(root, "size/width")),
         height_px=_size(_text(root, "size/height")),
         objects=tuple(_parse_object(element) for element in root.iter("object")),
+        verified=None if (mark := root.get("verified")) is None else _is_true(mark),
     )
 
 
 def format_voc_annotation(annotation: Annotation) -> bytes:
     """Return the annotation as the bytes of a VOC XML file in UTF-8; `parse_voc_annotation` reads it back."""
     objects = "".join(_format_object(item) for item in annotation.objects)
+    verified = "" if annotation.verified is None else f' verified="{"yes" if annotation.verified else "no"}"'
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n'
-        "<annotation>\n"
+        f"<annotation{verified}>\n"
         f"  <filename>{escape(annotation.filename)}</filename>\n"
         f"  <size><width>{annotation.width_px or 0}</width><height>{annotation.height_px or 0}</height>"
         "<depth>3</depth></size>\n"
         "  <segmented>0</segmented>\n"
         f"{objects}</annotation>\n"
     ).encode()
+
+
+def rename_objects(xml_bytes: bytes, new_name: Callable[[str], str | None]) -> bytes:
+    """Return an annotation with other class names; everything else in the XML stays, and None removes the object.
+
+    Raises:
+        AnnotationSyntaxError: as in `parse_voc_annotation`.
+    """
+    root = parse_xml_safely(xml_bytes)
+    changed = False
+    for parent in list(root.iter()):
+        for element in parent.findall("object"):
+            name = element.find("name")
+            old = _text(element, "name")
+            new = new_name(old)
+            changed |= new != old
+            if new is None:
+                parent.remove(element)
+            elif name is not None:
+                name.text = new
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n" if changed else xml_bytes
 
 
 def describe_voc_box(box_xyxy_px: BoxXyxyPx) -> str:
@@ -87,7 +111,13 @@ def describe_voc_box(box_xyxy_px: BoxXyxyPx) -> str:
     return f"xmin {xmin:g}, ymin {ymin:g}, xmax {box.x_max:g}, ymax {box.y_max:g}"
 
 
-def _parse_xml(xml_bytes: bytes) -> ElementTree.Element:
+def parse_xml_safely(xml_bytes: bytes) -> ElementTree.Element:
+    """Return the root of an XML file in any encoding that Python knows; entities are refused.
+
+    Raises:
+        ForbiddenXmlError: the XML declares entities.
+        AnnotationSyntaxError: the bytes are not well-formed XML.
+    """
     try:
         try:
             return _parse_safely(xml_bytes)
@@ -147,6 +177,7 @@ def _parse_object(element: ElementTree.Element) -> AnnotatedObject:
         _is_true(facts.get("difficult")),
         _is_true(facts.get("truncated")),
         (facts.get("pose") or "").strip() or "Unspecified",
+        _score(facts.get("score")),
     )
 
 
@@ -165,12 +196,14 @@ def _written_low(low: float, high: float) -> float:
 
 def _format_object(item: AnnotatedObject) -> str:
     box = item.box_xyxy_px
+    score = "" if item.score is None else f"    <score>{item.score:.4f}</score>\n"
     return (
         "  <object>\n"
         f"    <name>{escape(item.label)}</name>\n"
         f"    <pose>{escape(item.pose)}</pose>\n"
         f"    <truncated>{int(item.truncated)}</truncated>\n"
         f"    <difficult>{int(item.difficult)}</difficult>\n"
+        f"{score}"
         f"    <bndbox><xmin>{_written_low(box.x_min, box.x_max):.10g}</xmin>"
         f"<ymin>{_written_low(box.y_min, box.y_max):.10g}</ymin>"
         f"<xmax>{box.x_max:.10g}</xmax><ymax>{box.y_max:.10g}</ymax></bndbox>\n"
@@ -199,6 +232,11 @@ def _float(text: str | None) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def _score(text: str | None) -> float | None:
+    value = _float(text)
+    return value if 0 <= value <= 1 else None
 
 
 def _size(text: str) -> int | None:

@@ -118,6 +118,19 @@ def inspect_image(image_bytes: bytes, *, max_image_pixels: int) -> ImageFacts:
     )
 
 
+def read_upright_size_px(image_bytes: bytes) -> tuple[int, int]:
+    """Return width and height after the EXIF orientation is applied, from the header alone.
+
+    Raises:
+        ImageProblemError: the header is damaged, or of no known format.
+    """
+    image = _open_image(image_bytes, None)
+    with _decoder_errors():
+        orientation = _read_orientation(image)
+        width_px, height_px = _stored_size_px(image, orientation)
+    return (height_px, width_px) if orientation in _AXIS_SWAPPING_ORIENTATIONS else (width_px, height_px)
+
+
 def transcode_to_rgb_jpeg(image_bytes: bytes, *, apply_exif: bool, size_px: tuple[int, int]) -> bytes:
     """Return the first frame of an image as an RGB JPEG of `size_px` (width, height), upright if `apply_exif`.
 

@@ -18,6 +18,7 @@ TEMPLATE_DIR = Path(__file__).resolve().parent / "templates"
 NOT_IN_THE_REVIEW = frozenset(
     {
         "changes.html",
+        "gallery.html",
         "index.html",
         "index.js",
         "index_chart.html",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,12 @@ def replace_control_characters(name: str) -> str:
     """Return a class name with a space for each line break or other control character and the space around it."""
     # Nearly every name is printable, which is faster to know.
     return name if name.isprintable() else _CONTROL_AND_SPACE.sub(" ", name).strip()
+
+
+def fold_name(name: str) -> str:
+    """Return what names that look alike share: without letter case, invisible characters and forms of encoding."""
+    visible = "".join(c for c in unicodedata.normalize("NFKC", name) if c.isprintable())
+    return " ".join(visible.casefold().split())
 
 
 def find_name_problems(names: Sequence[str]) -> list[str]:

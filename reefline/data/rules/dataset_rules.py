@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reefline.data.image_record import ImageRecord
 from reefline.data.reports import IngestionReport
 from reefline.formats.voc import describe_voc_box
+from reefline.structures.label_map import fold_name
 
 if TYPE_CHECKING:
     from reefline.settings import ValidationSettings
@@ -59,8 +59,7 @@ def check_classes_alike(context: DatasetContext) -> Iterator[Observation]:
     """Rule classes_alike: class names that differ only in letter case, in invisible characters or in their encoding."""
     alike: dict[str, list[str]] = defaultdict(list)
     for name in context.report.label_map_names:
-        visible = "".join(c for c in unicodedata.normalize("NFKC", name) if c.isprintable())
-        alike[" ".join(visible.casefold().split())].append(name)
+        alike[fold_name(name)].append(name)
     for names in alike.values():
         if len(names) > 1:
             spelled = ", ".join(f"{name!a}" for name in names)

@@ -196,7 +196,7 @@ def test_private_addresses_are_refused_unless_allowed(site: ImageSite, tmp_path:
         pytest.param(["fox", "--site", "https://a.org/x"], "--site https://a.org/x: expected a host", id="site"),
         pytest.param(["..."], "keyword '...': has no letter and no digit", id="keyword"),
         pytest.param(["Fox", "fox"], "would share the folder", id="same-folder"),
-        pytest.param(["fox", "--resume", "--overwrite"], "--resume and --overwrite: pass one", id="both-modes"),
+        pytest.param(["fox", "--resume", "--overwrite"], "--overwrite exclude each other", id="both-modes"),
         pytest.param(["fox", "--contact", "a\nHost: b"], "--contact: expected printable ASCII", id="contact"),
         pytest.param(["fox", "--proxy", "socks5://a"], "--proxy: expected http://HOST:PORT", id="proxy"),
         pytest.param(["fox", "--limit", "0"], "limit", id="limit"),

@@ -1,0 +1,1 @@
+"""Data sets before a run: duplicates, preparing, converting, class names."""

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from reefline.cli import app
+from tests.factories import add_image, make_object
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    add_image(tmp_path / "in", "a", seed=0, objects=(make_object("cat"),))
+    return tmp_path / "in"
+
+
+def test_convert_writes_and_refuses_a_used_folder(data: Path, tmp_path: Path) -> None:
+    command = ["convert", str(data), "--to", "yolo", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert "voc to yolo: 1 images with 1 boxes are in" in result.output
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 2
+    assert "exists and is not empty; pass --resume" in again.output
+    assert CliRunner().invoke(app, [*command, "--overwrite"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--to", "kitti"], "--to kitti: unknown; expected voc, coco, yolo, cvat, label-studio"),
+        (["--to", "coco", "--from", "coco"], "no annotation file of that format was found"),
+    ],
+    ids=["unknown format", "another format"],
+)
+def test_convert_explains_what_it_cannot_do(data: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["convert", str(data), "--out", str(tmp_path / "out"), *arguments])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_counts_and_renames(data: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["labels", str(data)])
+    assert result.exit_code == 0, result.output
+    assert "1 annotated images, 1 classes" in result.output
+    renamed = ["labels", str(data), "--rename", "cat=dog", "--out", str(tmp_path / "out")]
+    assert CliRunner().invoke(app, renamed).exit_code == 0
+    assert "dog        1 boxes" in CliRunner().invoke(app, ["labels", str(tmp_path / "out")]).output
+
+
+def test_labels_never_changes_the_input(data: Path) -> None:
+    result = CliRunner().invoke(app, ["labels", str(data), "--rename", "cat=dog"])
+    assert result.exit_code == 2
+    assert "need --out DIR" in result.output
