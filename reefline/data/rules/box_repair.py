@@ -27,7 +27,8 @@ def repair_objects(
             findings += found
         if left is not None:
             kept.add((left.label, left.box_xyxy_px))
-            records.append(ObjectRecord(index, *left))
+            # Without the score, which the tf.Examples have no place for.
+            records.append(ObjectRecord(index, *left[:-1]))
     return tuple(records), tuple(findings)
 
 
