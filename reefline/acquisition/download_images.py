@@ -6,6 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -46,26 +47,28 @@ class DownloadRequest:
 
 @dataclass(frozen=True)
 class Target:
-    """One folder to fill: its name ("" is the output folder itself), its hits, how many images it shall have.
+    """One folder to fill: its name ("" is the output folder itself) and how many images it shall have.
 
-    `searched` names where the hits come from.
+    `find` returns the hits lazily, and tells the function that it is given which sources cannot be used.
+    `sources` are their names.
     """
 
     name: str
-    hits: Iterator[ImageHit]
+    find: Callable[[Callable[[str], None]], Iterator[ImageHit]]
     wanted: int | None
-    searched: str
+    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class FolderResult:
-    """What a folder has after a download."""
+    """What a folder has after a download; `unusable` is how many of the sources could not be used."""
 
     path: Path
     images: int
     new_images: int
     wanted: int | None
-    searched: str
+    sources: tuple[str, ...]
+    unusable: int
     failures: tuple[FailedDownload, ...]
     earlier_failures: int
     origins: tuple[ImageOrigin, ...]
@@ -88,37 +91,39 @@ class Listener(Protocol):
         """Hear of a service that cannot be used."""
         ...
 
+    def done(self, result: FolderResult) -> None:
+        """Hear what a folder with images has when it is done."""
+        ...
+
     def progress(self, target: Target) -> contextlib.AbstractContextManager[Callable[[ImageFolder], None]]:
         """Return a context that shows the progress of one folder; its function is called with what the folder has."""
         ...
 
 
-def search_targets(
-    keywords: Sequence[str], query: Query, sources: Sequence[ImageSource], listener: Listener
-) -> list[Target]:
+def search_targets(keywords: Sequence[str], query: Query, sources: Sequence[ImageSource]) -> list[Target]:
     """Return a target per keyword; nothing is searched before its hits are read.
 
     Raises:
         UsageError: a keyword has no usable folder name, or two share one.
     """
-    names = ", ".join(source.name for source in sources)
+    names = tuple(source.name for source in sources)
     return [
-        Target(folder, _search(replace(query, keyword=keyword), sources, listener), query.limit, names)
+        Target(folder, partial(_search, replace(query, keyword=keyword), sources), query.limit, names)
         for keyword, folder in name_folders(keywords).items()
     ]
 
 
-def _search(query: Query, sources: Sequence[ImageSource], listener: Listener) -> Iterator[ImageHit]:
+def _search(query: Query, sources: Sequence[ImageSource], warn: Callable[[str], None]) -> Iterator[ImageHit]:
     """Return the hits of one source after the other; one that cannot be used only ends its own part."""
     for source in sources:
         try:
             yield from source.search(query)
         except SourceError as error:
-            listener.warn(str(error))
+            warn(str(error))
 
 
-def list_targets(urls: dict[str, list[ImageHit]], limit: int | None, searched: str) -> list[Target]:
-    """Return a target per label of a list of addresses; those without a label go to the output folder itself.
+def list_targets(urls: dict[str, list[ImageHit]], limit: int | None, name: str) -> list[Target]:
+    """Return a target per label of the list `name`; addresses without a label go to the output folder itself.
 
     Raises:
         UsageError: a label has no usable folder name, or two share one.
@@ -126,14 +131,18 @@ def list_targets(urls: dict[str, list[ImageHit]], limit: int | None, searched: s
     labels = name_folders(label for label in urls if label)
     distinct = {label: {hit.url: hit for hit in hits}.values() for label, hits in urls.items()}
     return [
-        Target(labels.get(label, ""), iter(hits), min(len(hits), limit or len(hits)), searched)
+        Target(labels.get(label, ""), partial(_list, tuple(hits)), min(len(hits), limit or len(hits)), (name,))
         for label, hits in distinct.items()
     ]
 
 
+def _list(hits: Sequence[ImageHit], _: Callable[[str], None]) -> Iterator[ImageHit]:
+    return iter(hits)
+
+
 def download_images(
     request: DownloadRequest, targets: Sequence[Target], client: httpx.Client, listener: Listener
-) -> list[FolderResult]:
+) -> None:
     """Download the images of every target that their folders do not have yet.
 
     Raises:
@@ -142,37 +151,53 @@ def download_images(
     """
     for target in targets:
         check_image_folder(request.out / target.name, request.existing)
-    results = []
+    is_new = not request.out.exists()
+    problems = []
     robots = RobotsRules(client) if request.reads_robots else None
     with Downloader(Fetcher(client, request.guard, robots, request.limits), request.pace) as downloader:
         for target in targets:
-            results.append(_fill(request, target, downloader, listener))
-    problems = [_describe_nothing(result) for result in results if not result.images]
+            result = _fill(request, target, downloader, listener)
+            if result.images:
+                listener.done(result)
+            else:
+                problems.append(_describe_nothing(result))
+    if is_new:
+        _remove_if_empty(request.out)
     if problems:
         raise DownloadError(*problems)
-    return results
 
 
 def _fill(request: DownloadRequest, target: Target, downloader: Downloader, listener: Listener) -> FolderResult:
     path = request.out / target.name
+    problems: list[str] = []
+
+    def warn(problem: str) -> None:
+        problems.append(problem)
+        listener.warn(problem)
+
     with open_image_folder(path, request.existing) as folder:
         with listener.progress(target) as show:
             show(folder)
-            downloader.download(folder, _with_missing(folder, target.hits), target.wanted, show)
+            downloader.download(folder, _with_missing(folder, target.find(warn)), target.wanted, show)
         result = FolderResult(
             path=path,
             images=folder.count,
             new_images=folder.new_images,
             wanted=target.wanted,
-            searched=target.searched,
+            sources=target.sources,
+            unusable=len(problems),
             failures=tuple(folder.new_failures),
             earlier_failures=folder.earlier_failures,
             origins=folder.origins,
         )
     if not result.images and not result.failures:
-        with contextlib.suppress(OSError):
-            path.rmdir()
+        _remove_if_empty(path)
     return result
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _with_missing(folder: ImageFolder, hits: Iterator[ImageHit]) -> Iterator[ImageHit]:
@@ -193,4 +218,7 @@ def _describe_nothing(result: FolderResult) -> str:
     failures = result.describe_failures()
     if failures:
         return f"{result.path}: no image could be downloaded: {failures}"
-    return f"{result.path}: no images found ({result.searched}); use other words or another --source"
+    sources = ", ".join(result.sources)
+    if result.unusable == len(result.sources):
+        return f"{result.path}: no images: no source can be used ({sources}), see the warnings; try again later"
+    return f"{result.path}: no images found ({sources}); use other words or another --source"

@@ -129,8 +129,9 @@ def check_image_folder(path: Path, existing: Existing) -> None:
         return
     if not path.is_dir():
         raise UsageError(f"{path}: a file, where a folder is expected; choose another --out")
-    # A run that was killed early leaves no more than a hidden partial file.
-    if existing is Existing.CONTINUE and not _is_ours(path) and any(not p.name.startswith(".") for p in path.iterdir()):
+    # A run that was killed early leaves no more than a hidden partial file. Folders may be those of labels.
+    others = (entry for entry in path.iterdir() if not entry.name.startswith(".") and not entry.is_dir())
+    if existing is Existing.CONTINUE and not _is_ours(path) and any(others):
         raise UsageError(
             f"{path}: has files that `reefline download` did not write; choose another --out, "
             "or pass --resume to add images to them"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reefline.acquisition.guarded_client import BlockedAddressError
 from reefline.acquisition.query import SourceError
-from reefline.system.http_retry import is_temporary, read_retry_after_s
+from reefline.system.http_retry import is_offline, is_temporary, read_retry_after_s
 
 if TYPE_CHECKING:
     import httpx
@@ -64,6 +64,8 @@ class ServiceClient:
                 raise SourceError(f"{name}: {error}") from error
             except httpx.HTTPError as error:
                 problem = f"the service cannot be reached ({str(error) or type(error).__name__}); check the network"
+                if is_offline(error):
+                    raise SourceError(f"{name}: {problem}") from error
             if wait_s > _MAX_WAIT_S:
                 raise SourceError(f"{name}: {problem} and asks to wait {wait_s:.0f} s; try again later")
             if attempt < _ATTEMPTS - 1:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, Optional, TypeVar
 
 import typer
 
+from reefline.commands.options import OverwriteOption
 from reefline.errors import UsageError
 from reefline.system.terminal import ProgressBar, say, say_error
 
@@ -37,7 +38,7 @@ class _TerminatedError(KeyboardInterrupt):
 
 def download(
     out: Annotated[Path, typer.Option(metavar="DIR", help="the folder for one folder per keyword")],
-    keywords: Annotated[Optional[list[str]], typer.Argument(metavar="[KEYWORD]...", help="what to search for")] = None,
+    keywords: Annotated[Optional[list[str]], typer.Argument(metavar="KEYWORD...", help="what to search for")] = None,
     limit: Annotated[
         Optional[int],
         typer.Option(
@@ -76,9 +77,7 @@ def download(
         typer.Option(metavar="FILE", help="download these instead: one URL per line, or CSV with url,label"),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="add to folders that have other files")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="delete what earlier downloads wrote there, and start again")
-    ] = False,
+    overwrite: OverwriteOption = False,
     delay: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, max=60, help="pause between requests to one host")
     ] = 0.5,
@@ -111,13 +110,11 @@ def download(
                 targets = _search(keywords or [], query, source or [], client, proxy, listener)
             else:
                 targets = _read_list(from_urls, limit, is_alone=not (keywords or source or query.filters))
-            results = download_images(request, targets, client, listener)
+            download_images(request, targets, client, listener)
     except KeyboardInterrupt as stop:
         is_ctrl_c = not isinstance(stop, _TerminatedError)
         say_error(f"stopped by {'Ctrl-C' if is_ctrl_c else 'SIGTERM'}; run the same command to resume")
         raise typer.Exit(128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)) from None
-    for result in results:
-        _report(result)
 
 
 @contextlib.contextmanager
@@ -162,12 +159,14 @@ def _parse_choice(option: str, text: str | None, choices: type[Choice]) -> Choic
 
 def _choose_existing(*, resume: bool, overwrite: bool) -> Existing:
     from reefline.acquisition.image_folder import Existing
+    from reefline.curation.output_folder import OutputMode, choose_output_mode
 
-    if resume and overwrite:
-        raise UsageError("--resume and --overwrite: pass one of them")
-    if overwrite:
-        return Existing.OVERWRITE
-    return Existing.RESUME if resume else Existing.CONTINUE
+    existing = {
+        OutputMode.NEW: Existing.CONTINUE,
+        OutputMode.RESUME: Existing.RESUME,
+        OutputMode.OVERWRITE: Existing.OVERWRITE,
+    }
+    return existing[choose_output_mode(resume=resume, overwrite=overwrite)]
 
 
 def _make_guard(*, allow_private: bool) -> AddressGuard:
@@ -200,7 +199,7 @@ def _search(
     if not names:
         sources = keep_able(sources, query, listener.warn)
     check_filters(sources, query)
-    return search_targets(keywords, query, sources, listener)
+    return search_targets(keywords, query, sources)
 
 
 def _read_list(path: Path, limit: int | None, *, is_alone: bool) -> list[Target]:
@@ -216,8 +215,15 @@ def _make_listener() -> Listener:
     from reefline.acquisition.download_images import Listener
 
     class Terminal(Listener):
+        def __init__(self) -> None:
+            self._bar: ProgressBar | None = None
+
         def warn(self, problem: str) -> None:
-            say(f"warning: {problem}")
+            (self._bar.note if self._bar else say)(f"warning: {problem}")
+
+        def done(self, result: FolderResult) -> None:
+            for line in _describe(result):
+                say(line)
 
         @contextlib.contextmanager
         def progress(self, target: Target) -> Iterator[Callable[[ImageFolder], None]]:
@@ -229,21 +235,25 @@ def _make_listener() -> Listener:
                     failed = f", {len(folder.new_failures)} failed" if folder.new_failures else ""
                     bar.show(folder.count, target.wanted, f"{name}: {folder.count}{total} images{failed}")
 
-                yield show
+                self._bar = bar
+                try:
+                    yield show
+                finally:
+                    self._bar = None
 
     return Terminal()
 
 
-def _report(result: FolderResult) -> None:
+def _describe(result: FolderResult) -> Iterator[str]:
     from reefline.structures.image_origin import count_licenses
 
     by_file = {origin.file: origin for origin in result.origins}
     licenses = ", ".join(f"{count} {name}" for name, count in count_licenses(by_file, by_file).items())
     new = "" if result.new_images == result.images else f", {result.new_images} of them new"
-    say(f"{result.path}: {result.images} images{new} (licenses: {licenses})")
+    yield f"{result.path}: {result.images} images{new} (licenses: {licenses})"
     failures = result.describe_failures()
     if result.wanted is not None and result.images < result.wanted:
-        reason = failures or f"{result.searched} found no more"
-        say(f"warning: {result.path}: {result.images} of {result.wanted} images: {reason}")
+        reason = failures or f"{', '.join(result.sources)} found no more"
+        yield f"warning: {result.path}: {result.images} of {result.wanted} images: {reason}"
     elif failures:
-        say(f"{result.path}: {failures}")
+        yield f"{result.path}: {failures}"

@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import os
 import re
-import socket
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 from reefline.errors import DownloadError, HashMismatchError
 from reefline.system.download_progress import DownloadProgress
 from reefline.system.files import hash_file
-from reefline.system.http_retry import is_temporary
+from reefline.system.http_retry import is_offline, is_temporary
 from reefline.system.terminal import format_bytes
 
 if TYPE_CHECKING:
@@ -176,20 +175,13 @@ def _fetch(job: _Job, file: BinaryIO, progress: DownloadProgress, attempts: int,
                 size = _size(file)
                 failures = 1 if size > most_bytes else failures + 1
                 most_bytes = max(most_bytes, size)
-                if failures >= attempts or (not size and _is_offline(error)):
+                if failures >= attempts or (not size and is_offline(error)):
                     raise DownloadError(_explain_cut(job, error, size)) from error
                 pause_s = first_pause_s * 2 ** (failures - 1)
                 progress.say(f"connection lost ({error}); retrying in {pause_s:g} s")
                 time.sleep(pause_s)
             except (httpx.InvalidURL, httpx.RequestError) as error:
                 raise DownloadError(f"{job.shown_url} cannot be downloaded: {error}; correct the URL") from error
-
-
-def _is_offline(error: BaseException | None) -> bool:
-    """Return whether the name of the host could not be resolved: without network, waiting seconds does not help."""
-    while error is not None and not isinstance(error, socket.gaierror):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def _explain_cut(job: _Job, error: Exception, size: int) -> str:

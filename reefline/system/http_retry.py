@@ -1,9 +1,10 @@
-"""Which answers of a server are temporary, and how long it asks to wait."""
+"""Which failures of a request are temporary, and how long a server asks to wait."""
 
 from __future__ import annotations
 
 import datetime
 import email.utils
+import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,13 @@ _MAX_DIGITS = 9
 def is_temporary(status: int) -> bool:
     """Return whether the same request may succeed later."""
     return status in _TEMPORARY_STATUSES or status >= _FIRST_SERVER_ERROR
+
+
+def is_offline(error: BaseException | None) -> bool:
+    """Return whether the name of the host could not be resolved: without network, waiting seconds does not help."""
+    while error is not None and not isinstance(error, socket.gaierror):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def read_retry_after_s(response: httpx.Response) -> float | None:

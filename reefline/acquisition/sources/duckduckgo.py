@@ -9,6 +9,7 @@ from reefline.acquisition.query import Color, Filters, ImageHit, Kind, License, 
 
 _MAX_PAGES = 10
 _TIMEOUT_S = 10
+_SHOWN_CHARACTERS = 120
 # What ddgs says when a page has no image.
 _NOTHING_FOUND = "No results found"
 
@@ -54,7 +55,7 @@ class DuckDuckGo:
                 except DDGSException as error:
                     if _NOTHING_FOUND in str(error):
                         return
-                    raise SourceError(f"{self.name}: {error}") from error
+                    raise SourceError(f"{self.name}: {str(error)[:_SHOWN_CHARACTERS]}") from error
                 yield from [hit for result in found if (hit := _read_hit(result))]
 
     def _describe(self, query: Query) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from reefline.acquisition.guarded_client import ClientSettings, make_client
 from reefline.acquisition.query import Color, ImageHit, ImageSource, Kind, License, Query, Size, SourceError
 from reefline.acquisition.service_client import ServiceClient
 from reefline.acquisition.sources.choice import SOURCE_NAMES, check_filters, keep_able, make_source
@@ -402,6 +403,13 @@ def test_a_service_that_asks_to_wait_is_asked_again_then() -> None:
 def test_a_service_that_cannot_be_used_says_why(responses: list[httpx.Response], problem: str) -> None:
     with pytest.raises(SourceError, match=f"openverse: .*{problem}"):
         search("openverse", FakeService(*responses))
+
+
+def test_without_network_a_service_is_not_asked_again() -> None:
+    with make_client(ClientSettings()) as client, pytest.raises(SourceError, match=r"a: .*name\.invalid cannot be"):
+        ServiceClient(client, sleep=lambda seconds: pytest.fail("waited") if seconds else None).get(
+            "a", "http://name.invalid/"
+        )
 
 
 def test_requests_to_services_are_a_second_apart() -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -140,6 +141,14 @@ def test_no_image_is_an_error_and_other_keywords_are_still_downloaded(
     assert len(read_origins(tmp_path / "dog")) == 1 and not (tmp_path / "fox").exists()
 
 
+def test_without_a_usable_source_the_error_is_not_about_the_words(found: Serving, tmp_path: Path) -> None:
+    found(openverse=[None], wikimedia=[None])
+    result = invoke("fox", "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "warning: openverse: the service answered 503" in result.stdout
+    assert "fox: no images: no source can be used (openverse, wikimedia), see the warnings" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_usable_image_is_an_error_with_the_reasons(site: ImageSite, tmp_path: Path) -> None:
     result = download_list(write_list(tmp_path / "urls.txt", site, "/page.jpg"), tmp_path / "out")
     assert result.exit_code == 2
@@ -154,6 +163,16 @@ def test_a_plain_list_goes_to_the_folder_itself_and_labels_to_theirs(site: Image
     assert result.exit_code == 0 and "warning" not in result.output
     assert [path.name for path in (tmp_path / "labels").iterdir()] == ["_dog"]
     assert len(list((tmp_path / "labels" / "_dog").glob("*.jpg"))) == 4
+
+
+def test_a_list_with_and_without_labels_can_be_continued(site: ImageSite, tmp_path: Path) -> None:
+    urls = write_list(tmp_path / "urls", site, "/1.jpg", label="dog")
+    # As if the first run had been stopped after the first label.
+    assert download_list(urls, tmp_path / "out").exit_code == 0
+    urls.write_text(f"{urls.read_text(encoding='utf-8')}\n{site.url('/2.jpg')},\n", encoding="utf-8")
+    result = download_list(urls, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert len(read_origins(tmp_path / "out")) == len(read_origins(tmp_path / "out" / "dog")) == 1
 
 
 def test_private_addresses_are_refused_unless_allowed(site: ImageSite, tmp_path: Path) -> None:
@@ -178,7 +197,7 @@ def test_private_addresses_are_refused_unless_allowed(site: ImageSite, tmp_path:
         pytest.param(["fox", "--site", "https://a.org/x"], "--site https://a.org/x: expected a host", id="site"),
         pytest.param(["..."], "keyword '...': has no letter and no digit", id="keyword"),
         pytest.param(["Fox", "fox"], "would share the folder", id="same-folder"),
-        pytest.param(["fox", "--resume", "--overwrite"], "--resume and --overwrite: pass one", id="both-modes"),
+        pytest.param(["fox", "--resume", "--overwrite"], "--overwrite exclude each other", id="both-modes"),
         pytest.param(["fox", "--contact", "a\nHost: b"], "--contact: expected printable ASCII", id="contact"),
         pytest.param(["fox", "--proxy", "socks5://a"], "--proxy: expected http://HOST:PORT", id="proxy"),
         pytest.param(["fox", "--limit", "0"], "limit", id="limit"),
@@ -199,6 +218,15 @@ def test_folders_of_other_origin_are_refused_before_anything_is_downloaded(
     result = invoke("fox", "dog", "--out", tmp_path, "--allow-private")
     assert result.exit_code == 2 and not site.paths
     assert f"{tmp_path / 'dog'}: has files that `reefline download` did not write" in result.stderr
+
+
+def wait_until_quiet(site: ImageSite) -> int:
+    """Return the number of requests once the server has read those that a dead process left."""
+    count = -1
+    while count != len(site.paths):
+        count = len(site.paths)
+        time.sleep(0.3)
+    return count
 
 
 def start(urls: Path, out: Path) -> subprocess.Popen[str]:
@@ -226,7 +254,7 @@ def test_a_signal_stops_at_once_and_the_same_command_resumes(
     reached = threading.Event()
     images = {f"/{one}.jpg": Reply(make_jpeg(one)) for one in range(20)}
     # One host never answers: its thread must not hold up the end.
-    with serve_images({**images, "/0.jpg": [Endless(block=b"", pause_s=60), Reply(make_jpeg(0))]}) as site:
+    with serve_images({**images, "/0.jpg": [Endless(block=b"", pause_s=60)]}) as site:
         site.before = lambda _: reached.set() if len(site.paths) >= requests else None
         urls = write_list(tmp_path / "urls", site, *images)
         process = start(urls, tmp_path / "out")
@@ -242,7 +270,8 @@ def test_a_signal_stops_at_once_and_the_same_command_resumes(
             inspect_image(path.read_bytes(), max_image_pixels=10**6)
         assert not list((tmp_path / "out").glob(".*"))
         already = len(list((tmp_path / "out").glob("*.jpg")))
-        before = len(site.paths)
+        site.replies["/0.jpg"] = [Reply(make_jpeg(0))]
+        before = wait_until_quiet(site)
         assert download_list(urls, tmp_path / "out", "--ignore-robots").exit_code == 0
         assert len(site.paths) - before == 20 - already
     origins = read_origins(tmp_path / "out")
