@@ -66,7 +66,8 @@ def choose_eval_images(images: Sequence[Choosable], *, eval_fraction: float, see
     eval_counts: Counter[str | None] = Counter()
     is_eval: dict[int, bool] = {}
     for label, numbers in by_label.items():
-        target = max(eval_fraction * counts[label], float(len(numbers) > 1))
+        # A label that cannot be divided trains.
+        target = max(eval_fraction * counts[label], 1.0) if len(numbers) > 1 else 0.0
         for number in numbers:
             if number not in is_eval:
                 is_eval[number] = eval_counts[label] + sizes[number][label] / 2 <= target

@@ -39,10 +39,36 @@ def test_folders_are_labels(tmp_path: Path) -> None:
     assert [each.label for each in folder.images] == ["cat", "dog"]
 
 
+def test_folders_below_the_images_of_a_voc_data_set_are_labels(tmp_path: Path) -> None:
+    _add(tmp_path, "JPEGImages/cat/a.jpg", "JPEGImages/dog/b.jpg")
+    folder = read_data_folder(tmp_path)
+    assert folder.kind is FolderKind.LABEL_FOLDERS
+    assert [each.label for each in folder.images] == ["cat", "dog"]
+    # Someone began to annotate: the other images keep their labels.
+    _add(tmp_path, "Annotations/a.xml")
+    folder = read_data_folder(tmp_path)
+    assert folder.kind is FolderKind.ANNOTATED
+    assert [each.label for each in folder.images] == ["cat", "dog"]
+
+
+def test_images_that_lists_leave_out_are_marked(tmp_path: Path) -> None:
+    _add(tmp_path, "JPEGImages/a.jpg", "JPEGImages/b.jpg")
+    assert [each.is_listed for each in read_data_folder(tmp_path).images] == [True, True]
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Main" / "trainval.txt").write_text("a\n")
+    folder = read_data_folder(tmp_path)
+    assert [(each.split, each.is_listed) for each in folder.images] == [(UNASSIGNED, True), (UNASSIGNED, False)]
+
+
 @pytest.mark.parametrize(
     "names",
-    [("a.jpg", "cat/b.jpg"), ("train/a.jpg", "test/b.jpg"), ("images/a.jpg",)],
-    ids=["root", "splits", "layout"],
+    [
+        ("a.jpg", "cat/b.jpg"),
+        ("train/a.jpg", "test/b.jpg"),
+        ("images/a.jpg",),
+        ("JPEGImages/a.jpg", "JPEGImages/cat/b.jpg"),
+    ],
+    ids=["root", "splits", "layout", "partly"],
 )
 def test_other_folders_are_no_labels(tmp_path: Path, names: tuple[str, ...]) -> None:
     _add(tmp_path, *names)

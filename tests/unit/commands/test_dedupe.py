@@ -1,0 +1,66 @@
+"""`reefline dedupe` through the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from reefline.cli import app
+from reefline.curation import duplicates
+from tests.factories_curation import make_picture, save_picture, snapshot
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_picture(tmp_path / "data" / "a.jpg", make_picture(1))
+    save_picture(tmp_path / "data" / "b.jpg", make_picture(1, size_px=(80, 60)))
+    (tmp_path / "data" / "c.jpg").write_bytes(b"junk")
+    return tmp_path / "data"
+
+
+def test_duplicates_move_and_come_back(folder: Path) -> None:
+    before = snapshot(folder)
+    result = CliRunner().invoke(app, ["dedupe", str(folder)])
+    assert result.exit_code == 0, result.output
+    assert "unreadable, left where it is: c.jpg" in result.output
+    assert "3 images: 0 exact copies, 1 near duplicates, 1 unreadable; moved to" in result.output
+    assert (folder / "duplicates" / "b.jpg").is_file()
+    result = CliRunner().invoke(app, ["dedupe", str(folder), "--undo"])
+    assert result.exit_code == 0
+    assert "1 images are back where they were" in result.output
+    assert snapshot(folder) == before
+
+
+def test_a_dry_run_changes_nothing(folder: Path) -> None:
+    before = snapshot(folder)
+    result = CliRunner().invoke(app, ["dedupe", str(folder), "--dry-run"])
+    assert result.exit_code == 0
+    assert "b.jpg: near duplicate, " in result.output and " of a.jpg" in result.output
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(["--undo", "--dry-run"], "--undo brings back everything: pass it alone", id="undo"),
+        pytest.param(["--undo"], "nothing to undo", id="nothing"),
+        pytest.param(["--max-bits", "17"], "Invalid value for '--max-bits'", id="bits"),
+        pytest.param(["--against", "missing"], "missing: no such folder", id="against"),
+    ],
+)
+def test_errors_say_what_to_do(folder: Path, options: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["dedupe", str(folder), *options])
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_ctrl_c_is_130(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(duplicates, "read_data_folder", stop)
+    result = CliRunner().invoke(app, ["dedupe", str(folder)])
+    assert result.exit_code == 130
+    assert "stopped by Ctrl-C" in result.output
