@@ -118,8 +118,7 @@ def autolabel(
         _show(report, out)
     if not report.boxes and not report.images["kept"]:
         raise DataError(
-            f"{data}: no boxes found in {sum(report.images.values())} images; lower --min-score, change "
-            "--detector-classes, or pass another --model"
+            f"{data}: nothing found in any image; lower --min-score, change --detector-classes, or pass another --model"
         )
 
 
@@ -146,12 +145,11 @@ def _show(report: AutolabelReport, out: Path) -> None:
     say(f"model: {report.model}")
     classes = ", ".join(f"{each.boxes} {label}" for label, each in report.per_class.items())
     say(f"boxes: {report.boxes}{f' ({classes})' if classes else ''}")
-    say(f"labelled: {images['labelled']} images")
-    say(
-        f"to review: {images['review']} images in doubt, {images['nothing_found']} with nothing found: {out / 'review'}"
-    )
+    say(f"images labelled: {images['labelled']}")
+    doubtful, empty = images["review"], images["nothing_found"]
+    say(f"images to review: {doubtful} in doubt, {empty} with nothing found: {out / 'review'}")
     if images["kept"]:
-        say(f"kept: {images['kept']} images with their own annotations")
+        say(f"images with their own annotations: {images['kept']}, kept")
     for problem in report.problems[:_SHOWN_PROBLEMS]:
         say_error(problem)
     if len(report.problems) > _SHOWN_PROBLEMS:

@@ -65,9 +65,10 @@ def _show(review: LabelReview, out: Path) -> None:
 
     say(f"model: {review.model}")
     counts = ", ".join(f"{review.count(kind)} {kind.value}" for kind in DoubtKind)
-    say(f"to check: {len(review.doubts)} of {review.boxes} boxes in {review.images} images ({counts})")
+    say(f"compared: {review.boxes} boxes in {review.images} image(s)")
+    say(f"to check: {len(review.doubts)} ({counts})")
     for label, count in review.unknown_labels.items():
-        say(f"not reviewed: {count} boxes of {label}, which the model does not know")
+        say(f"not compared: {count} box(es) of {label}, a class that the model does not know")
     for problem in review.problems[:_SHOWN_PROBLEMS]:
         say_error(problem)
     if len(review.problems) > _SHOWN_PROBLEMS:

@@ -113,7 +113,7 @@ class _Run:
         if tiling is None:
             found = self.source.detect_all(pixels)
         else:
-            found = [detect_in_tiles(self.source, each, tiling) for each in pixels]
+            found = [detect_in_tiles(self.source, each, tiling, self.rules.min_score_of) for each in pixels]
         for (image, each), detections in zip(batch, found, strict=True):
             label = label_of(self.request, image)
             yield choose_objects(self.rules, detections, (each.shape[1], each.shape[0]), label)

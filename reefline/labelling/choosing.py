@@ -50,6 +50,11 @@ class LabelRules:
     boxes: BoxChoice = BoxChoice.AUTO
     fallback: Fallback = Fallback.NONE
 
+    def min_score_of(self, class_index: int) -> float:
+        """Return the lowest score of a label that comes from a class of the model."""
+        is_known = 0 <= class_index < len(self.min_scores)
+        return self.min_scores[class_index] if is_known else self.default_min_score
+
     def detector_classes_for(self, folder_label: str | None) -> frozenset[str] | None:
         """Return the model's classes to use for a folder's images; None for all.
 
@@ -78,7 +83,7 @@ def choose_objects(
         index, score = int(detections.class_indices[row]), float(detections.scores[row])
         label = _label_of(rules, index, wanted, folder_label)
         box = _round(detections.boxes_xyxy_px[row], size_px)
-        if label is None or box is None or score < _min_score(rules, index):
+        if label is None or box is None or score < rules.min_score_of(index):
             continue
         item = AnnotatedObject(label, box, score=min(1.0, max(0.0, score)))
         if not _is_repeated(item, index, chosen, classes):
@@ -100,10 +105,6 @@ def _label_of(rules: LabelRules, index: int, wanted: frozenset[str] | None, fold
     if folder_label is not None:
         return folder_label
     return None if known is None else rules.new_names.get(known, known)
-
-
-def _min_score(rules: LabelRules, index: int) -> float:
-    return rules.min_scores[index] if 0 <= index < len(rules.min_scores) else rules.default_min_score
 
 
 def _round(box: npt.NDArray[np.float64], size_px: tuple[int, int]) -> BoxXyxyPx | None:
