@@ -75,7 +75,7 @@ class _Run:
     def label_all(self) -> None:
         """Label the images that are not in the journal yet."""
         done = {outcome.image: Path(outcome.saved_as).name for outcome in self.journal.outcomes}
-        names = name_images((image.image for image in self.folder.images), {k: v for k, v in done.items() if v})
+        names = name_images([image.image for image in self.folder.images], {k: v for k, v in done.items() if v})
         pending = [image for image in self.folder.images if image.image not in done]
         count = len(self.folder.images)
         with ProgressBar(plain_line_every_s=_PLAIN_LINE_EVERY_S, quiet=self.request.is_quiet) as bar:

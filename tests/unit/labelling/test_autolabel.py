@@ -109,11 +109,15 @@ def test_folders_give_the_classes_and_names_stay_apart(data: Path) -> None:
     assert report.problems == ("beagle: holds no images",)
 
 
-def test_equal_stems_get_numbers(data: Path) -> None:
-    add_plain(data, "x/a_b.jpg", "x/a/b.jpg", "x/A_B.png", width_px=SURE)
+def test_equal_stems_get_their_folders_and_names_stay_over_a_resume(data: Path) -> None:
+    add_plain(data, "x/a.jpg", "y/A.png", "y/b.jpg", width_px=SURE)
     _label(data, labels_from=LabelsFrom.MODEL)
-    names = [name for name in _list(data.parent / "out") if name.startswith("JPEG")]
-    assert names == ["JPEGImages/x_A_B.png", "JPEGImages/x_a_b-2.jpg", "JPEGImages/x_a_b-3.jpg"]
+    out = data.parent / "out" / "JPEGImages"
+    assert sorted(path.name for path in out.iterdir()) == ["b.jpg", "x_a.jpg", "y_A.png"]
+    # Alone, this name would be free.
+    add_plain(data, "y/x_a.jpg", width_px=SURE)
+    _label(data, labels_from=LabelsFrom.MODEL, mode=OutputMode.RESUME)
+    assert sorted(path.name for path in out.iterdir()) == ["b.jpg", "x_a.jpg", "x_a_2.jpg", "y_A.png"]
 
 
 def test_human_annotations_are_copied_and_machine_ones_made_again(data: Path) -> None:
@@ -186,7 +190,7 @@ def test_a_stopped_run_continues_and_keeps_what_a_person_corrected(
 def test_the_whole_image_is_a_named_fallback_that_goes_to_review(data: Path) -> None:
     add_plain(data, "cat/a.jpg", width_px=NOTHING)
     _label(data, fallback=Fallback.WHOLE_IMAGE)
-    xml = parse_voc_annotation((data.parent / "out" / "review" / "Annotations" / "cat_a.xml").read_bytes())
+    xml = parse_voc_annotation((data.parent / "out" / "review" / "Annotations" / "a.xml").read_bytes())
     assert xml.objects == (make_object("cat", (0, 0, NOTHING, 48), score=0.0),)
 
 
