@@ -11,7 +11,7 @@ import typer
 
 from reefline.commands.options import JsonOption, OverwriteOption, ResumeOption
 from reefline.errors import DataError, UsageError
-from reefline.system.terminal import say, say_error, say_json
+from reefline.system.terminal import say, say_error, say_json, send_noise_to
 
 if TYPE_CHECKING:
     from reefline.labelling.records import AutolabelReport
@@ -108,7 +108,9 @@ def autolabel(
         is_quiet=as_json,
     )
     try:
-        report = run(request)
+        # TensorFlow and the TFLite runtime write to standard error.
+        with send_noise_to(Path(os.devnull)):
+            report = run(request)
     except KeyboardInterrupt:
         say_error("stopped by Ctrl-C; run the same command with --resume to continue")
         raise typer.Exit(130) from None
@@ -141,6 +143,8 @@ def _make_tiling(size_px: int | None, overlap: float, metric: str) -> Tiling | N
 
 
 def _show(report: AutolabelReport, out: Path) -> None:
+    from reefline.data.walking import IGNORE_FILE
+
     images = report.images
     say(f"model: {report.model}")
     classes = ", ".join(f"{each.boxes} {label}" for label, each in report.per_class.items())
@@ -155,5 +159,10 @@ def _show(report: AutolabelReport, out: Path) -> None:
     if len(report.problems) > _SHOWN_PROBLEMS:
         say_error(f"{len(report.problems) - _SHOWN_PROBLEMS} more problems: see {out / 'autolabel.json'}")
     say(f"pictures: {out / 'autolabel.html'}")
-    say(f"check the boxes: labelImg {out / 'JPEGImages'} {out / 'classes.txt'} {out / 'Annotations'}")
+    if images["labelled"]:
+        say(f"check the boxes: labelImg {out / 'JPEGImages'} {out / 'classes.txt'} {out / 'Annotations'}")
+    if doubtful or empty:
+        review = out / "review"
+        say(f"check those in doubt: labelImg {review / 'JPEGImages'} {out / 'classes.txt'} {review / 'Annotations'}")
+        say(f"then add them to the data set: rm {review / IGNORE_FILE}")
     say(f"train: python local_runner.py --data {out}")

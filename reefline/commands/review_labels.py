@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from reefline.commands.options import OverwriteOption
-from reefline.system.terminal import say, say_error
+from reefline.system.terminal import say, say_error, send_noise_to
 
 if TYPE_CHECKING:
     from reefline.labelling.review import LabelReview
@@ -53,7 +53,9 @@ def review_labels(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     mode = choose_output_mode(resume=False, overwrite=overwrite)
     try:
-        review = run(ReviewRequest(data, out, model, label_map, min_score, mode))
+        # TensorFlow and the TFLite runtime write to standard error.
+        with send_noise_to(Path(os.devnull)):
+            review = run(ReviewRequest(data, out, model, label_map, min_score, mode))
     except KeyboardInterrupt:
         say_error("stopped by Ctrl-C; run the same command with --overwrite to start again")
         raise typer.Exit(130) from None

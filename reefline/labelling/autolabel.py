@@ -24,6 +24,7 @@ from reefline.labelling.report import REPORT_FILE, make_page, summarize
 from reefline.labelling.rules import check_scores, describe_settings, label_of, make_rules
 from reefline.labelling.tiles import detect_in_tiles
 from reefline.structures.annotation import AnnotatedObject, Annotation
+from reefline.structures.image_origin import copy_origins
 from reefline.system.terminal import ProgressBar
 
 if TYPE_CHECKING:
@@ -165,8 +166,9 @@ def _write_results(
 ) -> None:
     for path, content in format_split_lists(outcomes).items():
         write_file(request.out / path, content)
-    classes = "".join(f"{label}\n" for label in report.per_class)
-    write_file(request.out / CLASSES_FILE, classes.encode())
+    copy_origins(folder.root, request.out, {each.image: each.saved_as for each in outcomes if each.saved_as})
+    labels = {*report.per_class, *filter(None, (label_of(request, image) for image in folder.images))}
+    write_file(request.out / CLASSES_FILE, "".join(f"{label}\n" for label in sorted(labels)).encode())
     report.write(request.out / REPORT_FILE)
     write_file(request.out / PAGE_FILE, make_page(request.data.name, report, outcomes, folder).encode())
     if all(outcome.kind is OutcomeKind.UNUSABLE for outcome in outcomes):

@@ -78,7 +78,6 @@ def choose_objects(
     wanted = rules.detector_classes_for(folder_label)
     order = np.argsort(-detections.scores, kind="stable")
     chosen: list[AnnotatedObject] = []
-    classes: list[int] = []
     for row in order.tolist():
         index, score = int(detections.class_indices[row]), float(detections.scores[row])
         label = _label_of(rules, index, wanted, folder_label)
@@ -86,9 +85,8 @@ def choose_objects(
         if label is None or box is None or score < rules.min_score_of(index):
             continue
         item = AnnotatedObject(label, box, score=min(1.0, max(0.0, score)))
-        if not _is_repeated(item, index, chosen, classes):
+        if not _is_repeated(item, chosen):
             chosen.append(item)
-            classes.append(index)
     if rules.boxes is BoxChoice.BEST or (rules.boxes is BoxChoice.AUTO and folder_label is not None):
         chosen = chosen[:1]
     if not chosen and rules.fallback is Fallback.WHOLE_IMAGE and folder_label is not None:
@@ -113,18 +111,14 @@ def _round(box: npt.NDArray[np.float64], size_px: tuple[int, int]) -> BoxXyxyPx 
     return rounded if rounded.width_px >= 1 and rounded.height_px >= 1 else None
 
 
-def _is_repeated(item: AnnotatedObject, index: int, chosen: list[AnnotatedObject], classes: list[int]) -> bool:
-    """Return whether another of the model's classes, which became the same label, has found the object.
+def _is_repeated(item: AnnotatedObject, chosen: list[AnnotatedObject]) -> bool:
+    """Return whether a surer box of the same label is on the object.
 
-    Within a class, the model itself has removed repetitions.
+    Models leave more overlap between boxes of one class, and any between those of two classes that became one label.
     """
     import numpy as np
 
-    others = [
-        each.box_xyxy_px
-        for each, other in zip(chosen, classes, strict=True)
-        if other != index and each.label == item.label
-    ]
+    others = [each.box_xyxy_px for each in chosen if each.label == item.label]
     if not others:
         return False
     ious = compute_ious(np.array([item.box_xyxy_px], dtype=np.float64), np.array(others, dtype=np.float64))

@@ -32,7 +32,7 @@ def test_autolabel_sums_up_and_says_what_to_do_next(folder: Path) -> None:
     (folder / "in" / "bad.jpg").write_bytes(b"no image")
     code, lines = _run("autolabel", "in", "--out", "out")
     assert code == 0
-    assert lines[-9:] == [
+    assert lines[-11:] == [
         "model: fake",
         "boxes: 2 (1 cat, 1 dog)",
         "images labelled: 1",
@@ -41,6 +41,8 @@ def test_autolabel_sums_up_and_says_what_to_do_next(folder: Path) -> None:
         "error: bad.jpg: not a readable JPEG, PNG, BMP, WebP, GIF or TIFF image, despite its name",
         "pictures: out/autolabel.html",
         "check the boxes: labelImg out/JPEGImages out/classes.txt out/Annotations",
+        "check those in doubt: labelImg out/review/JPEGImages out/classes.txt out/review/Annotations",
+        "then add them to the data set: rm out/review/.reefline-ignore",
         "train: python local_runner.py --data out",
     ]
 

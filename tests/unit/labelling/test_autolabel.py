@@ -18,7 +18,9 @@ from reefline.labelling.box_source import BoxSource
 from reefline.labelling.choosing import Fallback
 from reefline.labelling.records import AutolabelReport, AutolabelRequest, LabelsFrom
 from reefline.structures.annotation import Annotation
+from reefline.structures.image_origin import find_origins, write_origins
 from tests.factories import add_image, make_jpeg, make_object
+from tests.factories_acquisition import make_origin
 from tests.factories_labelling import add_plain, make_source
 
 SURE, UNSURE, NOTHING = 64, 72, 80
@@ -95,6 +97,14 @@ def test_checked_images_join_the_data_set_in_their_splits(data: Path) -> None:
         "review/JPEGImages/unsure.jpg": TRAIN,
     }
     assert discovery.findings == ()
+
+
+def test_origins_of_downloaded_images_travel_along(data: Path) -> None:
+    add_plain(data, "terrier/a.jpg", width_px=SURE)
+    add_plain(data, "terrier/b.jpg", width_px=NOTHING)
+    write_origins(data / "terrier", [make_origin("a.jpg"), make_origin("b.jpg")])
+    _label(data)
+    assert set(find_origins(data.parent / "out")) == {"JPEGImages/a.jpg", "review/JPEGImages/b.jpg"}
 
 
 def test_folders_give_the_classes_and_names_stay_apart(data: Path) -> None:
