@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
 
 import typer
 
-from reefline.commands.options import JsonOption, OverwriteOption, ResumeOption
+from reefline.commands.options import JsonOption, LabelMapOption, OverwriteOption, ResumeOption
 from reefline.errors import DataError, UsageError
 from reefline.system.terminal import say, say_error, say_json, send_noise_to
 
@@ -34,12 +34,7 @@ def autolabel(
             "published COCO weights; default: ssd_mobilenet_v1_300",
         ),
     ] = None,
-    label_map: Annotated[
-        Optional[str],
-        typer.Option(
-            metavar="FILE|coco", help="the names of the model's classes: .pbtxt, or text with a name per line"
-        ),
-    ] = None,
+    label_map: LabelMapOption = None,
     labels_from: Annotated[
         str,
         typer.Option(metavar="auto|folder|model", help="what gives the class; auto: the folder where there are some"),
@@ -151,7 +146,7 @@ def _show(report: AutolabelReport, out: Path) -> None:
     say(f"boxes: {report.boxes}{f' ({classes})' if classes else ''}")
     say(f"images labelled: {images['labelled']}")
     doubtful, empty = images["review"], images["nothing_found"]
-    say(f"images to review: {doubtful} in doubt, {empty} with nothing found: {out / 'review'}")
+    say(f"images to review: {doubtful} in doubt, {empty} with nothing found")
     if images["kept"]:
         say(f"images with their own annotations: {images['kept']}, kept")
     for problem in report.problems[:_SHOWN_PROBLEMS]:

@@ -33,3 +33,11 @@ ResumeOption = Annotated[bool, typer.Option("--resume", help="continue in an out
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="delete what this command wrote to the output folder before")
 ]
+LabelMapOption = Annotated[
+    Optional[str],
+    typer.Option(
+        "--label-map",
+        metavar="FILE|coco",
+        help="the names of the model's classes: .pbtxt, or text with a name per line",
+    ),
+]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from reefline.commands.options import OverwriteOption
+from reefline.commands.options import LabelMapOption, OverwriteOption
 from reefline.system.terminal import say, say_error, send_noise_to
 
 if TYPE_CHECKING:
@@ -28,12 +28,7 @@ def review_labels(
     out: Annotated[Path, typer.Option(metavar="DIR", help="the folder for review.html, review.csv and links")] = Path(
         "label-review"
     ),
-    label_map: Annotated[
-        Optional[str],
-        typer.Option(
-            metavar="FILE|coco", help="the names of the model's classes: .pbtxt, or text with a name per line"
-        ),
-    ] = None,
+    label_map: LabelMapOption = None,
     min_score: Annotated[
         Optional[float],
         typer.Option(

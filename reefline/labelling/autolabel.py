@@ -57,7 +57,6 @@ def autolabel(request: AutolabelRequest) -> AutolabelReport:
     with explain_write_errors(request.out):
         journal = Journal(request.out, settings)
         _Run(request, folder, source, rules, journal).label_all()
-        write_file(request.out / REVIEW / IGNORE_FILE, b"")
         report = summarize(source.name, settings, folder, journal.outcomes)
         _write_results(request, folder, report, journal.outcomes)
     return report

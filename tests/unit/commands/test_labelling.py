@@ -36,7 +36,7 @@ def test_autolabel_sums_up_and_says_what_to_do_next(folder: Path) -> None:
         "model: fake",
         "boxes: 2 (1 cat, 1 dog)",
         "images labelled: 1",
-        "images to review: 1 in doubt, 1 with nothing found: out/review",
+        "images to review: 1 in doubt, 1 with nothing found",
         "images with their own annotations: 1, kept",
         "error: bad.jpg: not a readable JPEG, PNG, BMP, WebP, GIF or TIFF image, despite its name",
         "pictures: out/autolabel.html",

@@ -97,6 +97,9 @@ def test_checked_images_join_the_data_set_in_their_splits(data: Path) -> None:
         "review/JPEGImages/unsure.jpg": TRAIN,
     }
     assert discovery.findings == ()
+    add_plain(data, "JPEGImages/new.jpg", width_px=SURE)
+    _label(data, mode=OutputMode.RESUME)
+    assert not (out / "review" / IGNORE_FILE).exists()
 
 
 def test_origins_of_downloaded_images_travel_along(data: Path) -> None:
