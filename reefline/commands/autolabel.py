@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
 
 import typer
 
-from reefline.commands.options import JsonOption, OverwriteOption, ResumeOption
+from reefline.commands.options import JsonOption, LabelMapOption, OverwriteOption, ResumeOption
 from reefline.errors import DataError, UsageError
-from reefline.system.terminal import say, say_error, say_json
+from reefline.system.terminal import say, say_error, say_json, send_noise_to
 
 if TYPE_CHECKING:
     from reefline.labelling.records import AutolabelReport
@@ -34,12 +34,7 @@ def autolabel(
             "published COCO weights; default: ssd_mobilenet_v1_300",
         ),
     ] = None,
-    label_map: Annotated[
-        Optional[str],
-        typer.Option(
-            metavar="FILE|coco", help="the names of the model's classes: .pbtxt, or text with a name per line"
-        ),
-    ] = None,
+    label_map: LabelMapOption = None,
     labels_from: Annotated[
         str,
         typer.Option(metavar="auto|folder|model", help="what gives the class; auto: the folder where there are some"),
@@ -108,7 +103,9 @@ def autolabel(
         is_quiet=as_json,
     )
     try:
-        report = run(request)
+        # TensorFlow and the TFLite runtime write to standard error.
+        with send_noise_to(Path(os.devnull)):
+            report = run(request)
     except KeyboardInterrupt:
         say_error("stopped by Ctrl-C; run the same command with --resume to continue")
         raise typer.Exit(130) from None
@@ -118,8 +115,7 @@ def autolabel(
         _show(report, out)
     if not report.boxes and not report.images["kept"]:
         raise DataError(
-            f"{data}: no boxes found in {sum(report.images.values())} images; lower --min-score, change "
-            "--detector-classes, or pass another --model"
+            f"{data}: nothing found in any image; lower --min-score, change --detector-classes, or pass another --model"
         )
 
 
@@ -142,20 +138,26 @@ def _make_tiling(size_px: int | None, overlap: float, metric: str) -> Tiling | N
 
 
 def _show(report: AutolabelReport, out: Path) -> None:
+    from reefline.data.walking import IGNORE_FILE
+
     images = report.images
     say(f"model: {report.model}")
     classes = ", ".join(f"{each.boxes} {label}" for label, each in report.per_class.items())
     say(f"boxes: {report.boxes}{f' ({classes})' if classes else ''}")
-    say(f"labelled: {images['labelled']} images")
-    say(
-        f"to review: {images['review']} images in doubt, {images['nothing_found']} with nothing found: {out / 'review'}"
-    )
+    say(f"images labelled: {images['labelled']}")
+    doubtful, empty = images["review"], images["nothing_found"]
+    say(f"images to review: {doubtful} in doubt, {empty} with nothing found")
     if images["kept"]:
-        say(f"kept: {images['kept']} images with their own annotations")
+        say(f"images with their own annotations: {images['kept']}, kept")
     for problem in report.problems[:_SHOWN_PROBLEMS]:
         say_error(problem)
     if len(report.problems) > _SHOWN_PROBLEMS:
         say_error(f"{len(report.problems) - _SHOWN_PROBLEMS} more problems: see {out / 'autolabel.json'}")
     say(f"pictures: {out / 'autolabel.html'}")
-    say(f"check the boxes: labelImg {out / 'JPEGImages'} {out / 'classes.txt'} {out / 'Annotations'}")
+    if images["labelled"]:
+        say(f"check the boxes: labelImg {out / 'JPEGImages'} {out / 'classes.txt'} {out / 'Annotations'}")
+    if doubtful or empty:
+        review = out / "review"
+        say(f"check those in doubt: labelImg {review / 'JPEGImages'} {out / 'classes.txt'} {review / 'Annotations'}")
+        say(f"then add them to the data set: rm {review / IGNORE_FILE}")
     say(f"train: python local_runner.py --data {out}")

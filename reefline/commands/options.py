@@ -51,3 +51,11 @@ WorkersOption = Annotated[
     Optional[int],
     typer.Option("--workers", metavar="N", min=1, max=1024, help="processes to use; default: one per core"),
 ]
+LabelMapOption = Annotated[
+    Optional[str],
+    typer.Option(
+        "--label-map",
+        metavar="FILE|coco",
+        help="the names of the model's classes: .pbtxt, or text with a name per line",
+    ),
+]

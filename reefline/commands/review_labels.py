@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from reefline.commands.options import OverwriteOption
-from reefline.system.terminal import say, say_error
+from reefline.commands.options import LabelMapOption, OverwriteOption
+from reefline.system.terminal import say, say_error, send_noise_to
 
 if TYPE_CHECKING:
     from reefline.labelling.review import LabelReview
@@ -28,12 +28,7 @@ def review_labels(
     out: Annotated[Path, typer.Option(metavar="DIR", help="the folder for review.html, review.csv and links")] = Path(
         "label-review"
     ),
-    label_map: Annotated[
-        Optional[str],
-        typer.Option(
-            metavar="FILE|coco", help="the names of the model's classes: .pbtxt, or text with a name per line"
-        ),
-    ] = None,
+    label_map: LabelMapOption = None,
     min_score: Annotated[
         Optional[float],
         typer.Option(
@@ -53,7 +48,9 @@ def review_labels(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     mode = choose_output_mode(resume=False, overwrite=overwrite)
     try:
-        review = run(ReviewRequest(data, out, model, label_map, min_score, mode))
+        # TensorFlow and the TFLite runtime write to standard error.
+        with send_noise_to(Path(os.devnull)):
+            review = run(ReviewRequest(data, out, model, label_map, min_score, mode))
     except KeyboardInterrupt:
         say_error("stopped by Ctrl-C; run the same command with --overwrite to start again")
         raise typer.Exit(130) from None
@@ -65,9 +62,10 @@ def _show(review: LabelReview, out: Path) -> None:
 
     say(f"model: {review.model}")
     counts = ", ".join(f"{review.count(kind)} {kind.value}" for kind in DoubtKind)
-    say(f"to check: {len(review.doubts)} of {review.boxes} boxes in {review.images} images ({counts})")
+    say(f"compared: {review.boxes} boxes in {review.images} image(s)")
+    say(f"to check: {len(review.doubts)} ({counts})")
     for label, count in review.unknown_labels.items():
-        say(f"not reviewed: {count} boxes of {label}, which the model does not know")
+        say(f"not compared: {count} box(es) of {label}, a class that the model does not know")
     for problem in review.problems[:_SHOWN_PROBLEMS]:
         say_error(problem)
     if len(review.problems) > _SHOWN_PROBLEMS:

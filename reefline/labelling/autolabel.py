@@ -24,6 +24,7 @@ from reefline.labelling.report import REPORT_FILE, make_page, summarize
 from reefline.labelling.rules import check_scores, describe_settings, label_of, make_rules
 from reefline.labelling.tiles import detect_in_tiles
 from reefline.structures.annotation import AnnotatedObject, Annotation
+from reefline.structures.image_origin import copy_origins
 from reefline.system.terminal import ProgressBar
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ def autolabel(request: AutolabelRequest) -> AutolabelReport:
     with explain_write_errors(request.out):
         journal = Journal(request.out, settings)
         _Run(request, folder, source, rules, journal).label_all()
-        write_file(request.out / REVIEW / IGNORE_FILE, b"")
         report = summarize(source.name, settings, folder, journal.outcomes)
         _write_results(request, folder, report, journal.outcomes)
     return report
@@ -75,7 +75,7 @@ class _Run:
     def label_all(self) -> None:
         """Label the images that are not in the journal yet."""
         done = {outcome.image: Path(outcome.saved_as).name for outcome in self.journal.outcomes}
-        names = name_images((image.image for image in self.folder.images), {k: v for k, v in done.items() if v})
+        names = name_images([image.image for image in self.folder.images], {k: v for k, v in done.items() if v})
         pending = [image for image in self.folder.images if image.image not in done]
         count = len(self.folder.images)
         with ProgressBar(plain_line_every_s=_PLAIN_LINE_EVERY_S, quiet=self.request.is_quiet) as bar:
@@ -113,7 +113,7 @@ class _Run:
         if tiling is None:
             found = self.source.detect_all(pixels)
         else:
-            found = [detect_in_tiles(self.source, each, tiling) for each in pixels]
+            found = [detect_in_tiles(self.source, each, tiling, self.rules.min_score_of) for each in pixels]
         for (image, each), detections in zip(batch, found, strict=True):
             label = label_of(self.request, image)
             yield choose_objects(self.rules, detections, (each.shape[1], each.shape[0]), label)
@@ -165,8 +165,9 @@ def _write_results(
 ) -> None:
     for path, content in format_split_lists(outcomes).items():
         write_file(request.out / path, content)
-    classes = "".join(f"{label}\n" for label in report.per_class)
-    write_file(request.out / CLASSES_FILE, classes.encode())
+    copy_origins(folder.root, request.out, {each.image: each.saved_as for each in outcomes if each.saved_as})
+    labels = {*report.per_class, *filter(None, (label_of(request, image) for image in folder.images))}
+    write_file(request.out / CLASSES_FILE, "".join(f"{label}\n" for label in sorted(labels)).encode())
     report.write(request.out / REPORT_FILE)
     write_file(request.out / PAGE_FILE, make_page(request.data.name, report, outcomes, folder).encode())
     if all(outcome.kind is OutcomeKind.UNUSABLE for outcome in outcomes):

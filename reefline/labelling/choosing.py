@@ -50,6 +50,11 @@ class LabelRules:
     boxes: BoxChoice = BoxChoice.AUTO
     fallback: Fallback = Fallback.NONE
 
+    def min_score_of(self, class_index: int) -> float:
+        """Return the lowest score of a label that comes from a class of the model."""
+        is_known = 0 <= class_index < len(self.min_scores)
+        return self.min_scores[class_index] if is_known else self.default_min_score
+
     def detector_classes_for(self, folder_label: str | None) -> frozenset[str] | None:
         """Return the model's classes to use for a folder's images; None for all.
 
@@ -73,17 +78,15 @@ def choose_objects(
     wanted = rules.detector_classes_for(folder_label)
     order = np.argsort(-detections.scores, kind="stable")
     chosen: list[AnnotatedObject] = []
-    classes: list[int] = []
     for row in order.tolist():
         index, score = int(detections.class_indices[row]), float(detections.scores[row])
         label = _label_of(rules, index, wanted, folder_label)
         box = _round(detections.boxes_xyxy_px[row], size_px)
-        if label is None or box is None or score < _min_score(rules, index):
+        if label is None or box is None or score < rules.min_score_of(index):
             continue
         item = AnnotatedObject(label, box, score=min(1.0, max(0.0, score)))
-        if not _is_repeated(item, index, chosen, classes):
+        if not _is_repeated(item, chosen):
             chosen.append(item)
-            classes.append(index)
     if rules.boxes is BoxChoice.BEST or (rules.boxes is BoxChoice.AUTO and folder_label is not None):
         chosen = chosen[:1]
     if not chosen and rules.fallback is Fallback.WHOLE_IMAGE and folder_label is not None:
@@ -102,28 +105,20 @@ def _label_of(rules: LabelRules, index: int, wanted: frozenset[str] | None, fold
     return None if known is None else rules.new_names.get(known, known)
 
 
-def _min_score(rules: LabelRules, index: int) -> float:
-    return rules.min_scores[index] if 0 <= index < len(rules.min_scores) else rules.default_min_score
-
-
 def _round(box: npt.NDArray[np.float64], size_px: tuple[int, int]) -> BoxXyxyPx | None:
     """Return the box in whole pixels of the image; None if it has no area."""
     rounded = BoxXyxyPx(*(float(round(side)) for side in box.tolist())).clipped(*size_px)
     return rounded if rounded.width_px >= 1 and rounded.height_px >= 1 else None
 
 
-def _is_repeated(item: AnnotatedObject, index: int, chosen: list[AnnotatedObject], classes: list[int]) -> bool:
-    """Return whether another of the model's classes, which became the same label, has found the object.
+def _is_repeated(item: AnnotatedObject, chosen: list[AnnotatedObject]) -> bool:
+    """Return whether a surer box of the same label is on the object.
 
-    Within a class, the model itself has removed repetitions.
+    Models leave more overlap between boxes of one class, and any between those of two classes that became one label.
     """
     import numpy as np
 
-    others = [
-        each.box_xyxy_px
-        for each, other in zip(chosen, classes, strict=True)
-        if other != index and each.label == item.label
-    ]
+    others = [each.box_xyxy_px for each in chosen if each.label == item.label]
     if not others:
         return False
     ious = compute_ious(np.array([item.box_xyxy_px], dtype=np.float64), np.array(others, dtype=np.float64))

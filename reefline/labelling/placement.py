@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
+from reefline.curation.output_names import choose_stems
 from reefline.data.image_record import EVAL, SPLITS, TEST, TRAIN
 from reefline.labelling.records import ImageOutcome, OutcomeKind
 
@@ -14,26 +16,25 @@ _LIST_NAMES = {TRAIN: "train", EVAL: "val", TEST: "test"}
 _IMAGE_FOLDERS = frozenset({"jpegimages", "images"})
 
 
-def name_images(images: Iterable[str], taken: Mapping[str, str]) -> dict[str, str]:
-    """Return a file name for each image: its folders and its name, joined by "_".
+def name_images(images: Sequence[str], taken: Mapping[str, str]) -> dict[str, str]:
+    """Return a file name for each image; no two have the same stem, in any letter case.
 
-    No two have the same stem, in any letter case. `taken` has the names that images have from an earlier run.
+    `taken` has the names that images have from an earlier run.
     """
     names = dict(taken)
-    used = {_stem(name) for name in taken.values()}
-    for image in images:
-        if image in names:
-            continue
-        path = PurePosixPath(image)
-        folders = [part for part in path.parts[:-1] if part.casefold() not in _IMAGE_FOLDERS]
-        wanted = "_".join([*folders, path.stem])
-        name, number = wanted, 1
-        while name.casefold() in used:
-            number += 1
-            name = f"{wanted}-{number}"
-        used.add(name.casefold())
-        names[image] = f"{name}{path.suffix}"
+    used = {PurePosixPath(name).stem.casefold() for name in taken.values()}
+    for image, stem in zip(images, choose_stems([_below_image_folder(image) for image in images]), strict=True):
+        if image not in names:
+            numbered = (stem if number == 1 else f"{stem}_{number}" for number in itertools.count(1))
+            name = next(name for name in numbered if name.casefold() not in used)
+            used.add(name.casefold())
+            names[image] = f"{name}{PurePosixPath(image).suffix}"
     return names
+
+
+def _below_image_folder(image: str) -> str:
+    top, _, rest = image.partition("/")
+    return rest if rest and top.casefold() in _IMAGE_FOLDERS else image
 
 
 def annotation_of(saved_as: str) -> str:
@@ -64,7 +65,3 @@ def format_split_lists(outcomes: Sequence[ImageOutcome]) -> dict[str, bytes]:
 def is_in_review(kind: OutcomeKind) -> bool:
     """Return whether images of this kind go to review/."""
     return kind in (OutcomeKind.REVIEW, OutcomeKind.NOTHING_FOUND)
-
-
-def _stem(name: str) -> str:
-    return PurePosixPath(name).stem.casefold()

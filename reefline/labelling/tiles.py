@@ -8,7 +8,7 @@ not cut.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,15 +71,28 @@ class _Tile:
     y_max: int
 
 
-def detect_in_tiles(source: BoxSource, image_rgb: npt.NDArray[np.uint8], tiling: Tiling) -> Detections:
-    """Return the detections in the tiles of an image and in all of it, each object once."""
+def detect_in_tiles(
+    source: BoxSource, image_rgb: npt.NDArray[np.uint8], tiling: Tiling, min_score_of: Callable[[int], float]
+) -> Detections:
+    """Return the detections in the tiles of an image and in all of it, each object once.
+
+    Those below the score of their class are left out first: a doubtful box must not widen a sure one.
+    """
     height_px, width_px = image_rgb.shape[:2]
     tiles = list(_cut(width_px, height_px, tiling))
     if len(tiles) == 1:
-        return source.detect_all([image_rgb])[0]
+        return _drop_below(source.detect_all([image_rgb])[0], min_score_of)
     parts = [image_rgb[tile.y_min : tile.y_max, tile.x_min : tile.x_max] for tile in tiles]
-    *of_tiles, of_all = source.detect_all([*parts, image_rgb])
+    *of_tiles, of_all = (_drop_below(found, min_score_of) for found in source.detect_all([*parts, image_rgb]))
     return _merge(of_all, of_tiles, tiles, (width_px, height_px), tiling.metric)
+
+
+def _drop_below(found: Detections, min_score_of: Callable[[int], float]) -> Detections:
+    import numpy as np
+
+    lowest = np.array([min_score_of(index) for index in found.class_indices.tolist()], dtype=np.float64)
+    kept = found.scores >= lowest
+    return Detections(found.boxes_xyxy_px[kept], found.class_indices[kept], found.scores[kept])
 
 
 def _cut(width_px: int, height_px: int, tiling: Tiling) -> Iterator[_Tile]:

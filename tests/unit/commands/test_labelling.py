@@ -32,15 +32,17 @@ def test_autolabel_sums_up_and_says_what_to_do_next(folder: Path) -> None:
     (folder / "in" / "bad.jpg").write_bytes(b"no image")
     code, lines = _run("autolabel", "in", "--out", "out")
     assert code == 0
-    assert lines[-9:] == [
+    assert lines[-11:] == [
         "model: fake",
         "boxes: 2 (1 cat, 1 dog)",
-        "labelled: 1 images",
-        "to review: 1 images in doubt, 1 with nothing found: out/review",
-        "kept: 1 images with their own annotations",
+        "images labelled: 1",
+        "images to review: 1 in doubt, 1 with nothing found",
+        "images with their own annotations: 1, kept",
         "error: bad.jpg: not a readable JPEG, PNG, BMP, WebP, GIF or TIFF image, despite its name",
         "pictures: out/autolabel.html",
         "check the boxes: labelImg out/JPEGImages out/classes.txt out/Annotations",
+        "check those in doubt: labelImg out/review/JPEGImages out/classes.txt out/review/Annotations",
+        "then add them to the data set: rm out/review/.reefline-ignore",
         "train: python local_runner.py --data out",
     ]
 
@@ -60,7 +62,7 @@ def test_autolabel_prints_json_alone(folder: Path) -> None:
         (["--tiles", "8"], "--tiles 8: expected at least 64 pixels"),
         (["--resume", "--overwrite"], "--resume and --overwrite exclude each other: pass one of them"),
         (["--detector-classes", "cat, cow"], "--detector-classes: the model has no class 'cow'; it has cat, dog"),
-        (["--min-score", "0.95"], "in: no boxes found in 1 images; lower --min-score, change --detector-classes, or"),
+        (["--min-score", "0.95"], "in: nothing found in any image; lower --min-score, change --detector-classes, or"),
     ],
     ids=["boxes", "labels-from", "tiles", "mode", "class", "nothing found"],
 )
@@ -100,13 +102,14 @@ def test_review_labels_sums_up(folder: Path) -> None:
     assert code == 0
     assert lines[1:] == [
         "model: fake",
-        "to check: 1 of 2 boxes in 1 images (0 missing box, 1 wrong class, 0 loose box)",
-        "not reviewed: 1 boxes of bird, which the model does not know",
-        lines[4],
+        "compared: 2 boxes in 1 image(s)",
+        "to check: 1 (0 missing box, 1 wrong class, 0 loose box)",
+        "not compared: 1 box(es) of bird, a class that the model does not know",
+        lines[5],
         "pictures: out/review.html; list: out/review.csv",
         "correct them: labelImg out/to_review out/classes.txt",
     ]
-    assert lines[4].startswith("error: b.xml")
+    assert lines[5].startswith("error: b.xml")
 
 
 def test_review_labels_without_doubts_names_no_next_step(folder: Path) -> None:

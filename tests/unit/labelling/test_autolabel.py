@@ -18,7 +18,9 @@ from reefline.labelling.box_source import BoxSource
 from reefline.labelling.choosing import Fallback
 from reefline.labelling.records import AutolabelReport, AutolabelRequest, LabelsFrom
 from reefline.structures.annotation import Annotation
+from reefline.structures.image_origin import find_origins, write_origins
 from tests.factories import add_image, make_jpeg, make_object
+from tests.factories_acquisition import make_origin
 from tests.factories_labelling import add_plain, make_source
 
 SURE, UNSURE, NOTHING = 64, 72, 80
@@ -95,6 +97,17 @@ def test_checked_images_join_the_data_set_in_their_splits(data: Path) -> None:
         "review/JPEGImages/unsure.jpg": TRAIN,
     }
     assert discovery.findings == ()
+    add_plain(data, "JPEGImages/new.jpg", width_px=SURE)
+    _label(data, mode=OutputMode.RESUME)
+    assert not (out / "review" / IGNORE_FILE).exists()
+
+
+def test_origins_of_downloaded_images_travel_along(data: Path) -> None:
+    add_plain(data, "terrier/a.jpg", width_px=SURE)
+    add_plain(data, "terrier/b.jpg", width_px=NOTHING)
+    write_origins(data / "terrier", [make_origin("a.jpg"), make_origin("b.jpg")])
+    _label(data)
+    assert set(find_origins(data.parent / "out")) == {"JPEGImages/a.jpg", "review/JPEGImages/b.jpg"}
 
 
 def test_folders_give_the_classes_and_names_stay_apart(data: Path) -> None:
@@ -109,11 +122,15 @@ def test_folders_give_the_classes_and_names_stay_apart(data: Path) -> None:
     assert report.problems == ("beagle: holds no images",)
 
 
-def test_equal_stems_get_numbers(data: Path) -> None:
-    add_plain(data, "x/a_b.jpg", "x/a/b.jpg", "x/A_B.png", width_px=SURE)
+def test_equal_stems_get_their_folders_and_names_stay_over_a_resume(data: Path) -> None:
+    add_plain(data, "x/a.jpg", "y/A.png", "y/b.jpg", width_px=SURE)
     _label(data, labels_from=LabelsFrom.MODEL)
-    names = [name for name in _list(data.parent / "out") if name.startswith("JPEG")]
-    assert names == ["JPEGImages/x_A_B.png", "JPEGImages/x_a_b-2.jpg", "JPEGImages/x_a_b-3.jpg"]
+    out = data.parent / "out" / "JPEGImages"
+    assert sorted(path.name for path in out.iterdir()) == ["b.jpg", "x_a.jpg", "y_A.png"]
+    # Alone, this name would be free.
+    add_plain(data, "y/x_a.jpg", width_px=SURE)
+    _label(data, labels_from=LabelsFrom.MODEL, mode=OutputMode.RESUME)
+    assert sorted(path.name for path in out.iterdir()) == ["b.jpg", "x_a.jpg", "x_a_2.jpg", "y_A.png"]
 
 
 def test_human_annotations_are_copied_and_machine_ones_made_again(data: Path) -> None:
@@ -186,7 +203,7 @@ def test_a_stopped_run_continues_and_keeps_what_a_person_corrected(
 def test_the_whole_image_is_a_named_fallback_that_goes_to_review(data: Path) -> None:
     add_plain(data, "cat/a.jpg", width_px=NOTHING)
     _label(data, fallback=Fallback.WHOLE_IMAGE)
-    xml = parse_voc_annotation((data.parent / "out" / "review" / "Annotations" / "cat_a.xml").read_bytes())
+    xml = parse_voc_annotation((data.parent / "out" / "review" / "Annotations" / "a.xml").read_bytes())
     assert xml.objects == (make_object("cat", (0, 0, NOTHING, 48), score=0.0),)
 
 

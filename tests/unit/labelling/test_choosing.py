@@ -30,8 +30,10 @@ def test_one_object_under_two_classes_is_one_label() -> None:
     assert _choose(CAT, DOG, new_names={"cat": "pet", "dog": "pet"}) == [("pet", 0.9)]
 
 
-def test_boxes_of_one_class_are_left_to_the_model() -> None:
-    assert len(_choose(DOG, (6, 4, 24, 24, 1, 0.7))) == 2
+def test_an_object_has_one_box_and_neighbours_keep_theirs() -> None:
+    # IoU 0.9 and 0.4 with DOG.
+    assert _choose(DOG, (6, 4, 24, 24, 1, 0.7)) == [("dog", 0.8)]
+    assert _choose(DOG, (13, 4, 32, 24, 1, 0.7)) == [("dog", 0.8), ("dog", 0.7)]
 
 
 @pytest.mark.parametrize(

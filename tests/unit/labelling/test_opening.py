@@ -116,6 +116,27 @@ def test_images_of_one_size_run_in_batches(tmp_path: Path) -> None:
     assert sizes == [8, 2, 8, 2]
 
 
+def test_a_fixed_batch_is_filled(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    class Module(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([4, None, None, 3], tf.uint8)])
+        def serve(self, images):
+            return {
+                "detection_boxes": tf.ones([4, 1, 4]),
+                "detection_classes": tf.ones([4, 1]),
+                "detection_scores": tf.cast(images[:, 0, 0, :1], tf.float32) / 255.0,
+                "num_detections": tf.ones([4]),
+            }
+
+    module = Module()
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures=module.serve)
+    source = open_box_source(str(tmp_path / "m"))
+    found = source.detect_all([np.full((4, 8, 3), number, np.uint8) for number in range(6)])
+    assert source.batch_size == 4
+    assert [round(float(each.scores[0]) * 255) for each in found] == list(range(6))
+
+
 def test_a_saved_model_for_other_input_is_refused(tmp_path: Path) -> None:
     import tensorflow as tf
 

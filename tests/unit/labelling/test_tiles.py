@@ -38,6 +38,10 @@ def _source(
     return BoxSource("fake", "", ("thing",), 4, detect)
 
 
+def _any_score(_: int) -> float:
+    return 0.0
+
+
 def _draw(objects: Sequence[tuple[int, int, int, int]], width_px: int = 260, height_px: int = 180) -> np.ndarray:
     image = np.zeros((height_px, width_px, 3), dtype=np.uint8)
     for number, (x, y, right, bottom) in enumerate(objects, start=1):
@@ -46,7 +50,7 @@ def _draw(objects: Sequence[tuple[int, int, int, int]], width_px: int = 260, hei
 
 
 def _detect(objects: Sequence[tuple[int, int, int, int]], **limits: int) -> list[list[float]]:
-    found = detect_in_tiles(_source(objects, **limits), _draw(objects), Tiling(SIDE_PX, 0.2))
+    found = detect_in_tiles(_source(objects, **limits), _draw(objects), Tiling(SIDE_PX, 0.2), _any_score)
     return sorted(found.boxes_xyxy_px.tolist())
 
 
@@ -83,7 +87,9 @@ def test_classes_are_not_merged() -> None:
         rows = [(0, 0, 50, 50, 0, 0.9), (0, 0, 50, 50, 1, 0.8)]
         return [make_detections(*(rows if image.shape[1] == 120 else [])) for image in images]
 
-    found = detect_in_tiles(BoxSource("fake", "", ("a", "b"), 9, detect), _draw([], 120, 100), Tiling(SIDE_PX, 0.5))
+    found = detect_in_tiles(
+        BoxSource("fake", "", ("a", "b"), 9, detect), _draw([], 120, 100), Tiling(SIDE_PX, 0.5), _any_score
+    )
     assert dict(zip(found.class_indices.tolist(), found.scores.tolist(), strict=True)) == {0: 0.9, 1: 0.8}
 
 
@@ -93,8 +99,22 @@ def test_the_metric_decides_about_a_box_inside_another(metric: OverlapMetric, co
         rows = [(10, 10, 90, 90, 0, 0.9), (20, 20, 40, 40, 0, 0.8)]
         return [make_detections(*(rows if image.shape[1] == 120 else [])) for image in images]
 
-    found = detect_in_tiles(BoxSource("fake", "", ("a",), 9, detect), _draw([], 120, 100), Tiling(SIDE_PX, 0.2, metric))
+    found = detect_in_tiles(
+        BoxSource("fake", "", ("a",), 9, detect), _draw([], 120, 100), Tiling(SIDE_PX, 0.2, metric), _any_score
+    )
     assert len(found) == count
+
+
+def test_a_doubtful_box_does_not_widen_a_sure_one() -> None:
+    def detect(images):
+        rows = [(10, 10, 30, 30, 0, 0.9), (0, 0, 110, 90, 0, 0.2)]
+        return [make_detections(*(rows if image.shape[1] == 120 else [])) for image in images]
+
+    source = BoxSource("fake", "", ("a",), 9, detect)
+    found = detect_in_tiles(source, _draw([], 120, 100), Tiling(SIDE_PX), lambda _: 0.3)
+    assert found.boxes_xyxy_px.tolist() == [[10, 10, 30, 30]]
+    widened = detect_in_tiles(source, _draw([], 120, 100), Tiling(SIDE_PX), _any_score)
+    assert widened.boxes_xyxy_px.tolist() == [[0, 0, 110, 90]]
 
 
 def test_an_image_of_one_tile_is_detected_in_once() -> None:
@@ -104,7 +124,9 @@ def test_an_image_of_one_tile_is_detected_in_once() -> None:
         calls.extend(images)
         return [make_detections() for _ in images]
 
-    assert len(detect_in_tiles(BoxSource("fake", "", (), 9, detect), _draw([], 90, 60), Tiling(SIDE_PX))) == 0
+    assert (
+        len(detect_in_tiles(BoxSource("fake", "", (), 9, detect), _draw([], 90, 60), Tiling(SIDE_PX), _any_score)) == 0
+    )
     assert len(calls) == 1
 
 
