@@ -143,11 +143,14 @@ def _run(workspace: Path, number: int) -> SoakRun:
         _become(["--workspace", str(workspace), *options], writing)
     os.close(writing)
     start_s = 0.0
-    with os.fdopen(reading) as lines:
-        for line in lines:
-            if not start_s and line.startswith("VocExampleGen: "):
-                start_s = time.monotonic() - before_s
-    _, status, usage = os.wait4(pid, 0)
+    try:
+        with os.fdopen(reading) as lines:
+            for line in lines:
+                if not start_s and line.startswith("VocExampleGen: "):
+                    start_s = time.monotonic() - before_s
+    finally:
+        # After Ctrl-C too, which reaches the run as well: the clean-up needs the workspace.
+        _, status, usage = os.wait4(pid, 0)
     return SoakRun(
         number=number,
         kind=_find_kind(number),

@@ -288,9 +288,13 @@ def _run_and_watch_imports(*arguments: str) -> tuple[subprocess.CompletedProcess
 
 
 UNSAFE_CALLS = {
-    *("eval", "exec", "os.system", "os.popen", "tempfile.mktemp", "yaml.unsafe_load", "yaml.full_load"),
-    *("pickle.load", "pickle.loads"),
+    *("eval", "exec", "os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"),
+    *("tempfile.mktemp", "yaml.unsafe_load", "yaml.full_load", "yaml.load_all", "pickle.load", "pickle.loads"),
 }
+# Formats that run code when they are read.
+UNSAFE_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+# The one place that makes a folder of a known name there, and pods, which have /tmp to themselves.
+MAY_NAME_TEMPORARY_FILES = ("reefline/system/files.py", "pipeline/kubeflow/")
 
 
 @pytest.mark.parametrize("path", _library(), ids=_name)
@@ -301,3 +305,60 @@ def test_no_unsafe_calls(path: Path) -> None:
     assert not names & UNSAFE_CALLS
     assert not {name for name in names if name.rpartition(".")[2] in ("extractall", "unpack_archive")}
     assert not [call for call in calls if any(word.arg == "shell" for word in call.keywords)]
+    allowed = [word for call in calls for word in call.keywords if word.arg == "allow_pickle"]
+    assert all(ast.unparse(word.value) == "False" for word in allowed)
+
+
+@pytest.mark.parametrize("path", _library(), ids=_name)
+def test_pickle_and_its_like_are_imported_nowhere(path: Path) -> None:
+    assert not _tops(path) & UNSAFE_MODULES
+
+
+@pytest.mark.parametrize("path", _library(), ids=_name)
+def test_yaml_is_only_read_by_safe_loaders(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    bases = {ast.unparse(base) for node in classes for base in node.bases}
+    safe = {
+        node.name
+        for node in classes
+        if {ast.unparse(base) for base in node.bases} <= {"yaml.SafeLoader", "yaml.CSafeLoader"}
+    }
+    assert not bases & {"yaml.Loader", "yaml.CLoader", "yaml.FullLoader", "yaml.CFullLoader", "yaml.UnsafeLoader"}
+    for call in (
+        node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "yaml.load"
+    ):
+        loaders = [ast.unparse(word.value) for word in call.keywords if word.arg == "Loader"]
+        assert loaders and {*loaders} <= safe
+
+
+@pytest.mark.parametrize("path", _library(), ids=_name)
+def test_temporary_files_are_for_their_owner_alone(path: Path) -> None:
+    """`tempfile` makes files of mode 0600 and folders of mode 0700, with names that nobody can guess."""
+    if _name(path).startswith(MAY_NAME_TEMPORARY_FILES):
+        return
+    tree = ast.parse(path.read_text("utf-8"))
+    names = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not names & {"tempfile.gettempdir", "os.tempnam", "os.tmpnam"}
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert not [text for text in texts if text.startswith(("/tmp/", "/var/tmp/")) or text in ("/tmp", "/var/tmp")]
+
+
+# Rooms that write into workspace and serving; their files go through `write_whole`, which follows no link.
+WRITERS = ("reefline/bundle/", "reefline/report/", "reefline/cleanup/", "reefline/config/", "pipeline/local/")
+# Into folders that they have just made.
+MAY_WRITE = {"reefline/bundle/remote_bundle.py": {"write_bytes"}, "pipeline/local/stop.py": {"write_text"}}
+
+
+@pytest.mark.parametrize("path", [path for path in _library() if _name(path).startswith(WRITERS)], ids=_name)
+def test_workspace_and_serving_are_written_without_following_links(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    written = {ast.unparse(call.func).rpartition(".")[2] for call in calls} & {"write_text", "write_bytes"}
+    assert not written - MAY_WRITE.get(_name(path), set())
+    opened = [call for call in calls if ast.unparse(call.func).rpartition(".")[2] == "open"]
+    modes = [
+        ast.unparse(argument).strip("'")
+        for call in opened
+        for argument in (*call.args, *(w.value for w in call.keywords if w.arg == "mode"))
+    ]
+    assert not [mode for mode in modes if re.fullmatch("[rwaxbt+]+", mode) and set(mode) & set("wax+")]

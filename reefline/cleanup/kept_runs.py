@@ -115,6 +115,6 @@ def _list_pushed(runs: Sequence[RunRecord]) -> dict[str, frozenset[int]]:
     found: dict[str, frozenset[int]] = {}
     for push in (run.outputs.get("Pusher.pushed_model") for run in runs):
         if push is not None and push.properties.get("pushed") == 1:
-            bundle = Path(str(push.properties["path"]))
+            bundle = Location.parse(str(push.properties["path"]))
             found[bundle.parent.name] = found.get(bundle.parent.name, frozenset()) | {int(bundle.name)}
     return found

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -20,14 +22,16 @@ _BLOCK_BYTES = 1 << 20
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file, text as UTF-8; a reader sees the old or the new content, even after a crash or a power cut.
 
-    Afterwards the new content is on the disk. A process that is killed here leaves a hidden ".<name>.<pid>.part".
+    Afterwards the new content is on the disk. A process that is killed here leaves a hidden ".<name>.<pid>.part". A
+    link in the place of either is replaced, never followed.
 
     Raises:
         OSError: it cannot be written; the old file stays, and no partial file is left.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with beside.open("wb") as file:
+        beside.unlink(missing_ok=True)
+        with beside.open("xb") as file:
             file.write(content.encode("utf-8") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -105,4 +109,20 @@ def cache_directory() -> Path:
 
 
 def _temporary_cache() -> Path:
-    return Path(tempfile.gettempdir()) / f"reefline-cache-{os.getuid()}"
+    """Return a temporary folder that only this user can access.
+
+    Its name can be guessed, so one that another user has made, or can write to, is not used.
+    """
+    folder = Path(tempfile.gettempdir()) / f"reefline-cache-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not stat.S_IMODE(status.st_mode) & 0o022:
+        return folder
+    return _private_cache()
+
+
+@functools.cache
+def _private_cache() -> Path:
+    """Return a new temporary folder, the same one for this process."""
+    return Path(tempfile.mkdtemp(prefix="reefline-cache-"))

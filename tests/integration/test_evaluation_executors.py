@@ -16,7 +16,8 @@ from components.pusher.driver import PusherDriver
 from components.pusher.executor import PusherExecutor
 from components.serving_bundle.component import ServingBundle
 from components.serving_bundle.driver import ServingBundleDriver
-from reefline.bundle.manifest import read_manifest
+from reefline.bundle.manifest import read_manifest, verify_for_use
+from reefline.bundle.remote_bundle import open_bundle
 from reefline.bundle.store import push_bundle, read_current
 from reefline.errors import RecordError, ReeflineError, StorageError
 from reefline.evaluation.report import EvaluationReport, GateResult, GateVerdict
@@ -34,6 +35,7 @@ from tests.factories_evaluation import (
     make_split_detections,
     write_candidate,
 )
+from tests.factories_keys import write_key_pair
 
 
 def make_artifact(artifact_type, directory: Path):
@@ -117,6 +119,12 @@ def test_a_pushed_bundle_counts_images_by_license(tmp_path, model):
     assert read_manifest(Path(pushed.get_string_custom_property("path"))).facts.licenses == {"CC0 1.0": 3}
 
 
+def test_pusher_signs_where_a_key_is_named(tmp_path, model, destination):
+    keys = write_key_pair(tmp_path / "keys")
+    push(tmp_path, model, blessed=1, passed=True, destination=destination, signing_key=str(keys.private))
+    assert verify_for_use(open_bundle(f"{destination}/detector/1"), keys.public).version == 1
+
+
 def test_pusher_pushes_to_a_uri(tmp_path, model, s3_folder):
     pushed = push(tmp_path, model, blessed=1, passed=True, destination=s3_folder)
 
@@ -142,6 +150,7 @@ def push(
     passed: bool,
     current_model: str | None = None,
     destination: str | None = None,
+    signing_key: str = "",
 ) -> PushedModel:
     """Run Pusher on a candidate with the given blessing and answer of the gate, and return its output."""
     blessing = make_artifact(ModelBlessing, tmp_path / "blessing")
@@ -160,6 +169,7 @@ def push(
     }
     outputs = {"pushed_model": [make_artifact(PushedModel, tmp_path / "pushed")]}
     properties = {"destination": destination or str(tmp_path / "serving"), "model_name": "detector", "code": "1"}
+    properties["signing_key"] = signing_key
     PusherExecutor().Do(inputs, outputs, properties)
     return outputs["pushed_model"][0]
 

@@ -65,6 +65,12 @@ def test_a_setting_reaches_its_own_component_and_the_page_that_shows_it(
     assert _find_differences(plain, _parameters(_compile(override))) == {*reached, "ReviewReport"}
 
 
+def test_a_signing_key_reaches_the_pusher_alone(plain: dict[str, str]) -> None:
+    signed = _parameters(_compile("push.signing_key=env:KEY"))
+    assert _find_differences(plain, signed) == {"Pusher"}
+    assert "env:KEY" in signed["Pusher"]
+
+
 @pytest.mark.parametrize(
     "override",
     [

@@ -419,3 +419,16 @@ def test_the_config_that_a_command_line_means() -> None:
 def test_malformed_url_is_refused(write, url: str) -> None:
     with pytest.raises(ConfigError, match=r"trainer\.start: .*is not a valid URL \(.+\); correct it"):
         _load(write(MINIMAL), f"trainer.start={url}")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        pytest.param("keys/a.pem", "{}/keys/a.pem", id="relative"),
+        pytest.param("/etc/a.pem", "/etc/a.pem", id="absolute"),
+        pytest.param("env:KEY", "env:KEY", id="variable"),
+    ],
+)
+def test_a_signing_key_is_found_from_the_configs_folder(write, tmp_path: Path, written: str, expected: str) -> None:
+    config = _load(write(f"{MINIMAL}push: {{signing_key: '{written}'}}\n"))
+    assert config.push.signing_key == expected.format(tmp_path)

@@ -3,11 +3,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from reefline.system import files
 from reefline.system.files import cache_directory, flush_to_disk, is_out_of_space, write_whole
 
 
@@ -24,6 +26,16 @@ def test_a_file_is_replaced(tmp_path: Path, content: str | bytes, expected: byte
     write_whole(path, content)
     assert path.read_bytes() == expected
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["a.json", f".a.json.{os.getpid()}.part"], ids=["target", "partial-file"])
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path, name: str) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("untouched")
+    (tmp_path / name).symlink_to(outside)
+    write_whole(tmp_path / "a.json", "new")
+    assert outside.read_text() == "untouched"
+    assert (tmp_path / "a.json").read_text() == "new" and not (tmp_path / "a.json").is_symlink()
 
 
 @pytest.mark.parametrize(
@@ -125,6 +137,34 @@ def test_without_a_home_directory_the_cache_is_temporary(tmp_path: Path, monkeyp
     monkeypatch.setattr(Path, "home", has_no_home)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert cache_directory().parent == tmp_path
+    assert stat.S_IMODE(cache_directory().stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "writable-by-others"])
+def test_a_temporary_cache_that_others_can_change_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    planted = tmp_path / f"reefline-cache-{os.getuid()}"
+    if kind == "link":
+        (tmp_path / "theirs").mkdir()
+        planted.symlink_to(tmp_path / "theirs")
+    elif kind == "file":
+        planted.touch()
+    else:
+        planted.mkdir()
+        planted.chmod(0o777)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(Path, "home", lambda: _raise(RuntimeError("Could not determine home directory.")))
+    files._private_cache.cache_clear()
+    found = cache_directory()
+    assert found != planted and found == cache_directory()
+    assert stat.S_IMODE(found.stat().st_mode) == 0o700
+
+
+def _raise(error: Exception) -> Path:
+    raise error
 
 
 def test_with_a_read_only_home_directory_the_cache_is_temporary(
