@@ -17,7 +17,7 @@ from tfx.types.artifact import Artifact
 
 from components.voc_example_gen.driver import FINGERPRINT_PROPERTY
 from components.voc_example_gen.passes import Passes, apply_passes, read_failure
-from reefline.data.fingerprint import provide_locally
+from reefline.data.fingerprint import check_unchanged, provide_locally
 from reefline.data.layouts import list_data_files
 from reefline.data.matching import discover
 from reefline.data.reports import IngestionReport
@@ -40,9 +40,9 @@ class Executor(BaseBeamExecutor):
         """Ingest `data_dir` with the given settings.
 
         Raises:
-            DataError: the data cannot be ingested; it carries all findings.
+            DataError: the data cannot be ingested (it carries all findings), or changed meanwhile.
             ConfigError: the given label map is malformed.
-            StorageError: the data's store cannot be read, or the data changed meanwhile.
+            StorageError: the data's store cannot be read, or its data changed meanwhile.
         """
         examples, label_map, report = (
             artifact_utils.get_single_instance(output_dict[key]) for key in ("examples", "label_map", "report")
@@ -62,11 +62,14 @@ class Executor(BaseBeamExecutor):
         failure = read_failure(work_dir)
         if failure is not None:
             raise failure
+        memory = exec_properties["hash_memory"]
+        fingerprint = exec_properties[FINGERPRINT_PROPERTY]
+        check_unchanged(exec_properties["data_dir"], settings, fingerprint, Path(memory) if memory else None)
         ingestion = IngestionFolder(Path(report.uri))
         _hand_over(work_dir, LabelMapFolder(Path(label_map.uri)), ingestion)
         # Also on the report, which is small: who needs the fact alone should not fetch all examples.
-        report.set_string_custom_property(FINGERPRINT_PROPERTY, exec_properties[FINGERPRINT_PROPERTY])
-        _describe_examples(examples, IngestionReport.read(ingestion.report), exec_properties[FINGERPRINT_PROPERTY])
+        report.set_string_custom_property(FINGERPRINT_PROPERTY, fingerprint)
+        _describe_examples(examples, IngestionReport.read(ingestion.report), fingerprint)
 
 
 @contextlib.contextmanager

@@ -114,6 +114,28 @@ def hold_lock(workspace: Workspace, run_id: str) -> Iterator[None]:
         yield
 
 
+def check_writable(workspace: Workspace) -> None:
+    """Make sure that this user can write each part of the workspace: serving/ would fail after a night of training.
+
+    Raises:
+        WorkspaceError: some parts are read-only or belong to another user; one problem each.
+    """
+    parts = (
+        workspace.metadata_db,
+        workspace.artifacts,
+        workspace.serving,
+        workspace.reports,
+        workspace.root / "schema",
+    )
+    below = (path for folder in (workspace.artifacts, workspace.serving) for path in folder.glob("[!.]*"))
+    outputs = workspace.artifacts.glob("[!.]*/[!.]*")
+    locked = [path for path in (*parts, *below, *outputs) if path.exists() and not os.access(path, os.W_OK)]
+    if locked:
+        raise WorkspaceError(
+            *(f"{path}: not writable; make it writable, or pass another --workspace DIR" for path in locked)
+        )
+
+
 def remove_leftovers(workspace: Workspace) -> None:
     """Remove the .<name>.<pid>.part files and folders of killed runs; those of running processes stay."""
     folders = (workspace.root, workspace.reports, *workspace.reports.glob("*/"))

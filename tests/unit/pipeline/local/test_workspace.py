@@ -16,6 +16,7 @@ import pytest
 from pipeline.local.workspace import (
     Workspace,
     check_metadata,
+    check_writable,
     hold_lock,
     make_run_folder,
     open_workspace,
@@ -107,6 +108,26 @@ def test_damaged_metadata_is_named_with_what_to_delete(workspace: Workspace, dam
 
     with pytest.raises(WorkspaceError, match=rf"metadata\.db: damaged \(.+\); delete it and {workspace.artifacts}"):
         check_metadata(workspace)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("serving", id="serving"),
+        pytest.param("serving/pets", id="model"),
+        pytest.param("artifacts/Trainer", id="component"),
+        pytest.param("artifacts/Trainer/model_run", id="output"),
+    ],
+)
+def test_a_part_that_cannot_be_written_is_named_before_the_run(workspace: Workspace, monkeypatch, name: str) -> None:
+    for folder in (workspace.serving / "pets" / "1", workspace.artifacts / "Trainer" / "model_run"):
+        folder.mkdir(parents=True)
+    check_writable(workspace)
+    locked = workspace.root / name
+    # Root may write everywhere, whatever the mode.
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != locked)
+    with pytest.raises(WorkspaceError, match=rf"^\S+/{name}: not writable; make it writable, or pass another"):
+        check_writable(workspace)
 
 
 def test_what_killed_runs_left_is_removed(workspace: Workspace) -> None:
