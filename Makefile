@@ -1,5 +1,5 @@
 # Every target does its own set-up: a machine needs git, make and any python3 with pip and venv.
-.PHONY: setup demo check browser test test-slow test-odapi lock clean
+.PHONY: setup demo check browser test test-slow test-faults test-odapi lock clean
 
 PYTHON := .venv/bin/python
 # How many processes run the tests; each takes up to 3 GB.
@@ -45,6 +45,11 @@ test: setup
 
 test-slow: setup
 	$(PYTHON) -m pytest -q -m slow --timeout 3600
+
+# What dies, fills up or changes while the pipeline runs; tests/faults/test_short.py plays a part of it in `make test`.
+FAULTS_JSON ?= faults.json
+test-faults: setup
+	$(PYTHON) -m tests.faults.run --json $(FAULTS_JSON)
 
 # The OD API's own TF2 tests under reefline/od_api/compat.py; tests/odapi/expected_failures.txt lists what is known.
 test-odapi: setup

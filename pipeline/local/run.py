@@ -117,8 +117,8 @@ def _run_stages(
         config = load_config(choose_config_file(request.config_file, request.data_dir), overrides)
     progress.model, progress.is_recommended = config.model_name, request.asks_for_recommendation
     progress.stage = "workspace"
-    held.enter_context(hold_lock(workspace, run_folder.name))
     check_writable(workspace)
+    held.enter_context(hold_lock(workspace, run_folder.name))
     remove_leftovers(workspace)
     check_metadata(workspace)
     progress.stage = "data"

@@ -31,6 +31,11 @@ class Workspace:
         return self.root / "metadata.db"
 
     @property
+    def lock(self) -> Path:
+        """The file that a run locks."""
+        return self.root / ".lock"
+
+    @property
     def artifacts(self) -> Path:
         """The pipeline root."""
         return self.root / "artifacts"
@@ -98,7 +103,7 @@ def hold_lock(workspace: Workspace, run_id: str) -> Iterator[None]:
     Raises:
         WorkspaceError: another process holds it (the message has its process id), or its file is something else.
     """
-    with open_lock_file(workspace.root / ".lock") as file:
+    with open_lock_file(workspace.lock) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -120,13 +125,8 @@ def check_writable(workspace: Workspace) -> None:
     Raises:
         WorkspaceError: some parts are read-only or belong to another user; one problem each.
     """
-    parts = (
-        workspace.metadata_db,
-        workspace.artifacts,
-        workspace.serving,
-        workspace.reports,
-        workspace.root / "schema",
-    )
+    own = (workspace.lock, workspace.metadata_db, workspace.reports, workspace.root / "schema")
+    parts = (*own, workspace.artifacts, workspace.serving)
     below = (path for folder in (workspace.artifacts, workspace.serving) for path in folder.glob("[!.]*"))
     outputs = workspace.artifacts.glob("[!.]*/[!.]*")
     locked = [path for path in (*parts, *below, *outputs) if path.exists() and not os.access(path, os.W_OK)]

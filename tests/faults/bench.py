@@ -31,7 +31,9 @@ WHOLE = QUICK | {
     "exporter.calibration_images": 2,
 }
 # The run ends at AnnotationValidator with exit code 2: no component that needs TensorFlow's graphs is reached.
-EARLY = WHOLE | {"validation.min_box_px": 1000.0, "validation.severities": {"box_tiny": "error"}}
+EARLY = WHOLE | {"validation.max_class_imbalance": 0.01, "validation.severities": {"class_imbalance": "error"}}
+# What a finished workspace is asked to do again without another result, so that there is something to write.
+CHANGE = {"gate.max_regression": 0.99, "validation.near_duplicate_bits": 3}
 _MARKS = (": started", ": cached")
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.attempt import REPO_DIR
-from tests.faults.bench import Bench
+from tests.faults.bench import CHANGE, WHOLE, Bench
 from tests.faults.checks import find_torn
 from tests.faults.outcome import FaultCounts, Round
 
@@ -23,7 +23,6 @@ CLOCK = "clock set back"
 _FILE_VARIABLE = "FAKETIME_TIMESTAMP_FILE"
 _LIBRARIES = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 _SHIFTS = ("-1h", "-2d", "-30y")
-_CHANGE = {"gate.min_class_ap": 0.0, "validation.max_class_imbalance": 49.0}
 
 
 def set_clock_back(bench: Bench, generator: random.Random, rounds: int) -> Iterator[Round]:
@@ -49,7 +48,7 @@ def _play_apart(bench: Bench, generator: random.Random, rounds: int) -> Iterator
         "NO_FAKE_STAT": "1",
         "TMPDIR": tempfile.gettempdir(),
     }
-    is_early = "validation.min_box_px" in bench.settings
+    is_early = bench.settings != WHOLE
     command = [sys.executable, "-m", "tests.faults.run", "--only", CLOCK, "--rounds", str(rounds), "--processes", "1"]
     command += ["--json", str(found), "--seed", str(generator.randrange(1 << 31)), *(["--early"] if is_early else [])]
     run = subprocess.run(command, env=environment, cwd=REPO_DIR, capture_output=True, text=True)
@@ -76,7 +75,7 @@ def _play(bench: Bench, generator: random.Random, rounds: int) -> Iterator[Round
         else:
             bench.restore()
             _set(clock, shift)
-            attempt = bench.start(settings=_CHANGE)
+            attempt = bench.start(settings=CHANGE)
         attempt.end()
         problems = bench.check_finished(attempt) if during else find_torn(bench.workspace)
         if attempt.exit_code != bench.reference.exit_code:

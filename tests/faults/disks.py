@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults import mounts
-from tests.faults.bench import Bench
+from tests.faults.bench import CHANGE, Bench
 from tests.faults.outcome import Round
 
 FULL, READ_ONLY = "full disk", "read-only"
 _SMALLEST_BYTES = 120_000
 _NO_SPACE = r"no space left on the device|No space left on device|Free space or fix permissions"
-# What a component is asked to do again, so that there is something to write.
-_CHANGE = {"gate.min_class_ap": 0.0, "validation.max_class_imbalance": 49.0}
 _PARTS = ("", "artifacts", "reports", "serving", "metadata.db", "file_hashes.db", ".lock", "schema", "demo_data")
 
 
@@ -68,7 +66,7 @@ def lock_files(bench: Bench, generator: random.Random, rounds: int) -> Iterator[
     for part in parts[:rounds]:
         bench.restore()
         with mounts.read_only(bench.workspace / part):
-            attempt = bench.run(settings=_CHANGE)
+            attempt = bench.run(settings=CHANGE)
             if attempt.exit_code == bench.reference.exit_code:
                 answer, problems = f"{part}: done without", []
             else:

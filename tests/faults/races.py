@@ -7,13 +7,12 @@ import re
 import signal
 from collections.abc import Iterator
 
-from tests.faults.bench import Bench
+from tests.faults.bench import CHANGE, Bench
 from tests.faults.checks import find_torn, find_unfinished
 from tests.faults.outcome import Round
 
 RACE = "two runs at once"
 _LONGEST_HEAD_START_S = 0.5
-_CHANGE = {"gate.min_class_ap": 0.0, "validation.max_class_imbalance": 49.0}
 
 
 def race(bench: Bench, generator: random.Random, rounds: int) -> Iterator[Round]:
@@ -24,9 +23,9 @@ def race(bench: Bench, generator: random.Random, rounds: int) -> Iterator[Round]
             bench.clear()
         else:
             bench.restore()
-        runs = [bench.start(settings=_CHANGE)]
+        runs = [bench.start(settings=CHANGE)]
         runs[0].read_until(seconds=generator.uniform(0.0, _LONGEST_HEAD_START_S))
-        runs.append(bench.start(settings=_CHANGE))
+        runs.append(bench.start(settings=CHANGE))
         # The loser ends at once; the winner prints on.
         losers = []
         for one in (runs[1], runs[0]):

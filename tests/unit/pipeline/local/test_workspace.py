@@ -113,6 +113,7 @@ def test_damaged_metadata_is_named_with_what_to_delete(workspace: Workspace, dam
 @pytest.mark.parametrize(
     "name",
     [
+        pytest.param(".lock", id="lock"),
         pytest.param("serving", id="serving"),
         pytest.param("serving/pets", id="model"),
         pytest.param("artifacts/Trainer", id="component"),
@@ -122,6 +123,7 @@ def test_damaged_metadata_is_named_with_what_to_delete(workspace: Workspace, dam
 def test_a_part_that_cannot_be_written_is_named_before_the_run(workspace: Workspace, monkeypatch, name: str) -> None:
     for folder in (workspace.serving / "pets" / "1", workspace.artifacts / "Trainer" / "model_run"):
         folder.mkdir(parents=True)
+    (workspace.root / ".lock").touch()
     check_writable(workspace)
     locked = workspace.root / name
     # Root may write everywhere, whatever the mode.
