@@ -1,5 +1,5 @@
 # Every target does its own set-up: a machine needs git, make and any python3 with pip and venv.
-.PHONY: setup demo check browser test test-slow test-fuzz test-odapi audit lock clean
+.PHONY: setup demo check browser test test-slow test-fuzz test-faults test-odapi audit lock clean
 
 PYTHON := .venv/bin/python
 # How many processes run the tests; each takes up to 3 GB.
@@ -51,6 +51,11 @@ FUZZ_CASES ?= 2000
 test-fuzz: setup
 	REEFLINE_FUZZ_CASES=$(FUZZ_CASES) $(PYTHON) -m pytest -q tests/fuzz tests/unit/data/test_accepted_means_trainable.py \
 	  --timeout 3600 -n $(TEST_PROCESSES) --dist loadfile
+
+# What dies, fills up or changes while the pipeline runs; tests/faults/test_short.py plays a part of it in `make test`.
+FAULTS_JSON ?= faults.json
+test-faults: setup
+	$(PYTHON) -m tests.faults.run --json $(FAULTS_JSON)
 
 # The OD API's own TF2 tests under reefline/od_api/compat.py; tests/odapi/expected_failures.txt lists what is known.
 test-odapi: setup

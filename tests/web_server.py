@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import http.server
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+# Between two pieces of a slow answer.
+_TRICKLE_S = 0.02
 
 
 @dataclass
@@ -23,6 +27,8 @@ class Site:
     redirect_to: str = ""
     # The answer's first half comes at once, the rest only when this is set.
     may_finish: threading.Event | None = None
+    # How fast an answer's body comes; None for at once.
+    bytes_per_s: float | None = None
     requests: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
 
@@ -68,12 +74,22 @@ def _make_handler(site: Site) -> type[http.server.BaseHTTPRequestHandler]:
             for name, value in {**headers, "Connection": "close"}.items():
                 self.send_header(name, value)
             self.end_headers()
+            if site.bytes_per_s is not None:
+                self._trickle(body, site.bytes_per_s)
+                return
             half = len(body) // 2 if site.may_finish is not None else len(body)
             self.wfile.write(body[:half])
             if site.may_finish is not None:
                 site.may_finish.wait()
                 with contextlib.suppress(OSError):
                     self.wfile.write(body[half:])
+
+        def _trickle(self, body: bytes, bytes_per_s: float) -> None:
+            block = max(1, int(bytes_per_s * _TRICKLE_S))
+            with contextlib.suppress(OSError):
+                for start in range(0, len(body), block):
+                    self.wfile.write(body[start : start + block])
+                    time.sleep(_TRICKLE_S)
 
         def log_message(self, *_: object) -> None:
             """Keep the tests' output free of it."""

@@ -21,6 +21,7 @@ from components.voc_example_gen.beam_engine import BeamEngine
 from components.voc_example_gen.driver import FINGERPRINT_PROPERTY
 from reefline.beam_options import BeamOptions
 from reefline.data.engine import Engine
+from reefline.data.fingerprint import check_unchanged
 from reefline.data.ingestion import find_data, ingest
 from reefline.data.local_engine import LocalEngine
 from reefline.data.reports import IngestionReport
@@ -57,7 +58,7 @@ class Executor(BaseBeamExecutor):
         """Ingest `data_dir` with the given settings; TFX removes the outputs of an execution that raises.
 
         Raises:
-            DataError: the data cannot be ingested; it carries all findings.
+            DataError: the data cannot be ingested (it carries all findings), or changed meanwhile.
             ConfigError: the given label map is malformed.
             StorageError: a store cannot be used, or the data changed meanwhile.
         """
@@ -75,6 +76,8 @@ class Executor(BaseBeamExecutor):
             with _rare_garbage_collection():
                 found = find_data(data_dir, settings, fingerprint, copy_to=copy_to)
                 ingested = ingest(found, settings, given, engine, IngestionFolder(Path(report.uri)), examples_place)
+        memory = exec_properties["hash_memory"]
+        check_unchanged(data_dir, settings, fingerprint, Path(memory) if memory else None)
         shutil.rmtree(work_dir)
         labels = LabelMapFolder(Path(label_map.uri))
         labels.root.mkdir(parents=True, exist_ok=True)

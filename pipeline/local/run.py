@@ -17,6 +17,7 @@ from pipeline.local.stop import Stop, Terminated
 from pipeline.local.workspace import (
     Workspace,
     check_metadata,
+    check_writable,
     hold_lock,
     place_by_content,
     point_source_at,
@@ -117,6 +118,7 @@ def _run_stages(
         config = load_config(choose_config_file(request.config_file, request.data_dir), overrides)
     progress.model, progress.is_recommended = config.model_name, request.asks_for_recommendation
     progress.stage = "workspace"
+    check_writable(workspace)
     held.enter_context(hold_lock(workspace, run_folder.name))
     remove_leftovers(workspace.root)
     check_metadata(workspace)

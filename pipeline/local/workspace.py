@@ -30,6 +30,11 @@ class Workspace:
         return self.root / "metadata.db"
 
     @property
+    def lock(self) -> Path:
+        """The file that a run locks."""
+        return self.root / ".lock"
+
+    @property
     def artifacts(self) -> Path:
         """The pipeline root."""
         return self.root / "artifacts"
@@ -91,6 +96,23 @@ def open_workspace(path: Path) -> Workspace:
 def hold_lock(workspace: Workspace, run_id: str) -> AbstractContextManager[None]:
     """Return a context that holds the workspace for one run: see `hold_workspace`."""
     return hold_workspace(workspace.root, run_id)
+
+
+def check_writable(workspace: Workspace) -> None:
+    """Make sure that this user can write each part of the workspace: serving/ would fail after a night of training.
+
+    Raises:
+        WorkspaceError: some parts are read-only or belong to another user; one problem each.
+    """
+    own = (workspace.lock, workspace.metadata_db, workspace.reports, workspace.root / "schema")
+    parts = (*own, workspace.artifacts, workspace.serving)
+    below = (path for folder in (workspace.artifacts, workspace.serving) for path in folder.glob("[!.]*"))
+    outputs = workspace.artifacts.glob("[!.]*/[!.]*")
+    locked = [path for path in (*parts, *below, *outputs) if path.exists() and not os.access(path, os.W_OK)]
+    if locked:
+        raise WorkspaceError(
+            *(f"{path}: not writable; make it writable, or pass another --workspace DIR" for path in locked)
+        )
 
 
 def check_metadata(workspace: Workspace) -> None:

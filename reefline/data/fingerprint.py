@@ -74,6 +74,20 @@ def list_unchanged(location: Location, settings: IngestionSettings, fingerprint:
     return remote
 
 
+def check_unchanged(data_dir: str, settings: IngestionSettings, fingerprint: str, hash_memory: Path | None) -> None:
+    """Make sure that what was ingested from a folder is what has this `fingerprint`, which keys the cache.
+
+    Data at a URI cannot change: what is ingested is a copy of what was listed.
+
+    Raises:
+        DataError: a file was added, removed or changed during ingestion.
+    """
+    if Location.parse(data_dir).is_remote:
+        return
+    if fingerprint_data(data_dir, settings, hash_memory) != fingerprint:
+        raise DataError(f"{data_dir}: changed during ingestion; run again when nothing else writes there")
+
+
 def read_extra(settings: IngestionSettings) -> Sequence[bytes]:
     """Return the contents that are ingested besides the data folder: the given label map, if any.
 

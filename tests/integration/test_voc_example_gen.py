@@ -6,9 +6,12 @@ import errno
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from components.voc_example_gen import driver
+from reefline.data.fingerprint import fingerprint_data
 from reefline.data.image_record import read_records
 from reefline.data.reports import FindingPictures, IngestionReport
 from reefline.errors import ConfigError, DataError
@@ -240,3 +243,22 @@ def test_bccd_is_ingested_except_for_two_boxes(tmp_path: Path) -> None:
     ]
     records = read_records(run.folder("ExampleAnomalies", "VocExampleGen") / "records.jsonl")
     assert sum(record.passes_through for record in records) == 364
+
+
+def test_data_that_change_between_fingerprint_and_reading_leave_nothing_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put back later, the original data would hit the cache, and train on what they never held."""
+    data = make_data_set(tmp_path / "data", images=12)
+
+    def take_and_change(*arguments: Any) -> str:
+        fingerprint = fingerprint_data(*arguments)
+        for suffix in (".jpg", ".xml"):
+            (data / f"image_003{suffix}").unlink()
+        return fingerprint
+
+    with monkeypatch.context() as patch:
+        patch.setattr(driver, "fingerprint_data", take_and_change)
+        with pytest.raises(DataError, match="changed during ingestion; run again"):
+            ingest(data, tmp_path / "ws")
+    assert open_run(tmp_path / "ws").states("VocExampleGen") == ["FAILED"]

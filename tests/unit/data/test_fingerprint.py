@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from reefline.data.fingerprint import fingerprint_files
+from reefline.data.fingerprint import check_unchanged, fingerprint_data, fingerprint_files
 from reefline.errors import DataError
+from reefline.settings import IngestionSettings
+from tests.factories import add_image, make_data_set, make_jpeg
 
 
 @pytest.fixture
@@ -108,3 +110,29 @@ def test_an_unreadable_file_is_reported(folder: Path) -> None:
     (folder / "a.jpg").unlink()
     with pytest.raises(DataError, match=r"a\.jpg: cannot read it \(No such file"):
         _fingerprint(folder)
+
+
+def _add_late(data: Path) -> None:
+    add_image(data, "late", seed=90)
+
+
+def _replace_image(data: Path) -> None:
+    (data / "image_000.jpg").write_bytes(make_jpeg(seed=91))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda data: (data / "image_000.xml").unlink(), id="removed"),
+        pytest.param(_add_late, id="added"),
+        pytest.param(_replace_image, id="changed"),
+    ],
+)
+def test_data_that_changed_during_ingestion_are_refused(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    data, memory = make_data_set(tmp_path / "data", images=3), tmp_path / "memory.db"
+    settings = IngestionSettings()
+    fingerprint = fingerprint_data(data, settings, memory)
+    check_unchanged(str(data), settings, fingerprint, memory)
+    change(data)
+    with pytest.raises(DataError, match=r"data: changed during ingestion; run again when nothing else writes there"):
+        check_unchanged(str(data), settings, fingerprint, memory)

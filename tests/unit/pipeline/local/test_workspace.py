@@ -16,6 +16,7 @@ import pytest
 from pipeline.local.workspace import (
     Workspace,
     check_metadata,
+    check_writable,
     hold_lock,
     make_run_folder,
     open_workspace,
@@ -136,6 +137,28 @@ def test_an_intact_database_that_is_not_ml_metadata_is_named(
         WorkspaceError, match=rf"metadata\.db: not a database of this ML Metadata \(.*{message}.*\); delete it and"
     ):
         check_metadata(workspace)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(".lock", id="lock"),
+        pytest.param("serving", id="serving"),
+        pytest.param("serving/pets", id="model"),
+        pytest.param("artifacts/Trainer", id="component"),
+        pytest.param("artifacts/Trainer/model_run", id="output"),
+    ],
+)
+def test_a_part_that_cannot_be_written_is_named_before_the_run(workspace: Workspace, monkeypatch, name: str) -> None:
+    for folder in (workspace.serving / "pets" / "1", workspace.artifacts / "Trainer" / "model_run"):
+        folder.mkdir(parents=True)
+    (workspace.root / ".lock").touch()
+    check_writable(workspace)
+    locked = workspace.root / name
+    # Root may write everywhere, whatever the mode.
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != locked)
+    with pytest.raises(WorkspaceError, match=rf"^\S+/{name}: not writable; make it writable, or pass another"):
+        check_writable(workspace)
 
 
 def test_what_killed_runs_left_is_removed(workspace: Workspace) -> None:
