@@ -47,7 +47,7 @@ class DownloadRequest:
 
 @dataclass(frozen=True)
 class Target:
-    """One folder to fill: its name ("" is the output folder itself) and how many images it shall have.
+    """One folder to fill: its name ("" is the output folder itself) and how many images it shall have, None for all.
 
     `find` returns the hits lazily, and tells the function that it is given which sources cannot be used.
     `sources` are their names.
@@ -129,11 +129,7 @@ def list_targets(urls: dict[str, list[ImageHit]], limit: int | None, name: str) 
         UsageError: a label has no usable folder name, or two share one.
     """
     labels = name_folders(label for label in urls if label)
-    distinct = {label: {hit.url: hit for hit in hits}.values() for label, hits in urls.items()}
-    return [
-        Target(labels.get(label, ""), partial(_list, tuple(hits)), min(len(hits), limit or len(hits)), (name,))
-        for label, hits in distinct.items()
-    ]
+    return [Target(labels.get(label, ""), partial(_list, tuple(hits)), limit, (name,)) for label, hits in urls.items()]
 
 
 def _list(hits: Sequence[ImageHit], _: Callable[[str], None]) -> Iterator[ImageHit]:

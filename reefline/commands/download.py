@@ -253,7 +253,7 @@ def _describe(result: FolderResult) -> Iterator[str]:
     yield f"{result.path}: {result.images} images{new} (licenses: {licenses})"
     failures = result.describe_failures()
     if result.wanted is not None and result.images < result.wanted:
-        reason = failures or f"{', '.join(result.sources)} found no more"
+        reason = failures or f"no more in {', '.join(result.sources)}"
         yield f"warning: {result.path}: {result.images} of {result.wanted} images: {reason}"
     elif failures:
-        yield f"{result.path}: {failures}"
+        yield f"warning: {result.path}: {failures}"

@@ -165,6 +165,20 @@ def test_a_plain_list_goes_to_the_folder_itself_and_labels_to_theirs(site: Image
     assert len(list((tmp_path / "labels" / "_dog").glob("*.jpg"))) == 4
 
 
+def test_a_second_list_adds_to_a_folder_and_names_what_failed(site: ImageSite, tmp_path: Path) -> None:
+    urls = tmp_path / "urls"
+    download_list(write_list(urls, site, "/1.jpg", "/2.jpg", "/3.jpg"), tmp_path / "out")
+    result = download_list(write_list(urls, site, "/4.jpg", "/page.jpg"), tmp_path / "out")
+    assert "4 images, 1 of them new" in result.stdout
+    assert f"warning: {tmp_path / 'out'}: 1 failed (1× a web page, not an image), see" in result.stdout
+    result = download_list(urls, tmp_path / "out")
+    assert f"warning: {tmp_path / 'out'}: 1 failed in earlier runs, see" in result.stdout
+    result = download_list(
+        write_list(urls, site, *(f"/{number}.jpg" for number in range(9))), tmp_path / "out", "--limit", "6"
+    )
+    assert "6 images, 2 of them new" in result.stdout
+
+
 def test_a_list_with_and_without_labels_can_be_continued(site: ImageSite, tmp_path: Path) -> None:
     urls = write_list(tmp_path / "urls", site, "/1.jpg", label="dog")
     # As if the first run had been stopped after the first label.
