@@ -249,6 +249,8 @@ def test_nothing_is_left_for_later() -> None:
         pytest.param(["-m", "reefline", "train-worker", "--help"], id="train-worker"),
         pytest.param(["-m", "reefline", "rollback", "--help"], id="rollback"),
         pytest.param(["-m", "reefline", "report", "--help"], id="report"),
+        pytest.param(["-m", "reefline", "dedupe", "--help"], id="dedupe"),
+        pytest.param(["-m", "reefline", "prepare", "--help"], id="prepare"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
