@@ -253,6 +253,8 @@ def test_nothing_is_left_for_later() -> None:
         pytest.param(["-m", "reefline", "report", "--help"], id="report"),
         pytest.param(["-m", "reefline", "verify-bundle", "--help"], id="verify-bundle"),
         pytest.param(["-m", "reefline", "gc", "--help"], id="gc"),
+        pytest.param(["-m", "reefline", "dedupe", "--help"], id="dedupe"),
+        pytest.param(["-m", "reefline", "prepare", "--help"], id="prepare"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:

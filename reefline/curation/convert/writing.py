@@ -18,6 +18,7 @@ from reefline.formats.cvat import format_cvat
 from reefline.formats.label_studio import format_label_config, format_label_studio
 from reefline.formats.voc import format_voc_annotation
 from reefline.formats.yolo import format_yolo
+from reefline.structures.image_origin import copy_origins
 from reefline.structures.label_map import LabelMap
 from reefline.structures.labelled_set import LabelledImage
 
@@ -52,6 +53,7 @@ def write_format(
         for number, (source, place) in enumerate(zip(data.paths, plan.places, strict=True), start=1):
             copy_file(data.root / source, out / place)
             on_image(number, len(data.paths))
+        copy_origins(data.root, out, dict(zip(data.paths, plan.places, strict=True)))
         for path, content in _WRITERS[format](plan).items():
             write_file(out / path, content)
     if format is DataFormat.VOC:

@@ -11,8 +11,10 @@ from reefline.data.image_record import EVAL, TEST, TRAIN
 from reefline.od_api.label_map_file import write_label_map
 from reefline.structures.annotation import AnnotatedObject
 from reefline.structures.boxes import BoxXyxyPx
+from reefline.structures.image_origin import append_origins, read_origins
 from reefline.structures.label_map import LabelMap
 from tests.factories import make_jpeg, make_xml
+from tests.factories_acquisition import make_origin
 
 # Not in the order of the alphabet, and one that no box has.
 NAMES = ("zebra", "ant & <bee>", "猫", "unused")
@@ -86,6 +88,12 @@ def test_what_yolo_cannot_hold_is_counted(voc: Path) -> None:
         "yolo has no place for 1 poses; they are left out",
         "yolo has no place for 1 scores; they are left out",
     ]
+
+
+def test_origins_of_downloaded_images_are_copied(voc: Path, tmp_path: Path) -> None:
+    append_origins(voc / "JPEGImages", [make_origin("a.jpg", license="CC0 1.0")])
+    _convert(voc, DataFormat.COCO, tmp_path / "out")
+    assert [(each.file, each.license) for each in read_origins(tmp_path / "out")] == [("images/a.jpg", "CC0 1.0")]
 
 
 def test_equal_names_in_several_folders_stay_apart(tmp_path: Path) -> None:
