@@ -180,4 +180,6 @@ def _labels_of(review: LabelReview) -> set[str]:
 
 def _link(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.symlink_to(source.resolve())
+    # Images that differ only in their suffix share an annotation's name; LabelImg could show one of them only.
+    if not target.is_symlink():
+        target.symlink_to(source.resolve())
