@@ -207,6 +207,9 @@ def _measure_disk(folder: Path) -> int:
 def _judge(runs: Sequence[SoakRun]) -> bool:
     """Print and return whether nothing grows faster than linearly or slows down."""
     cached = [run for run in runs if run.kind == "cached"]
+    if len(cached) < 2:
+        print("too few runs to compare")
+        return False
     first, last = cached[:_COMPARED], cached[-_COMPARED:]
     ratios = {
         "start of cached runs, last / first": _compare(first, last, "start_s", _MAX_SLOWDOWN),
@@ -232,7 +235,8 @@ def _compare_growth(runs: Sequence[SoakRun], name: str) -> tuple[float, float]:
         sizes.append(getattr(run, name) + (freed if name == "disk_bytes" else 0))
         freed += run.freed_bytes
     half = len(sizes) // 2
-    return (sizes[-1] - sizes[half]) / max(1, sizes[half] - sizes[0]), _MAX_GROWTH
+    before, after = (sizes[half] - sizes[0]) / half, (sizes[-1] - sizes[half]) / (len(sizes) - 1 - half)
+    return after / max(1.0, before), _MAX_GROWTH
 
 
 def _parse_options() -> argparse.Namespace:
