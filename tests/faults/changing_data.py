@@ -17,7 +17,7 @@ from tests.faults.outcome import Round
 from tests.faults.state import hash_files
 
 CHANGING = "changing data"
-_IMAGES = 120
+_IMAGES = 60
 _INGESTION = "VocExampleGen"
 
 

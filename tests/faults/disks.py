@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import mmap
 import random
 import shutil
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.faults.bench import CHANGE, Bench
 from tests.faults.outcome import Round
 
 FULL, READ_ONLY = "full disk", "read-only"
-_SMALLEST_BYTES = 120_000
+_SMALLEST_SHARE = 0.7
 _NO_SPACE = r"no space left on the device|No space left on device|Free space or fix permissions"
 _PARTS = ("", "artifacts", "reports", "serving", "metadata.db", "file_hashes.db", ".lock", "schema", "demo_data")
 
@@ -24,10 +24,12 @@ def fill_disks(bench: Bench, generator: random.Random, rounds: int) -> Iterator[
         yield Round(FULL, reason, skipped=True)
         return
     needed = _measure(bench.reference.snapshot)
+    # Without these no component starts.
+    at_first = needed - sum(_measure(bench.reference.snapshot / part) for part in ("artifacts", "serving", "reports"))
     bench.clear()
     bench.workspace.mkdir()
-    with mounts.small_disk(bench.workspace, _SMALLEST_BYTES):
-        for size in sorted(_draw_size(generator, needed) for _ in range(rounds)):
+    with mounts.small_disk(bench.workspace, at_first):
+        for size in sorted(_draw_size(generator, at_first, needed) for _ in range(rounds)):
             mounts.resize(bench.workspace, size)
             attempt = bench.run()
             if bench.reached_end(attempt):
@@ -36,6 +38,9 @@ def fill_disks(bench: Bench, generator: random.Random, rounds: int) -> Iterator[
             else:
                 problems = bench.check_refused(attempt, _NO_SPACE)
                 answer = f"exit code 2 in {_where(attempt.components('failed'))}"
+            # Each failed run's log takes some of what the next size adds.
+            for report in bench.workspace.glob("reports/2*"):
+                shutil.rmtree(report)
             yield Round(FULL, answer, tuple(f"{size:,} bytes: {problem}" for problem in problems))
         mounts.resize(bench.workspace, 8 * needed)
         problems = bench.check_finished(bench.run())
@@ -45,12 +50,14 @@ def fill_disks(bench: Bench, generator: random.Random, rounds: int) -> Iterator[
 
 
 def _measure(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    """Return how many bytes of a tmpfs a folder's files need: complete pages."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return sum(-(-path.stat().st_size // mmap.PAGESIZE) * mmap.PAGESIZE for path in files)
 
 
-def _draw_size(generator: random.Random, needed: int) -> int:
-    """Return a size between far too small and nearly enough; small ones are as likely as large ones."""
-    return int(math.exp(generator.uniform(math.log(_SMALLEST_BYTES), math.log(needed))))
+def _draw_size(generator: random.Random, at_first: int, needed: int) -> int:
+    """Return a size between hardly anything and enough; most are small, as most components write little."""
+    return int(_SMALLEST_SHARE * at_first + needed * generator.random() ** 4)
 
 
 def _where(failed: list[str]) -> str:

@@ -34,11 +34,12 @@ class ScenarioCounts(Record):
 
 @dataclass(frozen=True)
 class FaultCounts(Record):
-    """A run of the harness; `seed` chose the moments."""
+    """A run of the harness; `seed` chose the moments, `cpu_seconds` are those of all its processes."""
 
     seed: int
     cores: int
     seconds: float
+    cpu_seconds: float
     rounds: int
     failed: int
     scenarios: tuple[ScenarioCounts, ...]
@@ -66,7 +67,8 @@ def format_table(counts: FaultCounts) -> str:
         answers = f"skipped: {one.skipped}" if one.skipped else _join(one.answers)
         lines.append(f"{one.scenario:<24}{one.rounds:>7}{one.failed:>7}{one.seconds:>9.1f}  {answers}")
         lines += [f"  FAILED {problem}" for problem in one.problems]
-    lines.append(f"{'total':<24}{counts.rounds:>7}{counts.failed:>7}{counts.seconds:>9.1f}  seed {counts.seed}")
+    lines.append(f"{'total':<24}{counts.rounds:>7}{counts.failed:>7}{counts.seconds:>9.1f}")
+    lines.append(f"seed {counts.seed}, {counts.cpu_seconds:.0f} s of CPU time on {counts.cores} cores")
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ import argparse
 import multiprocessing
 import os
 import random
+import resource
 import sys
 import tempfile
 import time
@@ -31,6 +32,7 @@ from tests.faults.races import RACE, race
 
 SEED = 14
 _TRACEBACK_CHARACTERS = 2000
+_OWN_PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Scenario:
 
 # The longest first, so that all processes are busy to the end.
 SCENARIOS = (
-    Scenario(KILLED, kill_runs, rounds=200, piece=50, short=5),
+    Scenario(KILLED, kill_runs, rounds=200, piece=50, short=4),
     Scenario(DELETED, delete_parts, rounds=29, piece=10, short=1),
     Scenario(FULL, fill_disks, rounds=30, piece=30, short=2),
     Scenario(STOPPED, stop_runs, rounds=40, piece=40, short=2),
@@ -152,6 +154,7 @@ def add_up(played: Sequence[Played], *, seed: int, seconds: float) -> FaultCount
         seed=seed,
         cores=os.cpu_count() or 1,
         seconds=round(seconds, 1),
+        cpu_seconds=round(sum(sum(resource.getrusage(who)[:2]) for who in _OWN_PROCESSES), 1),
         rounds=sum(one.rounds for one in scenarios),
         failed=sum(one.failed for one in scenarios),
         scenarios=scenarios,
