@@ -82,21 +82,9 @@ def prepare(request: PrepareRequest, on_progress: Progress) -> PrepareReport:
     if not inspected:
         raise DataError(*(f"{each.image}: {each.findings[-1].message}" for each in left_out[:10]), "no image is usable")
     chosen, warnings = _choose(inspected, request.options)
-    planned = _name(chosen)
     with explain_write_errors(request.out), PreparedFiles(request.out) as files:
-        planned, unchanged, undecodable = _write_images(planned, files, request, on_progress)
-        for each in planned:
-            if each.xml_name is not None:
-                files.write_annotation(each.xml_name, each.inspected.format_xml(Path(each.name).name))
-        names = [name for each in planned for name in (each.name, each.xml_name) if name is not None]
-        removed = files.remove_others(names)
-        _write_lists(request.out, planned)
-        copy_origins(request.folder, request.out, {each.inspected.source.image: each.name for each in planned})
-        label_map = _write_label_map(request.out, planned)
-        if request.options.tfrecords and label_map is not None:
-            _write_tfrecords(request, planned, label_map)
-        files.save()
-        left_out += undecodable
+        planned, unchanged, undecodable = _write_images(_name(chosen), files, request, on_progress)
+        removed = _write_around_images(folder, planned, files, request)
         warnings += find_warnings(
             folder,
             [Prepared(each.list_name, each.inspected.objects is not None, each.inspected.labels) for each in planned],
@@ -112,11 +100,28 @@ def prepare(request: PrepareRequest, on_progress: Progress) -> PrepareReport:
             removed=removed,
             splits=dict(sorted(Counter(each.list_name for each in planned).items())),
             labels=_count_labels(planned),
-            findings=_sort_findings(folder.findings, inspected, left_out),
+            findings=_sort_findings(folder.findings, inspected, (*left_out, *undecodable)),
             warnings=tuple(warnings),
         )
         report.write(request.out / REPORT_FILE)
     return report
+
+
+def _write_around_images(
+    folder: DataFolder, planned: Sequence[_PlannedImage], files: PreparedFiles, request: PrepareRequest
+) -> int:
+    """Write annotations, lists, origins, label map and TFRecords, and return how many old images were removed."""
+    for each in planned:
+        if each.xml_name is not None:
+            files.write_annotation(each.xml_name, each.inspected.format_xml(Path(each.name).name))
+    removed = files.remove_others({name for each in planned for name in (each.name, each.xml_name) if name is not None})
+    _write_lists(request.out, planned)
+    copy_origins(folder.root, request.out, {each.inspected.source.image: each.name for each in planned})
+    label_map = _write_label_map(request.out, planned)
+    if request.options.tfrecords and label_map is not None:
+        _write_tfrecords(request, planned, label_map)
+    files.save()
+    return removed
 
 
 def _inspect(
