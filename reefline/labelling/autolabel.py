@@ -135,7 +135,7 @@ class _Run:
             write_file(self.request.out / REVIEW / IGNORE_FILE, b"")
         copy_file(self.folder.path_of(image), self.request.out / saved_as)
         if objects:
-            # An annotation without objects would say that nothing is there.
+            # An annotation without objects would claim that the image shows nothing.
             xml = format_voc_annotation(Annotation(name, *size_px, objects, verified=False))
             write_file(self.request.out / annotation_of(saved_as), xml)
         boxes = tuple(FoundBox(item.label, item.score or 0.0, item.box_xyxy_px) for item in objects)

@@ -46,7 +46,7 @@ def annotation_of(saved_as: str) -> str:
 def format_split_lists(outcomes: Sequence[ImageOutcome]) -> dict[str, bytes]:
     """Return the files of ImageSets, by their path in the output folder; none where the input names no split.
 
-    Images in review/ have lists of their own there: once it is part of the data set, they are in their splits.
+    Images in review/ have their own lists there: once review/ is part of the data set, they are in their splits.
     """
     files: dict[str, bytes] = {}
     for part, prefix in ((False, ""), (True, f"{REVIEW}/")):

@@ -1,7 +1,7 @@
 """Detecting in a large image tile by tile, so that small objects are not shrunk away.
 
-Source of the scheme: Akyon et al., "Slicing Aided Hyper Inference" (SAHI, ICIP 2022): overlapping tiles and the image
-as a whole, merged greedily per class. Unlike SAHI, a box that a tile's border cuts never beats or widens one that is
+Source of the scheme: Akyon et al., "Slicing Aided Hyper Inference" (SAHI, ICIP 2022): overlapping tiles and the full
+image, merged greedily per class. Unlike SAHI, a box that a tile's border cuts never beats or widens one that is
 not cut.
 """
 
