@@ -70,6 +70,7 @@ def _compile(model: Path, out_dir: Path, settings: CompilerSettings) -> None:
         UsageError: it does not compile, or the file or the folder cannot be used.
         BundleError: the file is not a TFLite model.
     """
+    from reefline.bundle.manifest import MANIFEST_FILE
     from reefline.edgetpu.compiled import COMPILED_SUFFIX
     from reefline.edgetpu.compiler.adapter import compile_for_edge_tpu
     from reefline.edgetpu.compiler.outcome import Compiled
@@ -77,6 +78,11 @@ def _compile(model: Path, out_dir: Path, settings: CompilerSettings) -> None:
 
     if not model.is_file():
         raise UsageError(f"{model}: {'a folder' if model.is_dir() else 'no such file'}; name an int8 TFLite model")
+    if (out_dir / MANIFEST_FILE).is_file():
+        # It would no longer be the bundle that its manifest describes, and `detect` would refuse it.
+        raise UsageError(
+            f"{out_dir}: a bundle, which holds only what its manifest lists; name another folder with --out DIR"
+        )
     target = out_dir / f"{model.stem}{COMPILED_SUFFIX}.tflite"
     ops_total = count_operators(model)
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from reefline.curation.convert.kinds import SHORT_NAMES, DataFormat
 from reefline.curation.convert.reading import LABEL_CONFIG_FILE, LABEL_MAP_FILE, ReadData
 from reefline.curation.convert.yolo_folder import format_data_yaml
 from reefline.curation.output_folder import copy_file, explain_write_errors, write_file
+from reefline.curation.output_names import choose_stems
 from reefline.formats.coco_json import format_coco
 from reefline.formats.cvat import format_cvat
 from reefline.formats.label_studio import format_label_config, format_label_studio
@@ -78,35 +78,13 @@ def describe_losses(images: Sequence[LabelledImage], format: DataFormat) -> list
 def _plan(data: ReadData, folder_of: Callable[[LabelledImage], str]) -> _Plan:
     used = sorted({item.label for image in data.labelled.images for item in image.annotation.objects})
     names = tuple(dict.fromkeys((*data.labelled.names, *used)))
-    flat = _flatten_names(data.paths)
+    suffixes = (posixpath.splitext(path)[1] for path in data.paths)
+    flat = [stem + suffix for stem, suffix in zip(choose_stems(data.paths), suffixes, strict=True)]
     renamed = tuple(
         dataclasses.replace(image, annotation=dataclasses.replace(image.annotation, filename=name))
         for image, name in zip(data.labelled.images, flat, strict=True)
     )
     return _Plan(names, renamed, tuple(f"{folder_of(image)}/{image.annotation.filename}" for image in renamed))
-
-
-def _flatten_names(paths: Sequence[str]) -> tuple[str, ...]:
-    """Return a file name for each path; where two stems are equal, up to letter case, the folders become part of it."""
-    stems = Counter(_folded_stem(posixpath.basename(path)) for path in paths)
-    taken: set[str] = set()
-    names = []
-    for path in paths:
-        name = posixpath.basename(path)
-        if stems[_folded_stem(name)] > 1:
-            name = path.replace("/", "_")
-        stem, suffix = posixpath.splitext(name)
-        number = 1
-        while _folded_stem(name) in taken:
-            number += 1
-            name = f"{stem}_{number}{suffix}"
-        taken.add(_folded_stem(name))
-        names.append(name)
-    return tuple(names)
-
-
-def _folded_stem(name: str) -> str:
-    return posixpath.splitext(name)[0].casefold()
 
 
 def _write_voc(plan: _Plan) -> Mapping[str, bytes]:

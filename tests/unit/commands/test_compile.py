@@ -49,6 +49,15 @@ def test_compile_writes_next_to_the_model(model: Path, tmp_path: Path) -> None:
     assert (model.parent / "model_edgetpu.tflite").read_bytes() == COMPILED_FILE
 
 
+def test_compile_adds_no_file_to_a_bundle(model: Path, tmp_path: Path) -> None:
+    make_compiler(tmp_path / "bin", SUCCESS_LOG, output=COMPILED_FILE)
+    (model.parent / "manifest.json").write_text("{}")
+    result = invoke("compile", model)
+    assert result.exit_code == 2
+    assert "a bundle, which holds only what its manifest lists; name another folder with --out DIR" in result.output
+    assert not (model.parent / "model_edgetpu.tflite").exists()
+
+
 def test_compile_passes_its_options_to_the_compiler(model: Path, tmp_path: Path) -> None:
     stand_in = make_compiler(tmp_path / "bin", SUCCESS_LOG, output=COMPILED_FILE, engines=("podman",))
     options = ("--min-runtime-version", "13", "--search-delegate", "--delegate-search-step", "4", "--timeout", "30")
