@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from reefline.cli import app
-from reefline.data.demo import DEMO_CLASSES, IMAGE_SIZE_PX, draw_demo_image
+from reefline.data.demo import DEMO_CLASSES, draw_demo_image
 from tests.factories_runs import QUICK, run_pipeline
 from tests.image_server import ImageSite, Reply, serve_images
 
@@ -21,21 +21,12 @@ pytestmark = pytest.mark.e2e
 REPO_DIR = Path(__file__).resolve().parents[2]
 MODEL = REPO_DIR / ".." / "shared" / "models" / "coco_ssd_mobilenet_v1_1.0_quant.tflite"
 PER_LABEL = 10
-MARGIN_PX = 20
 
 
-def _crop_first_object(index: int) -> tuple[str, Image.Image]:
-    """Return the label of a demo image's first object, and the part of the image around it."""
-    jpeg, objects = draw_demo_image(3, index)
-    box = objects[0].box_xyxy_px
-    around = (box.x_min - MARGIN_PX, box.y_min - MARGIN_PX, box.x_max + MARGIN_PX, box.y_max + MARGIN_PX)
-    region = tuple(int(min(max(side, 0), IMAGE_SIZE_PX)) for side in around)
-    return objects[0].label, Image.open(io.BytesIO(jpeg)).crop(region)
-
-
-def _encode(image: Image.Image, quality: int = 90) -> bytes:
+def _shrink(jpeg: bytes) -> bytes:
+    image = Image.open(io.BytesIO(jpeg))
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
+    image.resize((image.width * 3 // 4, image.height * 3 // 4)).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
 
 
@@ -44,12 +35,12 @@ def site(tmp_path: Path) -> Iterator[ImageSite]:
     """A server of shapes, of a smaller copy of one of them, and of a page that is no image; urls.csv lists them."""
     replies, rows = {}, ["url,label"]
     for index in range(PER_LABEL * len(DEMO_CLASSES)):
-        label, image = _crop_first_object(index)
-        replies[f"/{index}.jpg"] = Reply(_encode(image))
+        jpeg, objects = draw_demo_image(3, index)
+        label = objects[0].label
+        replies[f"/{index}.jpg"] = Reply(jpeg)
         rows.append(f"/{index}.jpg,{label}")
         if index == 0:
-            copy = image.resize((image.width * 3 // 4, image.height * 3 // 4))
-            replies["/copy.jpg"] = Reply(_encode(copy, quality=80))
+            replies["/copy.jpg"] = Reply(_shrink(jpeg))
             rows.append(f"/copy.jpg,{label}")
     replies["/page.jpg"] = Reply(b"<html>not found</html>")
     rows.append(f"/page.jpg,{DEMO_CLASSES[0]}")
