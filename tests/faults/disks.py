@@ -74,13 +74,11 @@ def lock_files(bench: Bench, generator: random.Random, rounds: int) -> Iterator[
         bench.restore()
         with mounts.read_only(bench.workspace / part):
             attempt = bench.run(settings=CHANGE)
-            if attempt.exit_code == bench.reference.exit_code:
+            if bench.reached_end(attempt):
                 answer, problems = f"{part}: done without", []
             else:
-                answer, problems = (
-                    f"{part or 'all of it'}: exit code 2",
-                    bench.check_refused(attempt, r"error: \S*ws\b"),
-                )
+                answer = f"{part or 'all of it'}: exit code 2"
+                problems = bench.check_refused(attempt, rf"error: \S*/ws\b.*{part}")
         problems += [f"writable again: {problem}" for problem in bench.check_finished(bench.run())]
         yield Round(READ_ONLY, answer, tuple(f"{part or 'all of it'}: {problem}" for problem in problems))
         shutil.rmtree(bench.workspace)

@@ -51,9 +51,9 @@ class Scenario:
 
 # The longest first, so that all processes are busy to the end.
 SCENARIOS = (
-    Scenario(KILLED, kill_runs, rounds=200, piece=50, short=4),
+    Scenario(KILLED, kill_runs, rounds=200, piece=50, short=3),
     Scenario(DELETED, delete_parts, rounds=29, piece=10, short=1),
-    Scenario(FULL, fill_disks, rounds=30, piece=30, short=2),
+    Scenario(FULL, fill_disks, rounds=30, piece=30, short=1),
     Scenario(STOPPED, stop_runs, rounds=40, piece=40, short=2),
     Scenario(CLOCK, set_clock_back, rounds=6, piece=6),
     Scenario(MOVED, move_workspace, rounds=3, piece=3),
