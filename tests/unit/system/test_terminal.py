@@ -162,3 +162,8 @@ def test_a_terminal_colours_the_last_word(
 def test_a_pipe_shows_no_colour(capsys) -> None:
     say("verdict: BLESSED", {"BLESSED": Colour.GREEN})
     assert capsys.readouterr().out == "verdict: BLESSED\n"
+
+
+def test_bytes_of_a_name_that_are_not_utf_8_are_shown_as_bytes() -> None:
+    assert escape_control(os.fsdecode(b"caf\xe9")) == "caf\\xe9"
+    assert escape_control("\ud800") == "\\ud800"
