@@ -80,8 +80,8 @@ class WorkspaceFactory:
         properties = {**_PROPERTIES, "code": str(number)}
         if stopped:
             identity = identify_training("{}", "required", str(number), examples.uri, label_map.uri, "")
-            work = open_unfinished(self.root / "artifacts" / "Trainer" / "model_run" / str(number), identity)
-            (work / "ckpt-1.index").write_bytes(b"work")
+            with open_unfinished(self.root / "artifacts" / "Trainer" / "model_run" / str(number), identity) as work:
+                (work / "ckpt-1.index").write_bytes(b"work")
             # The files are as old as the run.
             after_s = datetime.datetime.now(datetime.timezone.utc) - START
             return replace(

@@ -39,10 +39,17 @@ def find_platform_problems(spec: Mapping[str, Any], platform: Mapping[str, Any])
 
 
 def _check_labels(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> Iterator[LintFinding]:
-    known = spec.get("deploymentSpec", {}).get("executors", {})
-    given = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+    known = _find_mapping(spec, "deploymentSpec", "executors")
+    given = _find_mapping(platform, "platforms", "kubernetes", "deploymentSpec", "executors")
     for label in sorted(given.keys() - known.keys()):
         yield LintFinding(f"platform document: {label}", f"no such executor in the pipeline; {_suggest(label, known)}")
+
+
+def _find_mapping(document: Any, *keys: str) -> Mapping[str, Any]:
+    """Return the mapping at the end of the keys; an empty one where the document has another shape."""
+    for key in keys:
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return document if isinstance(document, Mapping) else {}
 
 
 def _check(value: Any, kind: str, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

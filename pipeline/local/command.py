@@ -49,7 +49,7 @@ def run(
     try:
         opened = open_workspace(workspace)
         run_folder = make_run_folder(opened, datetime.datetime.now())
-        data_dir = join_folders(data or ())
+        data_dir = join_folders(data) if data else None
     except UserError as error:
         for problem in error.problems:
             say(f"error: {problem}")

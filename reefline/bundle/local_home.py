@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
+from reefline.bundle.checking import verify_bundle, verify_for_use
 from reefline.bundle.home import (
     CURRENT_FILE,
     WITHDRAWN_FOLDER,
@@ -24,7 +25,7 @@ from reefline.bundle.home import (
     parse_version,
     parse_version_names,
 )
-from reefline.bundle.manifest import MANIFEST_FILE, Manifest, read_manifest, verify_bundle, verify_for_use
+from reefline.bundle.manifest import MANIFEST_FILE, Manifest, read_manifest
 from reefline.bundle.signature import SIGNATURE_FILE, Signer
 from reefline.errors import BundleError, WorkspaceError
 from reefline.system.files import NO_SPACE_ERRNOS, flush_to_disk, write_whole

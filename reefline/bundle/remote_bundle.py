@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Union
 
-from reefline.bundle.manifest import MANIFEST_FILE, REMEDY, Manifest, parse_manifest, verify_bundle
+from reefline.bundle.checking import verify_bundle
+from reefline.bundle.manifest import MANIFEST_FILE, REMEDY, Manifest, parse_manifest
 from reefline.bundle.signature import SIGNATURE_FILE
 from reefline.errors import BundleError
 from reefline.storage.interface import Storage

@@ -16,8 +16,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
+from reefline.bundle.checking import check_bundle_signature, refuse_unlisted, verify_bundle
 from reefline.bundle.home import CURRENT_FILE, WITHDRAWN_FOLDER, Current, parse_version, parse_version_names
-from reefline.bundle.manifest import MANIFEST_FILE, Manifest, check_bundle_signature, refuse_unlisted, verify_bundle
+from reefline.bundle.manifest import MANIFEST_FILE, Manifest
 from reefline.bundle.remote_bundle import fetch_remote_bundle, read_remote_manifest
 from reefline.bundle.signature import SIGNATURE_FILE, Signer
 from reefline.errors import BundleError, StorageError, WorkspaceError

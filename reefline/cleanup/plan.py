@@ -120,7 +120,8 @@ def _find_old_trainings(artifacts: Path, kept: KeptRuns) -> Iterator[Path]:
     """Yield the work of trainings that is neither resumed nor, as links, part of an artifact that stays."""
     resumed = {os.path.realpath(folder) for folder in kept.unfinished}
     reports = [ModelRunFolder(artifacts / name).report for name in kept.folders]
-    for folder in sorted(artifacts.glob("*/*/.unfinished/*/")):
+    # Next to the folders are the files that lock them.
+    for folder in sorted(path for path in artifacts.glob("*/*/.unfinished/*") if path.is_dir()):
         own = ModelRunFolder(folder).report
         is_linked = own.is_file() and any(other.is_file() and own.samefile(other) for other in reports)
         if not (folder.name.startswith(".") or os.path.realpath(folder) in resumed or is_linked):

@@ -42,7 +42,6 @@ def recommend(
     from reefline.data.spans import join_folders
 
     data_dir = join_folders(data)
-    assert data_dir is not None
     if out is not None and not out.absolute().parent.is_dir():
         raise UsageError(f"--out {out}: the folder {out.absolute().parent} does not exist; create it first")
     # TensorFlow reads it when it is imported.

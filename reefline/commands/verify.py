@@ -39,7 +39,7 @@ def verify(
     """
     from reefline.data.spans import join_folders
 
-    data_dir = join_folders(data or ())
+    data_dir = join_folders(data) if data else None
     request = RunRequest(config_file=config, data_dir=data_dir, overrides=tuple(overrides or ()), minutes=minutes)
     check_minutes(request)
     raise typer.Exit(_run_verification(request, workspace, as_json=as_json))

@@ -18,7 +18,7 @@ def verify_bundle(
     public_key: PublicKeyOption = None,
 ) -> None:
     """Compare a bundle's files with the sha256 in its manifest. All must be listed, and none may be missing."""
-    from reefline.bundle.manifest import verify_for_use
+    from reefline.bundle.checking import verify_for_use
     from reefline.bundle.signature import SIGNATURE_FILE
 
     found = verify_for_use(bundle, public_key)

@@ -100,6 +100,12 @@ ConfigLoader.add_implicit_resolver(
 )
 
 
+class FastConfigLoader(yaml.CSafeLoader):
+    """libyaml's parser, ten times as fast, for files that Reefline wrote: it explains no mistakes and has no bounds."""
+
+    yaml_implicit_resolvers = ConfigLoader.yaml_implicit_resolvers
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a file whose top level is a mapping.
 

@@ -13,14 +13,8 @@ from reefline.data.matching import Candidate
 from reefline.data.rules.annotation_rules import ImageContext, is_resized, match_size
 from reefline.data.rules.box_repair import repair_objects
 from reefline.findings import Action, Finding
-from reefline.images.codec import (
-    MAX_JPEG_SIDE_PX,
-    ImageFacts,
-    ImageProblemError,
-    inspect_image,
-    shrunk_size_px,
-    shrunk_to_shorter_side_px,
-)
+from reefline.images.codec import MAX_JPEG_SIDE_PX, ImageFacts, ImageProblemError, inspect_image
+from reefline.images.sizes import shrunk_size_px, shrunk_to_shorter_side_px
 from reefline.structures.annotation import Annotation
 from reefline.structures.boxes import BoxXyxyPx
 

@@ -38,16 +38,16 @@ def group_by_span(files: DataFiles) -> list[DataFiles]:
     ]
 
 
-def join_folders(folders: Sequence[Path]) -> Path | None:
+def join_folders(folders: Sequence[Path]) -> Path:
     """Return one data folder for those that the command line names: several become spans, linked in the user's cache.
 
-    None for no folder. The first is span-1.
+    The first is span-1.
 
     Raises:
         UsageError: a folder is missing, or two of them are the same or lie in each other.
     """
-    if len(folders) < 2:
-        return folders[0] if folders else None
+    if len(folders) == 1:
+        return folders[0]
     real = [_resolve(folder) for folder in folders]
     for position, one in enumerate(real):
         for other in real[position + 1 :]:

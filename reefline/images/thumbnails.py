@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from reefline.images.codec import shrunk_size_px
+from reefline.images.sizes import shrunk_size_px
 
 if TYPE_CHECKING:
     from typing_extensions import Self

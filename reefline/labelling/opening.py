@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reefline.bundle.manifest import MANIFEST_FILE, verify_bundle
+from reefline.bundle.checking import verify_bundle
+from reefline.bundle.manifest import MANIFEST_FILE
 from reefline.bundle.remote_bundle import open_bundle
 from reefline.errors import BundleError, DownloadError, UsageError
 from reefline.inference.detect.runtime import load_model

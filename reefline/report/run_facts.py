@@ -188,15 +188,10 @@ def _read_config(path: Path) -> dict[str, str] | None:
         return None
     import yaml
 
-    from reefline.config.yaml_reader import ConfigLoader
-
-    class FastLoader(yaml.CSafeLoader):
-        """libyaml's parser, ten times as fast as the one that explains mistakes."""
-
-        yaml_implicit_resolvers = ConfigLoader.yaml_implicit_resolvers
+    from reefline.config.yaml_reader import FastConfigLoader
 
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=FastLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=FastConfigLoader)
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return None
     return dict(flatten(content)) if isinstance(content, dict) else None

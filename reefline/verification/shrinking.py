@@ -11,7 +11,8 @@ from pathlib import Path
 
 from reefline.findings import Severity
 from reefline.formats.tf_example import read_examples
-from reefline.images.codec import shrunk_size_px, transcode_to_rgb_jpeg
+from reefline.images.codec import transcode_to_rgb_jpeg
+from reefline.images.sizes import shrunk_size_px
 from reefline.settings import TrainerSettings
 from reefline.system.terminal import format_duration
 from reefline.verification.records import DataFacts, Problem, RunEstimate

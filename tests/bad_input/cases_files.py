@@ -293,7 +293,7 @@ BUNDLE_CASES = (
     Case("current-folder", 2, r"CURRENT: not a file; delete it, then choose a version", serving(lambda folder: (folder / "serving/detector/CURRENT").unlink(), make_folder("serving/detector/CURRENT"), act=baseline)),
     Case("current-fifo", 2, r"CURRENT: not a file", serving(lambda folder: (folder / "serving/detector/CURRENT").unlink(), fifo("serving/detector/CURRENT"), act=baseline)),
     Case("current-link-loop", 2, r"CURRENT: not a file", serving(lambda folder: (folder / "serving/detector/CURRENT").unlink(), link("serving/detector/CURRENT", "CURRENT"), act=baseline)),
-    Case("current-names-a-missing-bundle", 2, r"CURRENT: names version 7, so nothing can be compared with it; run `reefline rollback --to 1`", serving(put("serving/detector/CURRENT", b"7"), act=baseline)),
+    Case("current-names-a-missing-bundle", 2, r"CURRENT: names version 7, so nothing can be compared with it; run `reefline rollback --serving \S+ --model detector --to 1`", serving(put("serving/detector/CURRENT", b"7"), act=baseline)),
     Case("rollback-without-serving", 2, r"no model is served here; pass --workspace DIR or --serving URI", command("rollback", "--workspace", "nowhere")),
     Case("rollback-of-the-only-version", 2, r"nothing to roll back to, as version 1 replaced no other", command("rollback", "--workspace", ".", before=lambda folder: push_bundle(write_candidate(folder / "candidate"), make_facts(), folder / "serving"))),
     Case("rollback-to-a-missing-version", 2, r"7/manifest\.json: missing or unreadable", command("rollback", "--workspace", ".", "--to", "7", before=lambda folder: push_bundle(write_candidate(folder / "candidate"), make_facts(), folder / "serving"))),

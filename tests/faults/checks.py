@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.local.workspace import Workspace
+from reefline.bundle.checking import verify_for_use
 from reefline.bundle.home import parse_version_names
-from reefline.bundle.manifest import find_unlisted, verify_bundle
 from reefline.errors import UserError
 from tests.factories_summary import find_schema_errors
 
@@ -63,10 +63,9 @@ def _check_serving(serving: Path) -> Iterator[str]:
         for version in versions:
             bundle = home / str(version)
             try:
-                verify_bundle(bundle)
+                verify_for_use(bundle)
             except UserError as error:
                 yield from error.problems
-            yield from (f"{path}: not in the manifest" for path in find_unlisted(bundle))
         current = home / "CURRENT"
         if current.exists() and int(current.read_text()) not in versions:
             yield f"{current}: names version {current.read_text().strip()}, which is missing"

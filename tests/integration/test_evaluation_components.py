@@ -21,7 +21,8 @@ from components.evaluator.component import Evaluator
 from components.model_scorer.component import ModelScorer
 from components.pusher.component import Pusher
 from components.serving_bundle.component import ServingBundle
-from reefline.bundle.manifest import read_manifest, verify_bundle
+from reefline.bundle.checking import verify_bundle
+from reefline.bundle.manifest import read_manifest
 from reefline.bundle.store import read_current, rollback
 from reefline.errors import BundleError
 from reefline.images.thumbnails import read_thumbnails

@@ -16,7 +16,8 @@ from components.pusher.driver import PusherDriver
 from components.pusher.executor import PusherExecutor
 from components.serving_bundle.component import ServingBundle
 from components.serving_bundle.driver import ServingBundleDriver
-from reefline.bundle.manifest import read_manifest, verify_for_use
+from reefline.bundle.checking import verify_for_use
+from reefline.bundle.manifest import read_manifest
 from reefline.bundle.remote_bundle import open_bundle
 from reefline.bundle.store import push_bundle, read_current
 from reefline.errors import RecordError, ReeflineError, StorageError

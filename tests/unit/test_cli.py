@@ -55,9 +55,8 @@ def _parse_log(folder: Path) -> tuple[object, ...]:
 
 
 def _rollback(folder: Path) -> tuple[object, ...]:
-    for model in ("cells", CLEAR_SCREEN):
-        (folder / "serving" / model).mkdir(parents=True)
-    return "rollback", "--workspace", folder
+    (folder / CLEAR_SCREEN / "serving" / "cells").mkdir(parents=True)
+    return "rollback", "--workspace", folder / CLEAR_SCREEN
 
 
 def _report(folder: Path) -> tuple[object, ...]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from reefline.bundle.manifest import Manifest, verify_for_use
+from reefline.bundle.checking import verify_for_use
+from reefline.bundle.manifest import Manifest
 from reefline.errors import DataError, UsageError
 from reefline.images.codec import ImageProblemError, decode_upright
 from reefline.inference.detect.drawing import draw_detections

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reefline.bundle.manifest import FileRecord, Manifest, read_manifest, record_files, verify_bundle
+from reefline.bundle.checking import verify_bundle
+from reefline.bundle.manifest import FileRecord, Manifest, read_manifest, record_files
 from reefline.bundle.store import push_bundle
 from reefline.errors import BundleError
 from reefline.evaluation.report import EvaluationReport

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reefline.bundle.manifest import verify_bundle
+from reefline.bundle.checking import verify_bundle
 from reefline.bundle.remote_bundle import open_bundle
 from reefline.bundle.remote_home import RemoteHome
 from reefline.bundle.store import (

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reefline.bundle.manifest import MANIFEST_FILE, verify_for_use
+from reefline.bundle.checking import verify_for_use
+from reefline.bundle.manifest import MANIFEST_FILE
 from reefline.bundle.remote_bundle import open_bundle
 from reefline.bundle.signature import SIGNATURE_FILE, check_signature, load_signer
 from reefline.bundle.store import push_bundle, read_current, rollback

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from reefline.bundle.checking import verify_bundle
 from reefline.bundle.local_home import LocalHome
-from reefline.bundle.manifest import read_manifest, verify_bundle
+from reefline.bundle.manifest import read_manifest
 from reefline.bundle.store import (
     NO_BASELINE,
     Baseline,
@@ -103,7 +104,8 @@ def test_a_push_hashes_each_file_as_often_as_safety_needs(tmp_path, monkeypatch,
     if served is not None:
         push(tmp_path, served)
     paths = []
-    monkeypatch.setattr("reefline.bundle.manifest.hash_file", lambda path: paths.append(path) or hash_file(path))
+    for module in ("manifest", "checking"):
+        monkeypatch.setattr(f"reefline.bundle.{module}.hash_file", lambda path: paths.append(path) or hash_file(path))
     push(tmp_path, b"two")
 
     places = {"candidate": "candidate", "1": "serving"}

@@ -12,6 +12,7 @@ import yaml
 
 from pipeline.kubeflow.command import app
 from reefline.config.kubeflow_settings import KubeflowSettings, TaskSettings
+from reefline.settings import IngestionSettings
 
 REPO = Path(__file__).resolve().parents[3]
 TEXT = (REPO / "docs" / "kubeflow.md").read_text(encoding="utf-8")
@@ -22,10 +23,11 @@ def list_blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("block", list_blocks("yaml"), ids=["seaweedfs", "gcs", "resources"])
+@pytest.mark.parametrize("block", list_blocks("yaml"), ids=["seaweedfs", "gcs", "resources", "beam"])
 def test_every_config_is_valid(block: str) -> None:
     settings: Any = yaml.safe_load(block)
-    KubeflowSettings.model_validate(settings["kubeflow"])
+    KubeflowSettings.model_validate(settings.get("kubeflow", {}))
+    IngestionSettings.model_validate(settings.get("data", {}))
 
 
 def test_every_setting_is_described() -> None:

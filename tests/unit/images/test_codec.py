@@ -14,9 +14,9 @@ from reefline.images.codec import (
     decode_small,
     decode_upright,
     inspect_image,
-    shrunk_size_px,
     transcode_to_rgb_jpeg,
 )
+from reefline.images.sizes import shrunk_size_px
 from tests.factories import encode_image, make_jpeg, make_pixels
 
 LIMIT = 10**8

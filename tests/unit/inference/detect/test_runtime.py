@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reefline.bundle.manifest import verify_bundle
+from reefline.bundle.checking import verify_bundle
 from reefline.errors import BundleError, UsageError
 from reefline.inference.detect import runtime
 from reefline.inference.detect.records import Device
