@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from reefline.commands.options import JsonOption, OverwriteOption, ResumeOption
+from reefline.commands.options import JsonOption, OverwriteOption
 from reefline.errors import UsageError
 from reefline.system.terminal import ProgressBar, say, say_json
 
@@ -24,13 +24,12 @@ def labels(
         Optional[list[str]], typer.Option(metavar="NAME", help="delete all boxes of a class; may be repeated")
     ] = None,
     out: Annotated[Optional[Path], typer.Option(metavar="DIR", help="the folder for the changed copy")] = None,
-    resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Count the classes of a data set and point out names that look like mistakes; rename, merge or drop classes."""
     from reefline.curation.class_names import parse_renames, survey_class_names, write_renamed
-    from reefline.curation.output_folder import choose_output_mode, claim_output_folder
+    from reefline.curation.output_folder import OutputMode, claim_output_folder
 
     changes = parse_renames(rename or (), drop or ())
     if bool(changes) != (out is not None):
@@ -40,7 +39,7 @@ def labels(
         return
     known = {each.name for each in survey_class_names(data).classes}
     if set(changes) <= known:
-        claim_output_folder(out, "labels", inputs=[data], mode=choose_output_mode(resume=resume, overwrite=overwrite))
+        claim_output_folder(out, "labels", inputs=[data], mode=OutputMode.OVERWRITE if overwrite else OutputMode.NEW)
     with ProgressBar(plain_line_every_s=_PLAIN_LINE_EVERY_S, quiet=as_json) as progress:
         boxes = write_renamed(
             data, out, changes, on_file=lambda done, total: progress.show(done, total, f"{done} of {total} files")

@@ -83,7 +83,7 @@ def find_suspicious_names(names: Iterable[str]) -> list[str]:
         elif hidden := sorted({unicodedata.name(c, f"U+{ord(c):04X}") for c in name if not c.isprintable()}):
             found.append(f"{name!a} contains invisible characters ({', '.join(hidden)})")
         elif name != " ".join(name.split()):
-            found.append(f"{name!r} has spaces at an end or in a row")
+            found.append(f"{name!r} has several spaces in a row")
     for one, other in itertools.combinations(names, 2):
         if fold_name(one) == fold_name(other):
             found.append(f"{one!a} and {other!a} look alike")
@@ -134,7 +134,7 @@ def write_renamed(
             *(f"{root}: no box has the class {name!r}; the classes are {', '.join(sorted(known))}" for name in unknown)
         )
     files = sorted(walk_data_folder(root).files)
-    with explain_write_errors(out):
+    with explain_write_errors(out, advice="run the command again with --overwrite"):
         for number, path in enumerate(files, start=1):
             if path.lower().endswith(".xml"):
                 write_file(out / path, _rename_in(root / path, changes))

@@ -79,6 +79,10 @@ def format_coco(images: Sequence[Annotation], names: Sequence[str]) -> bytes:
 def _read_categories(value: dict[str, Any]) -> dict[str, str]:
     categories = [item for item in as_records(value["categories"]) if as_text(item.get("name"))]
     categories.sort(key=lambda item: as_number(item.get("id")))
+    # Roboflow adds a category without boxes, which groups the others.
+    used = {_key(item.get("category_id")) for item in as_records(value["annotations"])}
+    groups = {as_text(item.get("supercategory")) for item in categories} - {""}
+    categories = [item for item in categories if _key(item.get("id")) in used or as_text(item["name"]) not in groups]
     return {_key(item.get("id")): as_text(item["name"]) for item in categories}
 
 
@@ -86,7 +90,7 @@ def _read_objects(
     value: dict[str, Any], names: dict[str, str], source: str, problems: list[str]
 ) -> dict[str, list[AnnotatedObject]]:
     objects: dict[str, list[AnnotatedObject]] = defaultdict(list)
-    masks = 0
+    masks = crowds = 0
     for number, item in enumerate(as_records(value["annotations"])):
         box = _read_box(item.get("bbox"))
         label = names.get(_key(item.get("category_id")))
@@ -97,7 +101,10 @@ def _read_objects(
             problems.append(f"{source}: annotations[{number}]: {what}; it is left out")
             continue
         masks += bool(item.get("segmentation"))
+        crowds += item.get("iscrowd") == 1
         objects[_key(item.get("image_id"))].append(_read_object(item, label, box))
+    if crowds:
+        problems.append(f"{source}: {crowds} boxes of crowds are marked difficult")
     if masks:
         problems.append(f"{source}: {masks} segmentation masks are left out: only boxes are converted")
     return objects
@@ -110,7 +117,8 @@ def _read_object(item: dict[str, Any], label: str, box: BoxXyxyPx) -> AnnotatedO
     return AnnotatedObject(
         label=label,
         box_xyxy_px=box,
-        difficult=bool(attributes.get("difficult")),
+        # A crowd is what evaluation ignores, as it ignores VOC's difficult objects.
+        difficult=bool(attributes.get("difficult")) or item.get("iscrowd") == 1,
         truncated=bool(attributes.get("truncated")),
         pose=as_text(attributes.get("pose")) or "Unspecified",
         score=score if 0 <= score <= 1 else None,

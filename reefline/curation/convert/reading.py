@@ -173,7 +173,7 @@ def _read_declared_names(source: Path) -> tuple[str, ...]:
 def _resolve(format: DataFormat, files: ImageFiles, labelled: LabelledSet, source: Path) -> ReadData:
     """Find each image's file and size; an image without them becomes a problem."""
     images: dict[str, LabelledImage] = {}
-    problems = list(labelled.problems)
+    problems = [*labelled.problems, *_report_unknown_splits(labelled)]
     for image in labelled.images:
         name = image.annotation.filename
         path = files.find(name)
@@ -191,6 +191,11 @@ def _resolve(format: DataFormat, files: ImageFiles, labelled: LabelledSet, sourc
         raise DataError(f"{source}: no image can be converted", *problems[:10])
     kept = LabelledSet(labelled.names, tuple(images.values()), tuple(problems))
     return ReadData(format, files.root, kept, tuple(images))
+
+
+def _report_unknown_splits(labelled: LabelledSet) -> list[str]:
+    unknown = sorted({image.split for image in labelled.images if image.split and not find_split((image.split,))})
+    return [f"the subset {name!r} is none of train, val and test; its images have no split" for name in unknown]
 
 
 def _with_size(path: Path, image: LabelledImage, problems: list[str]) -> LabelledImage | None:
@@ -214,5 +219,6 @@ def _with_size(path: Path, image: LabelledImage, problems: list[str]) -> Labelle
     return dataclasses.replace(
         image,
         annotation=Annotation(annotation.filename, *upright_px, annotation.objects),
-        split=find_split((image.split,)) or image.split,
+        # Only known words: a split becomes the name of a folder.
+        split=find_split((image.split,)),
     )

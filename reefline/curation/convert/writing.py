@@ -13,6 +13,7 @@ from reefline.curation.convert.reading import LABEL_CONFIG_FILE, LABEL_MAP_FILE,
 from reefline.curation.convert.yolo_folder import format_data_yaml
 from reefline.curation.output_folder import copy_file, explain_write_errors, write_file
 from reefline.curation.output_names import choose_stems
+from reefline.data.image_record import EVAL
 from reefline.formats.coco_json import format_coco
 from reefline.formats.cvat import format_cvat
 from reefline.formats.label_studio import format_label_config, format_label_studio
@@ -23,6 +24,7 @@ from reefline.structures.label_map import LabelMap
 from reefline.structures.labelled_set import LabelledImage
 
 _IMAGES = "images"
+_AGAIN = "run the command again with --overwrite"
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ def write_format(
     """
     folder_of: Callable[[LabelledImage], str] = {
         DataFormat.VOC: lambda image: "JPEGImages",
-        DataFormat.YOLO: lambda image: f"{_IMAGES}/{SHORT_NAMES.get(image.split, image.split or 'train')}",
+        DataFormat.YOLO: lambda image: f"{_IMAGES}/{SHORT_NAMES.get(image.split, 'train')}",
     }.get(format, lambda image: _IMAGES)
     plan = _plan(data, folder_of)
-    with explain_write_errors(out):
+    with explain_write_errors(out, advice=_AGAIN):
         for number, (source, place) in enumerate(zip(data.paths, plan.places, strict=True), start=1):
             copy_file(data.root / source, out / place)
             on_image(number, len(data.paths))
@@ -61,7 +63,7 @@ def write_format(
 
 
 def describe_losses(images: Sequence[LabelledImage], format: DataFormat) -> list[str]:
-    """Return one line for each kind of fact that a format has no place for."""
+    """Return one line for each kind of fact that a format has no place for, and for splits that YOLO needs."""
     objects = [item for image in images for item in image.annotation.objects]
     has_flags = format not in (DataFormat.YOLO, DataFormat.LABEL_STUDIO)
     lost = {
@@ -70,9 +72,14 @@ def describe_losses(images: Sequence[LabelledImage], format: DataFormat) -> list
         "poses": 0 if has_flags else sum(item.pose != "Unspecified" for item in objects),
         "scores": sum(item.score is not None for item in objects) if format is DataFormat.YOLO else 0,
     }
-    return [
+    lines = [
         f"{format.value} has no place for {count} {what}; they are left out" for what, count in lost.items() if count
     ]
+    if format is DataFormat.YOLO and not any(image.split == EVAL for image in images):
+        lines.append(
+            "no val split: data.yaml names train instead; run `reefline prepare --eval-fraction 0.2` first"
+        )
+    return lines
 
 
 def _plan(data: ReadData, folder_of: Callable[[LabelledImage], str]) -> _Plan:
@@ -95,13 +102,13 @@ def _write_voc(plan: _Plan) -> Mapping[str, bytes]:
     for split, images in _by_split(plan.images).items():
         stems = "".join(f"{posixpath.splitext(image.annotation.filename)[0]}\n" for image in images)
         if split:
-            files[f"ImageSets/Main/{SHORT_NAMES.get(split, split)}.txt"] = stems.encode()
+            files[f"ImageSets/Main/{SHORT_NAMES[split]}.txt"] = stems.encode()
     return files
 
 
 def _write_coco(plan: _Plan) -> Mapping[str, bytes]:
     return {
-        f"annotations/instances{f'_{SHORT_NAMES.get(split, split)}' if split else ''}.json": format_coco(
+        f"annotations/instances{f'_{SHORT_NAMES[split]}' if split else ''}.json": format_coco(
             [image.annotation for image in images], plan.names
         )
         for split, images in _by_split(plan.images).items()
@@ -149,5 +156,5 @@ def _write_label_map(out: Path, names: tuple[str, ...]) -> None:
     from reefline.od_api.label_map_file import write_label_map
 
     if names:
-        with explain_write_errors(out):
+        with explain_write_errors(out, advice=_AGAIN):
             write_label_map(out / LABEL_MAP_FILE, LabelMap(names))

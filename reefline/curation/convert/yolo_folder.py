@@ -9,6 +9,7 @@ from typing import Any
 
 from reefline.curation.convert.image_files import ImageFiles
 from reefline.curation.convert.kinds import find_split
+from reefline.data.layouts import list_any_files
 from reefline.errors import ConfigError, DataError
 from reefline.formats.yolo import parse_yolo
 from reefline.images.codec import ImageProblemError, read_upright_size_px
@@ -20,8 +21,16 @@ _NAME_LISTS = ("classes.txt", "obj.names", "labels/classes.txt")
 
 
 def is_yolo_folder(folder: Path) -> bool:
-    """Return whether a folder names YOLO classes."""
-    return any((folder / name).is_file() for name in (*_CONFIGS, *_NAME_LISTS))
+    """Return whether a folder names YOLO classes, and has labels where only a list of names says so.
+
+    Label tools write classes.txt next to VOC annotations, too.
+    """
+    if any((folder / name).is_file() for name in _CONFIGS):
+        return True
+    if not any((folder / name).is_file() for name in _NAME_LISTS):
+        return False
+    images = list_any_files(folder).images
+    return any(path.is_file() for image in images for path in _label_files(folder, image))
 
 
 def read_yolo_folder(folder: Path, files: ImageFiles) -> LabelledSet:

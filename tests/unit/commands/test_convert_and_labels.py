@@ -1,10 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from reefline.cli import app
-from tests.factories import add_image, make_object
+from tests.factories import add_image, make_jpeg, make_object
 
 
 @pytest.fixture
@@ -20,8 +21,22 @@ def test_convert_writes_and_refuses_a_used_folder(data: Path, tmp_path: Path) ->
     assert "voc to yolo: 1 images with 1 boxes are in" in result.output
     again = CliRunner().invoke(app, command)
     assert again.exit_code == 2
-    assert "exists and is not empty; pass --resume" in again.output
+    assert "exists and is not empty" in again.output
     assert CliRunner().invoke(app, [*command, "--overwrite"]).exit_code == 0
+
+
+def test_an_annotation_file_may_lie_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jpg").write_bytes(make_jpeg())
+    coco = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9]}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (tmp_path / "export.json").write_text(json.dumps(coco))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["convert", "export.json", "--to", "voc", "--out", "data"])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "data" / "Annotations" / "a.xml").is_file()
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_classes_are_counted(data: Path) -> None:
     [
         (["bicycle", "bycicle"], ["'bicycle' and 'bycicle' are spelled nearly alike"]),
         (["cat\u200b", "dog"], [r"'cat\u200b' contains invisible characters (ZERO WIDTH SPACE)"]),
-        (["red  car"], ["'red  car' has spaces at an end or in a row"]),
+        (["red  car"], ["'red  car' has several spaces in a row"]),
         (["card_1", "card_2"], []),
         (["cat", "car"], []),
         (["person", "persons"], ["'person' and 'persons' are spelled nearly alike"]),

@@ -191,3 +191,30 @@ def test_entities_in_cvat_files_are_refused(folder: Path) -> None:
     (folder / "a.xml").write_text('<!DOCTYPE a [<!ENTITY x "y">]><annotations>&x;</annotations>')
     with pytest.raises(DataError, match="declares an entity"):
         read_any_format(folder, format=DataFormat.CVAT)
+
+
+def test_a_split_never_names_a_folder_elsewhere(folder: Path) -> None:
+    (folder / "annotations.xml").write_text(
+        '<annotations><image id="0" name="a.jpg" subset="../../evil"><box label="cat" xtl="1" ytl="1" xbr="9" ybr="9"/>'
+        "</image></annotations>"
+    )
+    data = read_any_format(folder)
+    assert data.labelled.images[0].split == ""
+    assert "the subset '../../evil' is none of train, val and test" in data.labelled.problems[0]
+
+
+def test_classes_txt_next_to_voc_annotations_is_voc(folder: Path) -> None:
+    (folder / "a.xml").write_bytes(make_xml())
+    (folder / "classes.txt").write_text("cat\n")
+    assert detect_format(folder) is DataFormat.VOC
+
+
+def test_crowds_are_difficult_and_roboflow_s_group_is_no_class(folder: Path) -> None:
+    coco = json.loads(json.dumps(COCO))
+    coco["annotations"][0]["iscrowd"] = 1
+    coco["categories"] = [{"id": 0, "name": "pets"}, {"id": 3, "name": "cat", "supercategory": "pets"}]
+    (folder / "labels.json").write_text(json.dumps(coco))
+    data = read_any_format(folder)
+    assert data.labelled.names == ("cat",)
+    assert data.labelled.images[0].annotation.objects[0].difficult
+    assert "1 boxes of crowds are marked difficult" in data.labelled.problems[0]

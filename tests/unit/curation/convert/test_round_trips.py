@@ -90,6 +90,11 @@ def test_what_yolo_cannot_hold_is_counted(voc: Path) -> None:
     ]
 
 
+def test_yolo_without_a_val_split_is_told(voc: Path) -> None:
+    images = [image for image in read_any_format(voc).labelled.images if image.split == TRAIN]
+    assert any(line.startswith("no val split") for line in describe_losses(images, DataFormat.YOLO))
+
+
 def test_origins_of_downloaded_images_are_copied(voc: Path, tmp_path: Path) -> None:
     append_origins(voc / "JPEGImages", [make_origin("a.jpg", license="CC0 1.0")])
     _convert(voc, DataFormat.COCO, tmp_path / "out")
