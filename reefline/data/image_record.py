@@ -13,7 +13,9 @@ TRAIN = "train"
 EVAL = "eval"
 TEST = "test"
 SPLITS = (TRAIN, EVAL, TEST)
+# Divided among all splits, and between train and eval, where the data keep their own test images.
 UNASSIGNED = ""
+TRAIN_OR_EVAL = "train or eval"
 
 
 class ObjectRecord(NamedTuple):
@@ -41,7 +43,8 @@ class ImageRecord(NamedTuple):
 
     `image` and `xml` are relative to the data folder, with forward slashes. Width, height and boxes are those of the
     written image, after rotation and shrinking. The file's bytes are written where `passes_through` is set, else a
-    JPEG, upright where `apply_exif` is. `split` is one of SPLITS, or UNASSIGNED until the split is planned.
+    JPEG, upright where `apply_exif` is. `split` is one of SPLITS, or UNASSIGNED or
+    TRAIN_OR_EVAL until the split is planned.
     `perceptual_hash` has 64 bits.
     """
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from reefline.data.annotation_file import read_annotation, split_path
-from reefline.data.image_record import UNASSIGNED
+from reefline.data.image_record import TRAIN_OR_EVAL, UNASSIGNED
 from reefline.data.layouts import DataFiles
 from reefline.data.spans import group_by_span
 from reefline.data.split_folders import SplitFolders, find_split_folders
@@ -26,7 +26,7 @@ from reefline.structures.image_origin import ImageOrigin, join_origins
 
 @dataclass(frozen=True)
 class Candidate:
-    """An image and its annotation, to be inspected; `split` is UNASSIGNED where the content's hash decides.
+    """An image and its annotation, to be inspected; `split` is UNASSIGNED or TRAIN_OR_EVAL where the content decides.
 
     `annotation` is what the XML holds where matching had to read it, else None.
     """
@@ -237,6 +237,8 @@ def _assign_splits(
     for image in files.images:
         match = pairs.get(image)
         split = UNASSIGNED if splits is None else splits.split_of(image, *([match.xml] if match else []))
+        if splits is not None and split == UNASSIGNED:
+            split = TRAIN_OR_EVAL
         if split is None:
             unassigned += 1
         elif match is None:

@@ -76,7 +76,7 @@ def plan_ingestion(
     records = assign_splits(
         tally.records,
         eval_fraction=settings.eval_fraction,
-        test_fraction=0.0 if names_splits else settings.test_fraction,
+        test_fraction=settings.test_fraction,
     )
     _check_splits(records, names_splits, findings)
     splits = [split for split in SPLITS if split != TEST or any(record.split == TEST for record in records)]

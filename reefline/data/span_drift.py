@@ -2,7 +2,8 @@
 
 Drift compares the newest span with the one before it, skew with everything before it. Classes are compared by the
 largest difference of their shares (L-infinity), numbers by the Jensen-Shannon divergence of their histograms; both are
-0 for equal distributions and at most 1.
+0 for equal distributions and at most 1. The bins of a histogram are those of all values together: TFDV's own differ
+from side to side, so that one odd value among equal ones would look like another distribution.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 RULE = "span_drift"
 _CLASS = "class of a box"
+_BINS = 10
+# Fewer values differ by chance alone.
+MIN_VALUES = 50
 
 
 def compare_spans(records: Sequence[ImageRecord], settings: ValidationSettings) -> SpanReport | None:
@@ -87,25 +91,36 @@ def _measure(
         **_NUMBERS,
     }
     for feature, values_of in features.items():
+        sides = {None: values_of(newest), **{key: values_of(records) for key, records in before.items()}}
+        if min(map(len, sides.values())) < MIN_VALUES:
+            continue
+        if feature != _CLASS:
+            sides = dict(zip(sides, _put_into_bins(list(sides.values())), strict=True))
+        distances = _compare(sides.pop(None), sides, is_class=feature == _CLASS)
         limit = settings.max_class_drift if feature == _CLASS else settings.max_numeric_drift
-        distances = _compare(values_of(newest), {key: values_of(records) for key, records in before.items()})
         for comparison, distance in distances.items():
             yield DriftMeasurement(feature, comparison, round(distance, 4), limit)
 
 
-def _compare(newest: list[Any], before: Mapping[Comparison, list[Any]]) -> dict[Comparison, float]:
-    """Return TFDV's distances between the values of one feature; none where a side has no value."""
+def _put_into_bins(sides: list[list[float]]) -> list[list[str]]:
+    """Return the name of each number's bin: ten of equal width in the middle 98 % of all, and one at each end."""
+    import numpy as np
+
+    low, high = np.percentile(np.concatenate(sides), [1, 99])
+    edges = np.linspace(low, high, _BINS + 1) if high > low else np.array([low, np.nextafter(low, np.inf)])
+    return [[f"bin {number}" for number in np.digitize(values, edges)] for values in sides]
+
+
+def _compare(newest: list[str], before: Mapping[Any, list[str]], *, is_class: bool) -> dict[Comparison, float]:
+    """Return TFDV's distances between the values of one feature."""
     import tensorflow_data_validation as tfdv
     from tensorflow_metadata.proto.v0 import schema_pb2
 
-    if not newest or not all(before.values()):
-        return {}
-    is_text = isinstance(newest[0], str)
     schema = schema_pb2.Schema()
-    feature = schema.feature.add(name="value", type=schema_pb2.BYTES if is_text else schema_pb2.FLOAT)
+    feature = schema.feature.add(name="value", type=schema_pb2.BYTES)
     for comparator in (feature.drift_comparator, feature.skew_comparator):
         # Every distance is reported, so the threshold is 0; the config's limit is applied afterwards.
-        (comparator.infinity_norm if is_text else comparator.jensen_shannon_divergence).threshold = 0.0
+        (comparator.infinity_norm if is_class else comparator.jensen_shannon_divergence).threshold = 0.0
     statistics = {key: _summarize(values) for key, values in before.items()}
     anomalies = tfdv.validate_statistics(
         _summarize(newest),

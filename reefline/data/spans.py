@@ -16,6 +16,7 @@ from reefline.data.layouts import DataFiles
 from reefline.errors import UsageError
 from reefline.system.files import cache_directory
 
+_NO_SPAN = -1
 _SPAN_FOLDER = re.compile(r"span[-_]?([0-9]{1,9})", re.IGNORECASE)
 
 
@@ -27,14 +28,24 @@ def span_of(path: str) -> int | None:
 
 
 def group_by_span(files: DataFiles) -> list[DataFiles]:
-    """Return the files of each span, in their order, and first those outside of spans; findings are left out."""
-    spans = sorted({_key(path) for path in (*files.images, *files.annotations, *files.split_lists)})
+    """Return the files of each span, in their order, and first those outside of spans; findings are left out.
 
-    def of(span: int, paths: Iterable[str]) -> tuple[str, ...]:
-        return tuple(path for path in paths if _key(path) == span)
+    Where the data folder itself has split lists, they are also those of spans without lists.
+    """
+    with_lists = {_key(path) for path in files.split_lists}
+    follows_root = _NO_SPAN in with_lists
 
+    def group_of(path: str) -> int:
+        span = _key(path)
+        return _NO_SPAN if follows_root and span not in with_lists else span
+
+    def select(group: int, paths: Iterable[str]) -> tuple[str, ...]:
+        return tuple(path for path in paths if group_of(path) == group)
+
+    groups = sorted({group_of(path) for path in (*files.images, *files.annotations, *files.split_lists)})
     return [
-        DataFiles(of(span, files.images), of(span, files.annotations), of(span, files.split_lists)) for span in spans
+        DataFiles(select(group, files.images), select(group, files.annotations), select(group, files.split_lists))
+        for group in groups
     ]
 
 
@@ -68,7 +79,7 @@ def describe_spans(folders: Iterable[Path]) -> str:
 
 def _key(path: str) -> int:
     span = span_of(path)
-    return -1 if span is None else span
+    return _NO_SPAN if span is None else span
 
 
 def _resolve(folder: Path) -> Path:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED, ImageRecord
+from reefline.data.image_record import EVAL, TEST, TRAIN, TRAIN_OR_EVAL, UNASSIGNED, ImageRecord
 
 # 13 hexadecimal digits are 52 bits, which a float holds exactly.
 _HASH_DIGITS = 13
+_OPEN = frozenset({UNASSIGNED, TRAIN_OR_EVAL})
 
 
 def split_of_content(sha256: str, *, eval_fraction: float, test_fraction: float) -> str:
@@ -32,19 +33,23 @@ def assign_splits(
     """
     assigned = [
         record
-        if record.split != UNASSIGNED
+        if record.split not in _OPEN
         else record._replace(
-            split=split_of_content(record.sha256, eval_fraction=eval_fraction, test_fraction=test_fraction),
+            split=split_of_content(
+                record.sha256,
+                eval_fraction=eval_fraction,
+                test_fraction=test_fraction if record.split == UNASSIGNED else 0.0,
+            ),
         )
         for record in records
     ]
-    free = sorted({record.sha256 for record in records if record.split == UNASSIGNED}, key=_position)
+    free = sorted({record.sha256 for record in records if record.split in _OPEN}, key=_position)
     for split in (EVAL, TRAIN):
         filled = {record.split for record in assigned}
         if split not in filled and len(free) > 1:
             moved = free[0] if split == EVAL else free[-1]
             assigned = [
-                after._replace(split=split) if before.split == UNASSIGNED and after.sha256 == moved else after
+                after._replace(split=split) if before.split in _OPEN and after.sha256 == moved else after
                 for before, after in zip(records, assigned, strict=True)
             ]
     return tuple(assigned)

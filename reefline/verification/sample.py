@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED
+from reefline.data.image_record import EVAL, TEST, TRAIN, TRAIN_OR_EVAL, UNASSIGNED
 from reefline.data.inspection import ImageLimits, Inspection, inspect_candidate
 from reefline.data.layouts import list_data_files
 from reefline.data.matching import Candidate, Discovery, discover
@@ -118,7 +118,7 @@ def choose_candidates(candidates: Sequence[Candidate], count: int) -> tuple[Cand
     if len(candidates) <= count:
         return tuple(candidates)
     listed_eval = [candidate for candidate in candidates if candidate.split == EVAL]
-    others = [candidate for candidate in candidates if candidate.split in (TRAIN, UNASSIGNED)]
+    others = [candidate for candidate in candidates if candidate.split in (TRAIN, UNASSIGNED, TRAIN_OR_EVAL)]
     chosen_eval = _spread(listed_eval, _MIN_SAMPLED_EVAL_IMAGES)
     return (*_spread(others, count - len(chosen_eval)), *chosen_eval)
 
@@ -201,7 +201,7 @@ def estimate_splits(discovery: Discovery, settings: IngestionSettings) -> dict[s
     """Return about how many images each split gets: from the lists, or by fraction if content hashes decide."""
     counts = {split: sum(c.split == split for c in discovery.candidates) for split in (TRAIN, EVAL, TEST)}
     free = len(discovery.candidates) - sum(counts.values())
-    test = 0 if discovery.names_splits else round(free * settings.test_fraction)
+    test = round(sum(c.split == UNASSIGNED for c in discovery.candidates) * settings.test_fraction)
     held_out = round(free * settings.eval_fraction)
     if free > 1 and counts[EVAL] + held_out == 0:
         held_out = 1  # splitting moves one there

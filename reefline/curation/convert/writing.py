@@ -76,9 +76,7 @@ def describe_losses(images: Sequence[LabelledImage], format: DataFormat) -> list
         f"{format.value} has no place for {count} {what}; they are left out" for what, count in lost.items() if count
     ]
     if format is DataFormat.YOLO and not any(image.split == EVAL for image in images):
-        lines.append(
-            "no val split: data.yaml names train instead; run `reefline prepare --eval-fraction 0.2` first"
-        )
+        lines.append("no val split: data.yaml names train instead; run `reefline prepare --eval-fraction 0.2` first")
     return lines
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reefline.data.image_record import TRAIN_OR_EVAL, UNASSIGNED
 from reefline.data.inspection import ImageLimits, inspect_candidate
 from reefline.data.layouts import list_data_files
 from reefline.data.matching import Discovery, discover, list_read_by_discovery
@@ -237,7 +238,10 @@ def test_lists_are_honoured(tmp_path: Path, lists: dict[str, str], expected: str
         add_image(tmp_path, stem, images="JPEGImages", annotations="Annotations")
     _lists(tmp_path, **lists)
     discovery = _discover(tmp_path)
-    assert " ".join(candidate.split or "?" for candidate in discovery.candidates) == expected
+    assert (
+        " ".join("?" if each.split in (UNASSIGNED, TRAIN_OR_EVAL) else each.split for each in discovery.candidates)
+        == expected
+    )
     assert discovery.names_splits
     assert discovery.findings == ()
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED, ImageRecord
+from reefline.data.image_record import EVAL, TEST, TRAIN, TRAIN_OR_EVAL, UNASSIGNED, ImageRecord
 from reefline.data.inspection import ImageLimits, Inspection, inspect_candidate
 from reefline.data.matching import Candidate
 from reefline.data.planning import IngestionPlan, Shard, plan_ingestion, sort_findings
@@ -127,7 +127,7 @@ def test_the_label_map_is_sorted_unless_one_is_given() -> None:
 def test_the_test_split_exists_only_with_images() -> None:
     assert set(_plan(_records(40)).report.splits) == {TRAIN, EVAL}
     assert set(_plan(_records(40), test_fraction=0.2).report.splits) == {TRAIN, EVAL, TEST}
-    listed = [*_records(30, split=UNASSIGNED)]
+    listed = [*_records(30, split=TRAIN_OR_EVAL)]
     assert set(_plan(listed, test_fraction=0.2, names_splits=True).report.splits) == {TRAIN, EVAL}
 
 

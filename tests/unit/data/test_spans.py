@@ -2,12 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from reefline.data.image_record import EVAL, TRAIN, UNASSIGNED
+from reefline.data.image_record import EVAL, TEST, TRAIN, TRAIN_OR_EVAL, UNASSIGNED
 from reefline.data.layouts import list_data_files
 from reefline.data.matching import discover
 from reefline.data.spans import describe_spans, group_by_span, join_folders, span_of
+from reefline.data.splitting import assign_splits
 from reefline.errors import UsageError
-from tests.factories import add_image
+from tests.factories import add_image, make_record
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +92,28 @@ def test_folders_that_cannot_be_joined(tmp_path: Path, names: tuple[str, ...], m
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=message):
         join_folders([tmp_path / name for name in names])
+
+
+def test_lists_at_the_root_divide_spans_without_lists(tmp_path: Path) -> None:
+    for number in (1, 2):
+        add_image(tmp_path / f"span-{number}", f"i{number}", seed=number)
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("i1\n")
+    (lists / "val.txt").write_text("i2\n")
+    discovery = discover(tmp_path, list_data_files(tmp_path))
+    assert [each.split for each in discovery.candidates] == [TRAIN, EVAL]
+    assert discovery.findings == ()
+
+
+def test_test_images_stay_when_a_span_with_its_own_splits_arrives() -> None:
+    records = [
+        make_record(f"span-1/{index}.jpg", split=UNASSIGNED, sha256=f"{index * 328:04x}".ljust(64, "0"))
+        for index in range(200)
+    ]
+    alone = assign_splits(records, eval_fraction=0.2, test_fraction=0.2)
+    named = [make_record("span-2/a.jpg", split=TRAIN), make_record("span-2/b.jpg", split=TRAIN_OR_EVAL)]
+    grown = assign_splits([*records, *named], eval_fraction=0.2, test_fraction=0.2)
+    assert grown[: len(records)] == alone
+    assert TEST in {record.split for record in alone}
+    assert TEST not in {record.split for record in grown[len(records) :]}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reefline.data.image_record import TRAIN_OR_EVAL, UNASSIGNED
 from reefline.data.layouts import list_data_files
 from reefline.data.matching import Discovery, discover
 from tests.factories import add_image
@@ -16,7 +17,7 @@ def _discover(folder: Path, **options: bool) -> Discovery:
 
 
 def _splits(discovery: Discovery) -> str:
-    return " ".join(candidate.split or "?" for candidate in discovery.candidates)
+    return " ".join("?" if each.split in (UNASSIGNED, TRAIN_OR_EVAL) else each.split for each in discovery.candidates)
 
 
 @pytest.mark.parametrize(
