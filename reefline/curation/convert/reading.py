@@ -12,7 +12,7 @@ from pathlib import Path
 
 from reefline.curation.convert.image_files import ImageFiles
 from reefline.curation.convert.kinds import DataFormat, find_split
-from reefline.curation.convert.yolo_folder import is_yolo_folder, read_yolo_folder
+from reefline.curation.convert.yolo_folder import YOLO_CONFIGS, is_yolo_folder, read_yolo_folder
 from reefline.curation.data_folder import FolderKind, read_data_folder
 from reefline.errors import DataError
 from reefline.findings import Finding
@@ -51,15 +51,25 @@ def read_any_format(source: Path, *, images: Path | None = None, format: DataFor
     """
     if not source.exists():
         raise DataError(f"{source}: no such file or folder")
-    files = ImageFiles(images or (source if source.is_dir() else source.parent))
+    if source.name in YOLO_CONFIGS:
+        source = source.parent
+    files = ImageFiles(images or _find_image_root(source))
     found = format or detect_format(source)
     if found is DataFormat.VOC:
         labelled = _read_voc(source)
     elif found is DataFormat.YOLO:
         labelled = read_yolo_folder(source, files)
     else:
-        labelled = _join([_read_file(path, found, files) for path in _list_files(source, found)])
+        labelled = _join([_read_file(path, found, files) for path in _list_files(source, found)], source, found)
     return _resolve(found, files, labelled, source)
+
+
+def _find_image_root(source: Path) -> Path:
+    """Return the folder that has the images of a folder or an annotation file: in COCO's layout they lie next to it."""
+    if source.is_dir():
+        return source
+    beside = source.absolute().parent.parent / "images"
+    return beside.parent if beside.is_dir() and source.absolute().parent.name == "annotations" else source.parent
 
 
 def detect_format(source: Path) -> DataFormat:
@@ -135,9 +145,9 @@ def _find_next_to(path: Path, image: LabelledImage, files: ImageFiles) -> Labell
     return dataclasses.replace(image, annotation=dataclasses.replace(image.annotation, filename=found))
 
 
-def _join(parts: Sequence[LabelledSet]) -> LabelledSet:
+def _join(parts: Sequence[LabelledSet], source: Path, format: DataFormat) -> LabelledSet:
     if not parts:
-        raise DataError("no annotation file of that format was found; name another format with --from")
+        raise DataError(f"{source}: no {format.value} annotations found; name another format with --from")
     return LabelledSet(
         names=merge_names(*(part.names for part in parts)),
         images=tuple(image for part in parts for image in part.images),

@@ -16,7 +16,7 @@ from reefline.images.codec import ImageProblemError, read_upright_size_px
 from reefline.structures.annotation import Annotation
 from reefline.structures.labelled_set import LabelledImage, LabelledSet
 
-_CONFIGS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+YOLO_CONFIGS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _NAME_LISTS = ("classes.txt", "obj.names", "labels/classes.txt")
 
 
@@ -25,7 +25,7 @@ def is_yolo_folder(folder: Path) -> bool:
 
     Label tools write classes.txt next to VOC annotations, too.
     """
-    if any((folder / name).is_file() for name in _CONFIGS):
+    if any((folder / name).is_file() for name in YOLO_CONFIGS):
         return True
     if not any((folder / name).is_file() for name in _NAME_LISTS):
         return False
@@ -84,7 +84,7 @@ def _label_files(root: Path, image: str) -> Iterator[Path]:
 
 
 def _read_names(folder: Path) -> tuple[str, ...]:
-    for name in _CONFIGS:
+    for name in YOLO_CONFIGS:
         if (folder / name).is_file():
             return _read_yaml_names(folder / name)
     for name in _NAME_LISTS:

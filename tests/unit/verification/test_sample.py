@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED
+from reefline.data.image_record import EVAL, TEST, TRAIN, TRAIN_OR_EVAL, UNASSIGNED
 from reefline.data.matching import Candidate, Discovery
 from reefline.errors import DataError
 from reefline.findings import Severity
@@ -18,8 +18,9 @@ from tests.factories import add_image, make_data_set, make_object
 
 
 def make_candidates(**counts: int) -> list[Candidate]:
+    splits = {"free": UNASSIGNED, "divided": TRAIN_OR_EVAL}
     return [
-        Candidate(f"{split}_{index}.jpg", f"{split}_{index}.xml", split if split != "free" else UNASSIGNED)
+        Candidate(f"{split}_{index}.jpg", f"{split}_{index}.xml", splits.get(split, split))
         for split, count in counts.items()
         for index in range(count)
     ]
@@ -46,7 +47,7 @@ def test_a_sample_holds_both_splits_and_no_test_images() -> None:
     [
         pytest.param({"free": 100}, False, (0.2, 0.1), (70, 20, 10), id="fractions"),
         pytest.param({"train": 60, "eval": 30, "test": 10}, True, (0.2, 0.1), (60, 30, 10), id="lists"),
-        pytest.param({"free": 80, "test": 20}, True, (0.25, 0.1), (60, 20, 20), id="train-list-is-divided"),
+        pytest.param({"divided": 80, "test": 20}, True, (0.25, 0.1), (60, 20, 20), id="train-list-is-divided"),
         pytest.param({"free": 10}, False, (0.0, 0.0), (9, 1, 0), id="one-is-moved"),
     ],
 )

@@ -218,3 +218,19 @@ def test_crowds_are_difficult_and_roboflow_s_group_is_no_class(folder: Path) -> 
     assert data.labelled.names == ("cat",)
     assert data.labelled.images[0].annotation.objects[0].difficult
     assert "1 boxes of crowds are marked difficult" in data.labelled.problems[0]
+
+
+def test_one_file_of_coco_s_layout_finds_its_images(folder: Path) -> None:
+    for name in ("annotations", "images"):
+        (folder / name).mkdir()
+    (folder / "a.jpg").rename(folder / "images" / "a.jpg")
+    (folder / "annotations" / "instances_val.json").write_text(json.dumps(COCO))
+    data = read_any_format(folder / "annotations" / "instances_val.json")
+    assert data.paths == ("images/a.jpg",)
+    assert data.labelled.images[0].split == EVAL
+
+
+def test_data_yaml_stands_for_its_folder(folder: Path) -> None:
+    (folder / "data.yaml").write_text("names: [dog]\n")
+    (folder / "a.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    assert read_any_format(folder / "data.yaml").format is DataFormat.YOLO
