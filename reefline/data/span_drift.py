@@ -91,12 +91,14 @@ def _measure(
         **_NUMBERS,
     }
     for feature, values_of in features.items():
-        sides = {None: values_of(newest), **{key: values_of(records) for key, records in before.items()}}
-        if min(map(len, sides.values())) < MIN_VALUES:
+        current = values_of(newest)
+        earlier = {comparison: values_of(records) for comparison, records in before.items()}
+        if min(map(len, (current, *earlier.values()))) < MIN_VALUES:
             continue
         if feature != _CLASS:
-            sides = dict(zip(sides, _put_into_bins(list(sides.values())), strict=True))
-        distances = _compare(sides.pop(None), sides, is_class=feature == _CLASS)
+            current, *others = _put_into_bins([current, *earlier.values()])
+            earlier = dict(zip(earlier, others, strict=True))
+        distances = _compare(current, earlier, is_class=feature == _CLASS)
         limit = settings.max_class_drift if feature == _CLASS else settings.max_numeric_drift
         for comparison, distance in distances.items():
             yield DriftMeasurement(feature, comparison, round(distance, 4), limit)
@@ -111,7 +113,7 @@ def _put_into_bins(sides: list[list[float]]) -> list[list[str]]:
     return [[f"bin {number}" for number in np.digitize(values, edges)] for values in sides]
 
 
-def _compare(newest: list[str], before: Mapping[Any, list[str]], *, is_class: bool) -> dict[Comparison, float]:
+def _compare(newest: list[str], before: Mapping[Comparison, list[str]], *, is_class: bool) -> dict[Comparison, float]:
     """Return TFDV's distances between the values of one feature."""
     import tensorflow_data_validation as tfdv
     from tensorflow_metadata.proto.v0 import schema_pb2
