@@ -145,12 +145,21 @@ class _Run:
 def _find_annotation_problem(folder: DataFolder, image: FolderImage) -> str | None:
     """Return None where boxes are to be drawn; otherwise why the annotation cannot be read, "" if it can.
 
-    An annotation counts as a person's unless it is marked verified="no".
+    An annotation counts as a person's unless a model made it.
     """
     annotation = folder.read_annotation(image)
-    if annotation is None or (isinstance(annotation, Annotation) and annotation.verified is False):
+    if annotation is None or (isinstance(annotation, Annotation) and is_machine_made(annotation)):
         return None
     return f"{annotation.file}: {annotation.message}" if isinstance(annotation, Finding) else ""
+
+
+def is_machine_made(annotation: Annotation) -> bool:
+    """Return whether autolabel wrote an annotation, and nobody has changed it since.
+
+    verified="no" alone is not enough: other tools write it for whatever a person has not marked as verified.
+    """
+    has_scores = all(item.score is not None for item in annotation.objects)
+    return annotation.verified is False and bool(annotation.objects) and has_scores
 
 
 def _judge(objects: Sequence[AnnotatedObject], review_below: float) -> OutcomeKind:

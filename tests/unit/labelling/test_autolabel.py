@@ -154,6 +154,25 @@ def test_human_annotations_are_copied_and_machine_ones_made_again(data: Path) ->
     assert {path.name: path.read_bytes() for path in data.iterdir()} == before
 
 
+@pytest.mark.parametrize(
+    ("verified", "scores"),
+    [
+        pytest.param(False, [None], id="not verified, no score"),
+        pytest.param(False, [0.5, None], id="a box was added"),
+        pytest.param(False, [], id="nothing to see"),
+        pytest.param(True, [0.5], id="verified"),
+        pytest.param(None, [0.5], id="no mark"),
+    ],
+)
+def test_annotations_of_other_tools_are_kept(data: Path, verified: bool | None, scores: list[float | None]) -> None:
+    add_plain(data, "a.jpg", width_px=SURE)
+    objects = tuple(make_object("bird", score=score) for score in scores)
+    xml = format_voc_annotation(Annotation("a.jpg", SURE, 48, objects, verified=verified))
+    (data / "a.xml").write_bytes(xml)
+    assert _label(data).images["kept"] == 1
+    assert (data.parent / "out" / "Annotations" / "a.xml").read_bytes() == xml
+
+
 def test_an_unreadable_image_is_listed_and_the_others_are_labelled(data: Path) -> None:
     add_plain(data, "a.jpg", "c.jpg", width_px=SURE)
     (data / "b.jpg").write_bytes(make_jpeg(width_px=SURE)[:200])
