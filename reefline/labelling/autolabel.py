@@ -25,6 +25,7 @@ from reefline.labelling.rules import check_scores, describe_settings, label_of, 
 from reefline.labelling.tiles import detect_in_tiles
 from reefline.structures.annotation import AnnotatedObject, Annotation
 from reefline.structures.image_origin import copy_origins
+from reefline.system.files import show_path
 from reefline.system.terminal import ProgressBar
 
 if TYPE_CHECKING:
@@ -178,6 +179,6 @@ def _write_results(
     labels = {*report.per_class, *filter(None, (label_of(request, image) for image in folder.images))}
     write_file(request.out / CLASSES_FILE, "".join(f"{label}\n" for label in sorted(labels)).encode())
     report.write(request.out / REPORT_FILE)
-    write_file(request.out / PAGE_FILE, make_page(request.data.name, report, outcomes, folder).encode())
+    write_file(request.out / PAGE_FILE, make_page(show_path(request.data.name), report, outcomes, folder).encode())
     if all(outcome.kind is OutcomeKind.UNUSABLE for outcome in outcomes):
         raise DataError(f"{request.data}: no image can be read; see {request.out / REPORT_FILE}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 from reefline.curation.data_folder import DataFolder
 from reefline.data.rules.severity import describe_finding
@@ -19,6 +20,7 @@ from reefline.labelling.records import (
     ScoreBin,
 )
 from reefline.report.gallery import BoxStyle, GalleryBox, GalleryGroup, GalleryPicture, GalleryTable, make_gallery_page
+from reefline.system.files import show_path
 
 REPORT_FILE = "autolabel.json"
 _BINS = 10
@@ -140,13 +142,16 @@ def _count_classes(outcomes: Sequence[ImageOutcome]) -> dict[str, ClassCount]:
 
 
 def _find_empty_labels(folder: DataFolder) -> list[str]:
-    """Return a line for each folder that would be a label, but holds no image."""
+    """Return a line for each folder that would be a label but holds no image; findings already explain unusable ones."""
     labels = {image.label for image in folder.images}
     if labels <= {None}:
         return []
     empty = (path for path in sorted(folder.root.iterdir()) if path.is_dir() and path.name not in labels)
+    explained = {PurePosixPath(finding.file).parts[0] for finding in folder.findings if finding.file}
     return [
-        f"{path.name}: holds no images"
+        f"{show_path(path.name)}: holds no images"
         for path in empty
-        if not path.name.startswith(".") and not (path / IGNORE_FILE).exists()
+        if not path.name.startswith(".")
+        and not (path / IGNORE_FILE).exists()
+        and show_path(path.name) not in explained
     ]

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,17 @@ def test_folders_give_the_classes_and_names_stay_apart(data: Path) -> None:
     labels = [parse_voc_annotation((out / name).read_bytes()).objects[0].label for name in names]
     assert labels == ["poodle", "poodle", "terrier"]
     assert report.problems == ("beagle: holds no images",)
+
+
+def test_names_that_are_not_utf_8_are_problems(tmp_path: Path) -> None:
+    data = tmp_path / os.fsdecode(b"in\xff")
+    add_plain(data, "terrier/1.jpg", os.fsdecode(b"terrier/\xff.jpg"), os.fsdecode(b"d\xff/1.jpg"), width_px=SURE)
+    (data / os.fsdecode(b"empty\xff")).mkdir()
+    report = _label(data)
+    assert report.images["labelled"] == 1
+    assert json.loads((tmp_path / "out" / "autolabel.json").read_text())["problems"] == list(report.problems)
+    assert [problem.split(":")[0] for problem in report.problems] == [r"d\xff", r"empty\xff", r"terrier/\xff.jpg"]
+    assert r"Labels of in\xff" in (tmp_path / "out" / "autolabel.html").read_text()
 
 
 def test_equal_stems_get_their_folders_and_names_stay_over_a_resume(data: Path) -> None:
