@@ -30,9 +30,13 @@ _PICTURES_PER_CLASS = 12
 
 
 def summarize(
-    model: str, settings: Mapping[str, str], folder: DataFolder, outcomes: Sequence[ImageOutcome]
+    model: str,
+    settings: Mapping[str, str],
+    folder: DataFolder,
+    outcomes: Sequence[ImageOutcome],
+    kept: Sequence[str] = (),
 ) -> AutolabelReport:
-    """Return the report on the images of a folder."""
+    """Return the report on the images of a folder; `kept` is that of InputChanges."""
     kinds = Counter(outcome.kind for outcome in outcomes)
     boxes = [box for outcome in outcomes for box in outcome.boxes]
     new = [each for each in outcomes if each.kind not in (OutcomeKind.KEPT, OutcomeKind.UNUSABLE)]
@@ -51,6 +55,7 @@ def summarize(
         nothing_found=tuple(each.image for each in outcomes if each.kind is OutcomeKind.NOTHING_FOUND),
         problems=(
             *(f"{outcome.image}: {outcome.problem}" for outcome in outcomes if outcome.problem),
+            *kept,
             *map(describe_finding, folder.findings),
             *_find_empty_labels(folder),
         ),
@@ -142,7 +147,7 @@ def _count_classes(outcomes: Sequence[ImageOutcome]) -> dict[str, ClassCount]:
 
 
 def _find_empty_labels(folder: DataFolder) -> list[str]:
-    """Return a line for each folder that would be a label but holds no image; findings already explain unusable ones."""
+    """Return a line for each folder that would be a label but holds no image, and that no finding explains."""
     labels = {image.label for image in folder.images}
     if labels <= {None}:
         return []
@@ -151,7 +156,5 @@ def _find_empty_labels(folder: DataFolder) -> list[str]:
     return [
         f"{show_path(path.name)}: holds no images"
         for path in empty
-        if not path.name.startswith(".")
-        and not (path / IGNORE_FILE).exists()
-        and show_path(path.name) not in explained
+        if not path.name.startswith(".") and not (path / IGNORE_FILE).exists() and show_path(path.name) not in explained
     ]
