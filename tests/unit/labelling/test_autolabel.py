@@ -303,20 +303,29 @@ def test_resuming_keeps_corrected_annotations_of_changed_images(data: Path, writ
 
 
 def test_resuming_follows_changed_splits(data: Path) -> None:
-    add_plain(data, "JPEGImages/a.jpg", "JPEGImages/b.jpg", width_px=SURE)
-    lists = data / "ImageSets" / "Main"
-    lists.mkdir(parents=True)
-    (lists / "train.txt").write_text("a\nb\n")
+    add_plain(data, *(f"JPEGImages/{name}.jpg" for name in "abc"), width_px=SURE)
+
+    def write_lists(**names: str) -> None:
+        shutil.rmtree(data / "ImageSets", ignore_errors=True)
+        for split, stems in names.items():
+            path = data / "ImageSets" / "Main" / f"{split}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f"{stem}\n" for stem in stems))
+
+    def read_lists() -> dict[str, str]:
+        written = (data.parent / "out" / "ImageSets" / "Main").iterdir()
+        return {path.stem: "".join(path.read_text().split()) for path in written}
+
+    write_lists(train="ab", val="c")
     _label(data)
-    (lists / "train.txt").write_text("a\n")
-    (lists / "val.txt").write_text("b\n")
+    assert read_lists() == {"train": "ab", "val": "c"}
+    write_lists(train="a", val="b", test="c")
     _label(data, mode=OutputMode.RESUME)
-    written = data.parent / "out" / "ImageSets" / "Main"
-    assert {path.name: path.read_text() for path in written.iterdir()} == {"train.txt": "a\n", "val.txt": "b\n"}
-    (data / "JPEGImages" / "b.jpg").unlink()
-    (lists / "val.txt").unlink()
+    assert read_lists() == {"train": "a", "val": "b", "test": "c"}
+    (data / "JPEGImages" / "c.jpg").unlink()
+    write_lists(train="a", val="b")
     _label(data, mode=OutputMode.RESUME)
-    assert {path.name: path.read_text() for path in written.iterdir()} == {"train.txt": "a\n"}
+    assert read_lists() == {"train": "a", "val": "b"}
 
 
 def _correct(out: Path) -> None:
