@@ -34,6 +34,7 @@ _EAST_ASIAN = {
     "iso_2022_jp": "iso2022_jp",
 }
 _TRUE_WORDS = frozenset({"1", "true", "yes"})
+_FALSE_WORDS = frozenset({"0", "false", "no"})
 # The texts in nearly every file, recognized without further parsing.
 _FALSE_TEXTS = frozenset({"0", None})
 
@@ -64,7 +65,7 @@ def parse_voc_annotation(xml_bytes: bytes) -> Annotation:
         width_px=_size(_text(root, "size/width")),
         height_px=_size(_text(root, "size/height")),
         objects=tuple(_parse_object(element) for element in root.iter("object")),
-        verified=None if (mark := root.get("verified")) is None else _is_true(mark),
+        verified=_parse_mark(root.get("verified")),
     )
 
 
@@ -222,6 +223,11 @@ def _texts(element: ElementTree.Element) -> dict[str, str | None]:
 
 def _is_true(text: str | None) -> bool:
     return text not in _FALSE_TEXTS and (text or "").strip().lower() in _TRUE_WORDS
+
+
+def _parse_mark(text: str | None) -> bool | None:
+    word = (text or "").strip().lower()
+    return True if word in _TRUE_WORDS else False if word in _FALSE_WORDS else None
 
 
 def _float(text: str | None) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reefline.curation.data_folder import DataFolder, FolderImage, read_data_folder
-from reefline.curation.output_folder import claim_output_folder, copy_file, explain_write_errors, write_file
+from reefline.curation.output_folder import OutputMode, claim_output_folder, copy_file, explain_write_errors, write_file
 from reefline.data.walking import IGNORE_FILE
 from reefline.errors import DataError
 from reefline.findings import Finding
@@ -16,6 +17,15 @@ from reefline.formats.voc import format_voc_annotation
 from reefline.images.codec import ImageProblemError, decode_upright
 from reefline.labelling.box_source import BoxSource
 from reefline.labelling.choosing import LabelRules, choose_objects
+from reefline.labelling.earlier_run import (
+    InputChanges,
+    InputHashes,
+    check_nothing_lost,
+    find_input_changes,
+    hash_inputs,
+    is_machine_made,
+    remove_outcome_files,
+)
 from reefline.labelling.journal import Journal
 from reefline.labelling.opening import open_box_source
 from reefline.labelling.placement import IMAGES, REVIEW, annotation_of, format_split_lists, is_in_review, name_images
@@ -25,6 +35,7 @@ from reefline.labelling.rules import check_scores, describe_settings, label_of, 
 from reefline.labelling.tiles import detect_in_tiles
 from reefline.structures.annotation import AnnotatedObject, Annotation
 from reefline.structures.image_origin import copy_origins
+from reefline.system.files import hash_file, show_path
 from reefline.system.terminal import ProgressBar
 
 if TYPE_CHECKING:
@@ -53,12 +64,16 @@ def autolabel(request: AutolabelRequest) -> AutolabelReport:
     source = open_box_source(request.model, request.label_map)
     rules = make_rules(request, source, folder)
     settings = describe_settings(request, source)
+    if request.mode is OutputMode.OVERWRITE:
+        check_nothing_lost(request.out, COMMAND)
     claim_output_folder(request.out, COMMAND, inputs=[request.data], mode=request.mode)
     with explain_write_errors(request.out):
         journal = Journal(request.out, settings)
-        _Run(request, folder, source, rules, journal).label_all()
-        report = summarize(source.name, settings, folder, journal.outcomes)
-        _write_results(request, folder, report, journal.outcomes)
+        changes = find_input_changes(request.out, folder, journal.outcomes)
+        _Run(request, folder, source, rules, journal).label_all(changes)
+        outcomes = _update_splits(journal.outcomes, folder)
+        report = summarize(source.name, settings, folder, outcomes, changes.kept)
+        _write_results(request, folder, report, outcomes)
     return report
 
 
@@ -72,14 +87,20 @@ class _Run:
     rules: LabelRules
     journal: Journal
 
-    def label_all(self) -> None:
-        """Label the images that are not in the journal yet."""
+    def label_all(self, changes: InputChanges) -> None:
+        """Label the images that are new or changed, and remove those that are gone from the input."""
+        for outcome in changes.gone:
+            remove_outcome_files(self.request.out, outcome)
+        self.journal.forget(outcome.image for outcome in changes.gone)
         done = {outcome.image: Path(outcome.saved_as).name for outcome in self.journal.outcomes}
         names = name_images([image.image for image in self.folder.images], {k: v for k, v in done.items() if v})
-        pending = [image for image in self.folder.images if image.image not in done]
+        pending = [each for each in self.folder.images if each.image not in done or each.image in changes.outdated]
         count = len(self.folder.images)
         with ProgressBar(plain_line_every_s=_PLAIN_LINE_EVERY_S, quiet=self.request.is_quiet) as bar:
             for finished, outcome in enumerate(self._label(pending, names), start=count - len(pending) + 1):
+                before = self.journal.find(outcome.image)
+                if before is not None:
+                    remove_outcome_files(self.request.out, before, replaced_by=outcome)
                 self.journal.add(outcome)
                 bar.show(finished, count, f"labelling: {finished} of {count} images", now=finished == count)
 
@@ -87,18 +108,21 @@ class _Run:
         size = self.source.batch_size
         for start in range(0, len(images), size):
             batch: list[tuple[FolderImage, npt.NDArray[np.uint8]]] = []
+            # Before the images are read: what changes meanwhile is labelled again by --resume.
+            hashes = {image.image: hash_inputs(self.folder, image) for image in images[start : start + size]}
             for image in images[start : start + size]:
                 problem = _find_annotation_problem(self.folder, image)
                 if problem is not None:
-                    yield self._keep(image, names[image.image], problem)
+                    yield _note(self._keep(image, names[image.image], problem), hashes)
                     continue
                 try:
                     batch.append((image, self._decode(image)))
                 except (OSError, ImageProblemError) as error:
                     reason = (isinstance(error, OSError) and error.strerror) or str(error)
-                    yield ImageOutcome(image.image, OutcomeKind.UNUSABLE, "", problem=reason)
+                    yield _note(ImageOutcome(image.image, OutcomeKind.UNUSABLE, "", problem=reason), hashes)
             for (image, pixels), objects in zip(batch, self._choose(batch), strict=True):
-                yield self._save(image, names[image.image], (pixels.shape[1], pixels.shape[0]), objects)
+                size_px = (pixels.shape[1], pixels.shape[0])
+                yield _note(self._save(image, names[image.image], size_px, objects), hashes)
 
     def _decode(self, image: FolderImage) -> npt.NDArray[np.uint8]:
         import numpy as np
@@ -122,8 +146,11 @@ class _Run:
         """Copy an annotated image and its XML, byte for byte."""
         saved_as = f"{IMAGES}/{name}"
         copy_file(self.folder.path_of(image), self.request.out / saved_as)
-        copy_file(self.folder.root / str(image.xml), self.request.out / annotation_of(saved_as))
-        return ImageOutcome(image.image, OutcomeKind.KEPT, saved_as, image.split, problem=problem)
+        xml = self.request.out / annotation_of(saved_as)
+        copy_file(self.folder.root / str(image.xml), xml)
+        return ImageOutcome(
+            image.image, OutcomeKind.KEPT, saved_as, image.split, problem=problem, written_sha256=hash_file(xml)
+        )
 
     def _save(
         self, image: FolderImage, name: str, size_px: tuple[int, int], objects: tuple[AnnotatedObject, ...]
@@ -134,21 +161,30 @@ class _Run:
             # First, so that a run that stops here leaves no image in doubt among the others.
             write_file(self.request.out / REVIEW / IGNORE_FILE, b"")
         copy_file(self.folder.path_of(image), self.request.out / saved_as)
+        written_sha256 = ""
         if objects:
             # An annotation without objects would claim that the image shows nothing.
             xml = format_voc_annotation(Annotation(name, *size_px, objects, verified=False))
             write_file(self.request.out / annotation_of(saved_as), xml)
+            written_sha256 = hashlib.sha256(xml).hexdigest()
         boxes = tuple(FoundBox(item.label, item.score or 0.0, item.box_xyxy_px) for item in objects)
-        return ImageOutcome(image.image, kind, saved_as, image.split, label_of(self.request, image), boxes)
+        label = label_of(self.request, image)
+        return ImageOutcome(image.image, kind, saved_as, image.split, label, boxes, written_sha256=written_sha256)
+
+
+def _note(outcome: ImageOutcome, hashes: Mapping[str, InputHashes]) -> ImageOutcome:
+    """Return the outcome with the hashes of what it was made from."""
+    image, annotation = hashes[outcome.image]
+    return replace(outcome, image_sha256=image, annotation_sha256=annotation)
 
 
 def _find_annotation_problem(folder: DataFolder, image: FolderImage) -> str | None:
     """Return None where boxes are to be drawn; otherwise why the annotation cannot be read, "" if it can.
 
-    An annotation counts as a person's unless it is marked verified="no".
+    An annotation counts as a person's unless a model made it.
     """
     annotation = folder.read_annotation(image)
-    if annotation is None or (isinstance(annotation, Annotation) and annotation.verified is False):
+    if annotation is None or (isinstance(annotation, Annotation) and is_machine_made(annotation)):
         return None
     return f"{annotation.file}: {annotation.message}" if isinstance(annotation, Finding) else ""
 
@@ -160,15 +196,24 @@ def _judge(objects: Sequence[AnnotatedObject], review_below: float) -> OutcomeKi
     return OutcomeKind.LABELLED if is_sure else OutcomeKind.REVIEW
 
 
+def _update_splits(outcomes: Sequence[ImageOutcome], folder: DataFolder) -> tuple[ImageOutcome, ...]:
+    """Return the outcomes with the splits that the input has now."""
+    splits = {image.image: image.split for image in folder.images}
+    return tuple(replace(outcome, split=splits.get(outcome.image, outcome.split)) for outcome in outcomes)
+
+
 def _write_results(
     request: AutolabelRequest, folder: DataFolder, report: AutolabelReport, outcomes: Sequence[ImageOutcome]
 ) -> None:
     for path, content in format_split_lists(outcomes).items():
-        write_file(request.out / path, content)
+        if content:
+            write_file(request.out / path, content)
+        else:
+            (request.out / path).unlink(missing_ok=True)
     copy_origins(folder.root, request.out, {each.image: each.saved_as for each in outcomes if each.saved_as})
     labels = {*report.per_class, *filter(None, (label_of(request, image) for image in folder.images))}
     write_file(request.out / CLASSES_FILE, "".join(f"{label}\n" for label in sorted(labels)).encode())
     report.write(request.out / REPORT_FILE)
-    write_file(request.out / PAGE_FILE, make_page(request.data.name, report, outcomes, folder).encode())
+    write_file(request.out / PAGE_FILE, make_page(show_path(request.data.name), report, outcomes, folder).encode())
     if all(outcome.kind is OutcomeKind.UNUSABLE for outcome in outcomes):
         raise DataError(f"{request.data}: no image can be read; see {request.out / REPORT_FILE}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from reefline.curation.output_names import choose_stems
-from reefline.data.image_record import EVAL, SPLITS, TEST, TRAIN
+from reefline.data.image_record import EVAL, SPLITS, TEST, TRAIN, UNASSIGNED
 from reefline.labelling.records import ImageOutcome, OutcomeKind
 
 IMAGES, ANNOTATIONS, REVIEW = "JPEGImages", "Annotations", "review"
@@ -46,9 +46,12 @@ def annotation_of(saved_as: str) -> str:
 def format_split_lists(outcomes: Sequence[ImageOutcome]) -> dict[str, bytes]:
     """Return the files of ImageSets, by their path in the output folder; none where the input names no split.
 
-    Images in review/ have their own lists there: once review/ is part of the data set, they are in their splits.
+    A list without images is empty bytes: an earlier run may have written it. Images in review/ have their own lists
+    there: once review/ is part of the data set, they are in their splits.
     """
     files: dict[str, bytes] = {}
+    if all(outcome.split == UNASSIGNED for outcome in outcomes):
+        return files
     for part, prefix in ((False, ""), (True, f"{REVIEW}/")):
         for split in SPLITS:
             stems = [
@@ -56,9 +59,8 @@ def format_split_lists(outcomes: Sequence[ImageOutcome]) -> dict[str, bytes]:
                 for outcome in outcomes
                 if outcome.split == split and outcome.saved_as and is_in_review(outcome.kind) is part
             ]
-            if stems:
-                path = f"{prefix}ImageSets/Main/{_LIST_NAMES[split]}.txt"
-                files[path] = "".join(f"{stem}\n" for stem in sorted(stems)).encode()
+            path = f"{prefix}ImageSets/Main/{_LIST_NAMES[split]}.txt"
+            files[path] = "".join(f"{stem}\n" for stem in sorted(stems)).encode()
     return files
 
 

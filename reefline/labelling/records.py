@@ -73,7 +73,8 @@ class ImageOutcome(Record):
     """One image of the input: what became of it, and the boxes that the model drew, best score first.
 
     `image` is relative to the input, `saved_as` to the output folder, "" where nothing was written. `label` is that of
-    its folder, None where the model gives the class.
+    its folder, None where the model gives the class. The sha256 are those of the image and its annotation in the input,
+    and of the annotation that was written, "" for a file that is missing or unreadable.
     """
 
     image: str
@@ -83,6 +84,9 @@ class ImageOutcome(Record):
     label: str | None = None
     boxes: tuple[FoundBox, ...] = ()
     problem: str = ""
+    image_sha256: str = ""
+    annotation_sha256: str = ""
+    written_sha256: str = ""
 
 
 @dataclass(frozen=True)

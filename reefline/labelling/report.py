@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 from reefline.curation.data_folder import DataFolder
 from reefline.data.rules.severity import describe_finding
@@ -19,6 +20,7 @@ from reefline.labelling.records import (
     ScoreBin,
 )
 from reefline.report.gallery import BoxStyle, GalleryBox, GalleryGroup, GalleryPicture, GalleryTable, make_gallery_page
+from reefline.system.files import show_path
 
 REPORT_FILE = "autolabel.json"
 _BINS = 10
@@ -28,9 +30,13 @@ _PICTURES_PER_CLASS = 12
 
 
 def summarize(
-    model: str, settings: Mapping[str, str], folder: DataFolder, outcomes: Sequence[ImageOutcome]
+    model: str,
+    settings: Mapping[str, str],
+    folder: DataFolder,
+    outcomes: Sequence[ImageOutcome],
+    kept: Sequence[str] = (),
 ) -> AutolabelReport:
-    """Return the report on the images of a folder."""
+    """Return the report on the images of a folder; `kept` is that of InputChanges."""
     kinds = Counter(outcome.kind for outcome in outcomes)
     boxes = [box for outcome in outcomes for box in outcome.boxes]
     new = [each for each in outcomes if each.kind not in (OutcomeKind.KEPT, OutcomeKind.UNUSABLE)]
@@ -49,6 +55,7 @@ def summarize(
         nothing_found=tuple(each.image for each in outcomes if each.kind is OutcomeKind.NOTHING_FOUND),
         problems=(
             *(f"{outcome.image}: {outcome.problem}" for outcome in outcomes if outcome.problem),
+            *kept,
             *map(describe_finding, folder.findings),
             *_find_empty_labels(folder),
         ),
@@ -140,13 +147,14 @@ def _count_classes(outcomes: Sequence[ImageOutcome]) -> dict[str, ClassCount]:
 
 
 def _find_empty_labels(folder: DataFolder) -> list[str]:
-    """Return a line for each folder that would be a label, but holds no image."""
+    """Return a line for each folder that would be a label but holds no image, and that no finding explains."""
     labels = {image.label for image in folder.images}
     if labels <= {None}:
         return []
     empty = (path for path in sorted(folder.root.iterdir()) if path.is_dir() and path.name not in labels)
+    explained = {PurePosixPath(finding.file).parts[0] for finding in folder.findings if finding.file}
     return [
-        f"{path.name}: holds no images"
+        f"{show_path(path.name)}: holds no images"
         for path in empty
-        if not path.name.startswith(".") and not (path / IGNORE_FILE).exists()
+        if not path.name.startswith(".") and not (path / IGNORE_FILE).exists() and show_path(path.name) not in explained
     ]

@@ -22,6 +22,7 @@ from reefline.labelling.opening import open_box_source
 from reefline.labelling.review_report import format_table, make_page
 from reefline.settings import IngestionSettings
 from reefline.structures.annotation import Annotation
+from reefline.system.files import show_path
 from reefline.system.terminal import ProgressBar
 
 COMMAND = "review-labels"
@@ -166,7 +167,7 @@ def _write(request: ReviewRequest, folder: DataFolder, review: LabelReview) -> N
     write_file(request.out / LIST_FILE, "".join(f"{image}\n" for image, _ in images).encode())
     labels = sorted({str(each.doubt.annotated or each.doubt.detected) for each in review.doubts} | _labels_of(review))
     write_file(request.out / CLASSES_FILE, "".join(f"{label}\n" for label in labels).encode())
-    write_file(request.out / PAGE_FILE, make_page(request.data.name, review, folder).encode())
+    write_file(request.out / PAGE_FILE, make_page(show_path(request.data.name), review, folder).encode())
     for image, xml in images:
         # LabelImg finds an annotation next to its image, under the image's name.
         target = request.out / LINKS / image

@@ -39,6 +39,24 @@ def test_every_declared_encoding_is_read(encoding: str) -> None:
     assert parse_voc_annotation(text.encode(encoding)).objects[0].label == "été"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no", False),
+        ("0", False),
+        (" False ", False),
+        ("yes", True),
+        ("1", True),
+        ("TRUE", True),
+        ("", None),
+        ("unknown", None),
+    ],
+    ids=["no", "0", "false", "yes", "1", "true", "empty", "other"],
+)
+def test_the_verified_mark_is_read(text: str, expected: bool | None) -> None:
+    assert parse_voc_annotation(f'<annotation verified="{text}"/>'.encode()).verified is expected
+
+
 def test_optional_tags_may_be_missing() -> None:
     annotation = parse_voc_annotation(_bndbox("3", "8"))
     assert annotation == Annotation("", None, None, (AnnotatedObject("a", BoxXyxyPx(2, 1, 8, 9)),))

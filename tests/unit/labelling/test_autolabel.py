@@ -1,6 +1,7 @@
 import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from reefline.labelling.choosing import Fallback
 from reefline.labelling.records import AutolabelReport, AutolabelRequest, LabelsFrom
 from reefline.structures.annotation import Annotation
 from reefline.structures.image_origin import find_origins, write_origins
-from tests.factories import add_image, make_jpeg, make_object
+from tests.factories import add_image, make_jpeg, make_object, make_xml
 from tests.factories_acquisition import make_origin
 from tests.factories_labelling import add_plain, make_source
 
@@ -122,6 +123,17 @@ def test_folders_give_the_classes_and_names_stay_apart(data: Path) -> None:
     assert report.problems == ("beagle: holds no images",)
 
 
+def test_names_that_are_not_utf_8_are_problems(tmp_path: Path) -> None:
+    data = tmp_path / os.fsdecode(b"in\xff")
+    add_plain(data, "terrier/1.jpg", os.fsdecode(b"terrier/\xff.jpg"), os.fsdecode(b"d\xff/1.jpg"), width_px=SURE)
+    (data / os.fsdecode(b"empty\xff")).mkdir()
+    report = _label(data)
+    assert report.images["labelled"] == 1
+    assert json.loads((tmp_path / "out" / "autolabel.json").read_text())["problems"] == list(report.problems)
+    assert [problem.split(":")[0] for problem in report.problems] == [r"d\xff", r"empty\xff", r"terrier/\xff.jpg"]
+    assert r"Labels of in\xff" in (tmp_path / "out" / "autolabel.html").read_text()
+
+
 def test_equal_stems_get_their_folders_and_names_stay_over_a_resume(data: Path) -> None:
     add_plain(data, "x/a.jpg", "y/A.png", "y/b.jpg", width_px=SURE)
     _label(data, labels_from=LabelsFrom.MODEL)
@@ -152,6 +164,25 @@ def test_human_annotations_are_copied_and_machine_ones_made_again(data: Path) ->
     assert (report.images["kept"], report.images["labelled"]) == (3, 1)
     assert "broken.jpg: broken.xml: cannot parse the XML" in report.problems[0]
     assert {path.name: path.read_bytes() for path in data.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("verified", "scores"),
+    [
+        pytest.param(False, [None], id="not verified, no score"),
+        pytest.param(False, [0.5, None], id="a box was added"),
+        pytest.param(False, [], id="nothing to see"),
+        pytest.param(True, [0.5], id="verified"),
+        pytest.param(None, [0.5], id="no mark"),
+    ],
+)
+def test_annotations_of_other_tools_are_kept(data: Path, verified: bool | None, scores: list[float | None]) -> None:
+    add_plain(data, "a.jpg", width_px=SURE)
+    objects = tuple(make_object("bird", score=score) for score in scores)
+    xml = format_voc_annotation(Annotation("a.jpg", SURE, 48, objects, verified=verified))
+    (data / "a.xml").write_bytes(xml)
+    assert _label(data).images["kept"] == 1
+    assert (data.parent / "out" / "Annotations" / "a.xml").read_bytes() == xml
 
 
 def test_an_unreadable_image_is_listed_and_the_others_are_labelled(data: Path) -> None:
@@ -198,6 +229,158 @@ def test_a_stopped_run_continues_and_keeps_what_a_person_corrected(
     assert (out / "Annotations" / "0.xml").read_text() == "corrected"
     with pytest.raises(UsageError, match=r"--resume: this folder was made with another --min-score \(, now 0\.7\)"):
         _label(data, mode=OutputMode.RESUME, min_score=0.7)
+
+
+def test_resuming_labels_changed_images_again_and_removes_missing_ones(data: Path) -> None:
+    add_plain(data, "changed.jpg", "annotated.jpg", "gone.jpg", "same.jpg", width_px=SURE)
+    add_plain(data, "empty_gone.jpg", width_px=NOTHING)
+    (data / "repaired.jpg").write_bytes(b"no image")
+    add_image(data, "kept", objects=[make_object("bird")])
+    _label(data)
+    out = data.parent / "out"
+    same = (out / "Annotations" / "same.xml").stat().st_mtime_ns
+    add_plain(data, "changed.jpg", width_px=UNSURE)
+    add_plain(data, "repaired.jpg", width_px=SURE)
+    add_image(data, "annotated", objects=[make_object("bird")])
+    add_image(data, "kept", objects=[make_object("cow")])
+    for name in ("gone.jpg", "empty_gone.jpg"):
+        (data / name).unlink()
+    report = _label(data, mode=OutputMode.RESUME)
+    assert list(_list(out)) == [
+        "Annotations/annotated.xml",
+        "Annotations/kept.xml",
+        "Annotations/repaired.xml",
+        "Annotations/same.xml",
+        "JPEGImages/annotated.jpg",
+        "JPEGImages/kept.jpg",
+        "JPEGImages/repaired.jpg",
+        "JPEGImages/same.jpg",
+        "review/Annotations/changed.xml",
+        "review/JPEGImages/changed.jpg",
+    ]
+    for name in ("annotated", "kept"):
+        assert (out / "Annotations" / f"{name}.xml").read_bytes() == (data / f"{name}.xml").read_bytes()
+    assert (out / "Annotations" / "same.xml").stat().st_mtime_ns == same
+    assert report.images == {"labelled": 2, "review": 1, "nothing_found": 0, "kept": 2, "unusable": 0}
+    assert report.problems == ()
+    # A third run finds nothing to do.
+    times = {path: path.stat().st_mtime_ns for path in out.glob("*/*.*")}
+    assert _label(data, mode=OutputMode.RESUME) == report
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*/*.*")} == times
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["review/Annotations/a.xml", "Annotations/a.xml", "review/JPEGImages/a.xml"],
+    ids=["corrected", "in the other folder", "next to the image"],
+)
+@pytest.mark.parametrize("is_gone", [False, True], ids=["changed", "gone"])
+def test_resuming_keeps_corrected_annotations_of_changed_images(data: Path, written: str, is_gone: bool) -> None:
+    add_plain(data, "a.jpg", width_px=UNSURE)
+    add_plain(data, "b.jpg", width_px=SURE)
+    _label(data)
+    path = data.parent / "out" / written
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("corrected")
+    if is_gone:
+        (data / "a.jpg").unlink()
+    else:
+        add_plain(data, "a.jpg", width_px=SURE)
+    for _ in range(2):
+        report = _label(data, mode=OutputMode.RESUME)
+        what = "no longer in the input" if is_gone else "changed in the input"
+        assert report.problems == (
+            f"a.jpg: {what}, but its labels were changed in the output, so they stay; to discard them, delete "
+            "review/JPEGImages/a.jpg and its annotation there and use --resume",
+        )
+        assert path.read_text() == "corrected"
+        assert (data.parent / "out" / "review" / "JPEGImages" / "a.jpg").exists()
+    (data.parent / "out" / "review" / "JPEGImages" / "a.jpg").unlink()
+    for each in data.parent.glob("out/**/a.xml"):
+        each.unlink()
+    report = _label(data, mode=OutputMode.RESUME)
+    assert (report.problems, report.images["labelled"]) == ((), 1 if is_gone else 2)
+
+
+def test_resuming_follows_changed_splits(data: Path) -> None:
+    add_plain(data, *(f"JPEGImages/{name}.jpg" for name in "abc"), width_px=SURE)
+
+    def write_lists(**names: str) -> None:
+        shutil.rmtree(data / "ImageSets", ignore_errors=True)
+        for split, stems in names.items():
+            path = data / "ImageSets" / "Main" / f"{split}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f"{stem}\n" for stem in stems))
+
+    def read_lists() -> dict[str, str]:
+        written = (data.parent / "out" / "ImageSets" / "Main").iterdir()
+        return {path.stem: "".join(path.read_text().split()) for path in written}
+
+    write_lists(train="ab", val="c")
+    _label(data)
+    assert read_lists() == {"train": "ab", "val": "c"}
+    write_lists(train="a", val="b", test="c")
+    _label(data, mode=OutputMode.RESUME)
+    assert read_lists() == {"train": "a", "val": "b", "test": "c"}
+    (data / "JPEGImages" / "c.jpg").unlink()
+    write_lists(train="a", val="b")
+    _label(data, mode=OutputMode.RESUME)
+    assert read_lists() == {"train": "a", "val": "b"}
+
+
+def _correct(out: Path) -> None:
+    (out / "Annotations" / "0.xml").write_text("corrected")
+
+
+def _annotate_empty(out: Path) -> None:
+    path = out / "review" / "Annotations" / "empty.xml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(make_xml([make_object("dog")]))
+
+
+def _both(out: Path) -> None:
+    _correct(out)
+    _annotate_empty(out)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        pytest.param(
+            _correct,
+            r"1 annotation was changed or added since the last run \(first: Annotations/0\.xml\)",
+            id="changed",
+        ),
+        pytest.param(_annotate_empty, r"1 annotation was .* \(first: review/Annotations/empty\.xml\)", id="added"),
+        pytest.param(_both, r"2 annotations were changed or added .* move them elsewhere, or delete the", id="both"),
+    ],
+)
+def test_overwriting_refuses_to_lose_annotations(data: Path, change: Callable[[Path], None], problem: str) -> None:
+    add_plain(data, "0.jpg", "1.jpg", width_px=SURE)
+    add_plain(data, "empty.jpg", width_px=NOTHING)
+    add_image(data, "kept")
+    _label(data)
+    out = data.parent / "out"
+    change(out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(DataError, match=problem):
+        _label(data, mode=OutputMode.OVERWRITE)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_overwriting_replaces_what_nobody_changed(data: Path) -> None:
+    add_plain(data, "0.jpg", "1.jpg", width_px=SURE)
+    add_image(data, "kept")
+    _label(data)
+    out = data.parent / "out"
+    # As left by a run that was killed before it noted its last image.
+    journal = out / ".autolabel.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(line for line in lines if '"1.jpg"' not in line))
+    report = _label(data, mode=OutputMode.OVERWRITE, min_score=0.8)
+    assert report.images["labelled"] == 2
+    (out / "Annotations" / "0.xml").unlink()
+    assert _label(data, mode=OutputMode.OVERWRITE).images["labelled"] == 2
 
 
 def test_the_whole_image_is_a_named_fallback_that_goes_to_review(data: Path) -> None:

@@ -1,4 +1,5 @@
 import csv
+import os
 import re
 from pathlib import Path
 
@@ -62,6 +63,13 @@ def test_what_is_saved_in_the_links_is_saved_in_the_data_set(data: Path) -> None
     saved = parse_voc_annotation((data / "Annotations" / "wrong.xml").read_bytes())
     assert [item.label for item in saved.objects] == ["dog"]
     assert (link.parent / "wrong.jpg").read_bytes() == (data / "JPEGImages" / "wrong.jpg").read_bytes()
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_reviewed(data: Path) -> None:
+    add_image(data, "wrong", objects=[make_object("cat", BOX)])
+    renamed = data.rename(data.parent / os.fsdecode(b"in\xff"))
+    _review(renamed)
+    assert r"Labels of in\xff to review" in (data.parent / "out" / "review.html").read_text()
 
 
 def test_boxes_on_the_stored_image_are_compared_there(data: Path) -> None:
