@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reefline.acquisition.guarded_client import BlockedAddressError
 from reefline.acquisition.query import SourceError
+from reefline.acquisition.time_limit import TimeLimitError, limit_time
 from reefline.system.http_retry import is_offline, is_temporary, read_retry_after_s
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 _PAUSE_S = 1.0
 _ATTEMPTS = 4
 _MAX_WAIT_S = 60.0
+_MAX_ANSWER_S = 60.0
 _MAX_ANSWER_BYTES = 20_000_000
 
 
@@ -33,18 +36,25 @@ class ServiceClient:
     """Asks one service after another; `name` of the service goes into every message."""
 
     def __init__(
-        self, client: httpx.Client, *, sleep: Callable[[float], None] = time.sleep, pause_s: float = _PAUSE_S
+        self,
+        client: httpx.Client,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        pause_s: float = _PAUSE_S,
+        max_answer_s: float = _MAX_ANSWER_S,
     ) -> None:
         self._client = client
         self._sleep = sleep
         self._pause_s = pause_s
+        self._max_answer_s = max_answer_s
         self._last_request_s = float("-inf")
 
     def get(self, name: str, url: str, parameters: Mapping[str, str] | None = None) -> Answer:
         """Request a page.
 
         Raises:
-            SourceError: the service cannot be reached, refuses, or asks to wait for more than a minute.
+            SourceError: the service cannot be reached, refuses, needs more than a minute for an answer, or asks to
+                wait for more than a minute.
         """
         import httpx
 
@@ -53,7 +63,7 @@ class ServiceClient:
             self._last_request_s = time.monotonic()
             wait_s = 2.0**attempt
             try:
-                with self._client.stream("GET", url, params=parameters or None, follow_redirects=True) as response:
+                with limit_time(self._max_answer_s), self._stream(url, parameters) as response:
                     if response.is_success:
                         return Answer(_read_limited(response, name))
                     problem = f"the service answered {response.status_code} {response.reason_phrase}".rstrip()
@@ -62,6 +72,8 @@ class ServiceClient:
                     wait_s = read_retry_after_s(response) or wait_s
             except BlockedAddressError as error:
                 raise SourceError(f"{name}: {error}") from error
+            except TimeLimitError as error:
+                raise SourceError(f"{name}: the answer {error}; try again later") from error
             except httpx.HTTPError as error:
                 problem = f"the service cannot be reached ({str(error) or type(error).__name__}); check the network"
                 if is_offline(error):
@@ -71,6 +83,9 @@ class ServiceClient:
             if attempt < _ATTEMPTS - 1:
                 self._sleep(wait_s)
         raise SourceError(f"{name}: {problem}")
+
+    def _stream(self, url: str, parameters: Mapping[str, str] | None) -> AbstractContextManager[httpx.Response]:
+        return self._client.stream("GET", url, params=parameters or None, follow_redirects=True)
 
     def get_json(self, name: str, url: str, parameters: Mapping[str, str]) -> Any:
         """Request a page and return its JSON.
