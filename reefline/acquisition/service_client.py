@@ -49,8 +49,16 @@ class ServiceClient:
         self._max_answer_s = max_answer_s
         self._last_request_s = float("-inf")
 
-    def get(self, name: str, url: str, parameters: Mapping[str, str] | None = None) -> Answer:
+    def get(
+        self,
+        name: str,
+        url: str,
+        parameters: Mapping[str, str] | None = None,
+        find_delay: Callable[[bytes], str | None] = lambda _: None,
+    ) -> Answer:
         """Request a page.
+
+        `find_delay` reads why to ask again later from the body of an answer that is otherwise a success, None if it is.
 
         Raises:
             SourceError: the service cannot be reached, refuses, needs more than a minute for an answer, or asks to
@@ -65,10 +73,15 @@ class ServiceClient:
             try:
                 with limit_time(self._max_answer_s), self._stream(url, parameters) as response:
                     if response.is_success:
-                        return Answer(_read_limited(response, name))
-                    problem = f"the service answered {response.status_code} {response.reason_phrase}".rstrip()
-                    if not is_temporary(response.status_code):
-                        raise SourceError(f"{name}: {problem}")
+                        answer = Answer(_read_limited(response, name))
+                        delay = find_delay(answer.content)
+                        if delay is None:
+                            return answer
+                        problem = delay
+                    else:
+                        problem = f"the service answered {response.status_code} {response.reason_phrase}".rstrip()
+                        if not is_temporary(response.status_code):
+                            raise SourceError(f"{name}: {problem}")
                     wait_s = read_retry_after_s(response) or wait_s
             except BlockedAddressError as error:
                 raise SourceError(f"{name}: {error}") from error
@@ -87,13 +100,19 @@ class ServiceClient:
     def _stream(self, url: str, parameters: Mapping[str, str] | None) -> AbstractContextManager[httpx.Response]:
         return self._client.stream("GET", url, params=parameters or None, follow_redirects=True)
 
-    def get_json(self, name: str, url: str, parameters: Mapping[str, str]) -> Any:
-        """Request a page and return its JSON.
+    def get_json(
+        self,
+        name: str,
+        url: str,
+        parameters: Mapping[str, str],
+        find_delay: Callable[[bytes], str | None] = lambda _: None,
+    ) -> Any:
+        """Request a page and return its JSON; `find_delay` as in `get`.
 
         Raises:
             SourceError: as `get`, or the answer is not JSON.
         """
-        answer = self.get(name, url, parameters)
+        answer = self.get(name, url, parameters, find_delay)
         try:
             return json.loads(answer.content)
         except (ValueError, RecursionError) as error:

@@ -218,12 +218,22 @@ def test_wikimedia_keeps_only_the_public_domain_if_asked(license_name: str, coun
     assert len(search("wikimedia", service, license=License.PUBLIC_DOMAIN)) == count
 
 
+LAGGED = {"error": {"code": "maxlag", "info": "Waiting for a database server: 7 seconds lagged"}}
+
+
+def test_wikimedia_is_asked_again_when_its_databases_have_caught_up() -> None:
+    service = FakeService(
+        httpx.Response(200, json=LAGGED, headers={"Retry-After": "7"}),
+        httpx.Response(200, json=commons_answer(COMMONS_PAGE)),
+    )
+    assert len(search("wikimedia", service)) == 1 and 7.0 in service.slept_s
+
+
 def test_wikimedia_explains_its_own_errors() -> None:
     with pytest.raises(SourceError, match="wikimedia: Waiting for a database server: 7 seconds lagged"):
-        search(
-            "wikimedia",
-            answers({"error": {"code": "maxlag", "info": "Waiting for a database server: 7 seconds lagged"}}),
-        )
+        search("wikimedia", answers(*[LAGGED] * 4))
+    with pytest.raises(SourceError, match="wikimedia: Invalid search"):
+        search("wikimedia", answers({"error": {"code": "badsearch", "info": "Invalid search"}}))
 
 
 @pytest.fixture
