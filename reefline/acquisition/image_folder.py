@@ -24,8 +24,10 @@ FAILURES_FILE = "failures.jsonl"
 # Commands that write data sets leave the same file in their output folder, with their own name.
 MARKER_FILE = ".reefline.json"
 COMMAND = "download"
-# What `write_whole` leaves of an image, manifest.jsonl or failures.jsonl when it is killed.
-_PARTIAL_FILE = re.compile(r"\.([0-9a-f]+\.\w+|manifest\.jsonl|failures\.jsonl)\.\d+\.part")
+# An image that has no line yet: ".<name>.pending".
+_PENDING_FILE = re.compile(r"\.([0-9a-f]+\.\w+)\.pending")
+# What `write_whole` leaves of a pending image, manifest.jsonl or failures.jsonl when it is killed.
+_PARTIAL_FILE = re.compile(r"\.(\.[0-9a-f]+\.\w+\.pending|manifest\.jsonl|failures\.jsonl)\.\d+\.part")
 
 
 class Existing(enum.Enum):
@@ -56,8 +58,9 @@ class FolderMarker(Record):
 class ImageFolder:
     """One folder that images are downloaded to; `failures` are the permanent ones of earlier runs.
 
-    An image is written before its line: if a run is killed between the two, the next run downloads it again. A line
-    without an image is therefore one that was removed on purpose, and is not downloaded again.
+    An image is written under a hidden name and gets its own after its line: if a run is killed between the two, the
+    next run completes it. No image lacks a line, and a line without an image is one that was removed on purpose, which
+    is not downloaded again.
     """
 
     def __init__(self, path: Path, origins: tuple[ImageOrigin, ...], failures: tuple[FailedDownload, ...]) -> None:
@@ -118,12 +121,14 @@ class ImageFolder:
         )
         with explain_disk_errors(self.path):
             self._mark()
-            write_whole(self.path / origin.file, image.content)
+            pending = self.path / f".{origin.file}.pending"
+            write_whole(pending, image.content)
             try:
                 append_origins(self.path, [origin])
             except OSError:
-                (self.path / origin.file).unlink(missing_ok=True)
+                pending.unlink(missing_ok=True)
                 raise
+            pending.replace(self.path / origin.file)
         self._origins[origin.sha256] = origin
         self._known_urls.add(hit.url)
         self.new_images += 1
@@ -219,13 +224,25 @@ def open_image_folder(path: Path, existing: Existing) -> Iterator[ImageFolder]:
 
 def _read_folder(path: Path, existing: Existing) -> ImageFolder:
     if _is_marked(path):
+        _settle_pending(path)
         _clean(path, existing)
     return ImageFolder(path, _read_own_origins(path), _read_failures(path))
 
 
+def _settle_pending(path: Path) -> None:
+    """Complete the image that a killed run left with a line, and remove one without."""
+    files = {origin.file for origin in _read_own_origins(path)}
+    for entry in list(path.iterdir()):
+        pending = _PENDING_FILE.fullmatch(entry.name)
+        if pending is not None and pending[1] in files:
+            entry.replace(path / pending[1])
+        elif pending is not None:
+            entry.unlink()
+
+
 def _clean(path: Path, existing: Existing) -> None:
     """Remove what a killed run left, and with OVERWRITE what all runs left."""
-    for entry in path.iterdir():
+    for entry in list(path.iterdir()):
         if _PARTIAL_FILE.fullmatch(entry.name):
             entry.unlink()
     if existing is Existing.OVERWRITE:

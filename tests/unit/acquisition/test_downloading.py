@@ -15,7 +15,7 @@ import reefline.acquisition.image_folder as image_folder
 from reefline.acquisition.downloading import Downloader, Fetches, Pace
 from reefline.acquisition.fetching import Busy, Failed, Fetched, Fetcher, FetchLimits, Outcome, Redirected
 from reefline.acquisition.guarded_client import ALLOW_ALL, AddressGuard, ClientSettings, make_client, resolve
-from reefline.acquisition.image_folder import Existing, ImageFolder, open_image_folder
+from reefline.acquisition.image_folder import MARKER_FILE, Existing, ImageFolder, open_image_folder
 from reefline.acquisition.query import ImageHit
 from reefline.acquisition.robots import RobotsRules
 from reefline.errors import DownloadError
@@ -257,7 +257,7 @@ def test_a_full_disk_stops_with_a_way_to_resume(function: str, tmp_path: Path, m
     monkeypatch.setattr(image_folder, function, fail)
     with pytest.raises(DownloadError, match=r"No space left on device\); free space .* same command to resume"):
         download_urls(tmp_path, FakeFetcher({"http://a/1": image(1)}), "http://a/1")
-    assert not list(tmp_path.glob("*.jpg"))
+    assert [path.name for path in tmp_path.iterdir()] == [MARKER_FILE]
     monkeypatch.undo()
     assert download_urls(tmp_path, FakeFetcher({"http://a/1": image(1)}), "http://a/1").count == 1
 
@@ -271,7 +271,7 @@ def test_an_unexpected_error_of_a_thread_is_raised(tmp_path: Path) -> None:
     "stop",
     [
         pytest.param("write_whole", id="before-the-image"),
-        pytest.param("append_origins", id="between-image-and-line"),
+        pytest.param("append_origins", id="before-the-line"),
     ],
 )
 def test_a_run_that_is_stopped_while_it_writes_is_completed_by_the_next(

@@ -92,12 +92,24 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
 
 def test_partial_files_of_a_killed_run_are_removed_and_no_others(tmp_path: Path) -> None:
     fill(tmp_path)
-    ours = [".0123456789abcdef.jpg.123.part", ".manifest.jsonl.1.part", ".failures.jsonl.1.part"]
+    ours = ["..0123456789abcdef.jpg.pending.123.part", ".manifest.jsonl.1.part", ".failures.jsonl.1.part"]
     others = [".notes.part", ".my.jpg.123.part"]
     for name in (*ours, *others):
         (tmp_path / name).write_bytes(b"half")
     fill(tmp_path, seed=2)
     assert sorted(path.name for path in tmp_path.glob(".*.part")) == sorted(others)
+
+
+def test_an_image_that_is_killed_before_it_has_its_name_is_completed_if_it_has_a_line(tmp_path: Path) -> None:
+    fill(tmp_path)
+    (origin,) = read_origins(tmp_path)
+    (tmp_path / origin.file).rename(tmp_path / f".{origin.file}.pending")
+    (tmp_path / ".0123456789abcdef.jpg.pending").write_bytes(b"no line")
+    (tmp_path / ".notes.pending").write_bytes(b"own")
+    with open_image_folder(tmp_path, Existing.CONTINUE) as folder:
+        assert (folder.count, folder.removed) == (1, 0)
+    assert (tmp_path / origin.file).read_bytes() == make_jpeg(1)
+    assert [path.name for path in tmp_path.glob(".*.pending")] == [".notes.pending"]
 
 
 @pytest.mark.parametrize("existing", Existing, ids=lambda existing: existing.value)
