@@ -37,16 +37,31 @@ class Reply:
 
 @dataclass(frozen=True)
 class Endless(Reply):
-    """A body that never ends: a block every `pause_s`."""
+    """A body that never ends: after `body`, a block every `pause_s`."""
 
     block: bytes = b"x" * 65536
     pause_s: float = 0.0
 
     def send(self, handler: Handler) -> None:
         handler.send_response(200)
+        for name, value in self.headers.items():
+            handler.send_header(name, value)
         handler.send_header("Connection", "close")
         handler.end_headers()
         with contextlib.suppress(OSError):
+            handler.wfile.write(self.body)
+            while True:
+                handler.wfile.write(self.block)
+                time.sleep(self.pause_s)
+
+
+@dataclass(frozen=True)
+class EndlessHeader(Endless):
+    """A header that never ends: a block every `pause_s`."""
+
+    def send(self, handler: Handler) -> None:
+        with contextlib.suppress(OSError):
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
             while True:
                 handler.wfile.write(self.block)
                 time.sleep(self.pause_s)

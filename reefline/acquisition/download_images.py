@@ -20,6 +20,7 @@ from reefline.acquisition.image_folder import (
     FailedDownload,
     ImageFolder,
     check_image_folder,
+    check_owner,
     open_image_folder,
 )
 from reefline.acquisition.query import ImageHit, ImageSource, Query, SourceError
@@ -61,10 +62,14 @@ class Target:
 
 @dataclass(frozen=True)
 class FolderResult:
-    """What a folder has after a download; `unusable` is how many of the sources could not be used."""
+    """What a folder has after a download.
+
+    `removed` is how many of its images were deleted or moved since, `unusable` how many of the sources failed.
+    """
 
     path: Path
     images: int
+    removed: int
     new_images: int
     wanted: int | None
     sources: tuple[str, ...]
@@ -145,6 +150,7 @@ def download_images(
         UsageError: a folder may not be written to.
         DownloadError: a target has no image at all, or an image cannot be written.
     """
+    check_owner(request.out)
     for target in targets:
         check_image_folder(request.out / target.name, request.existing)
     is_new = not request.out.exists()
@@ -174,10 +180,11 @@ def _fill(request: DownloadRequest, target: Target, downloader: Downloader, list
     with open_image_folder(path, request.existing) as folder:
         with listener.progress(target) as show:
             show(folder)
-            downloader.download(folder, _with_missing(folder, target.find(warn)), target.wanted, show)
+            downloader.download(folder, target.find(warn), target.wanted, show)
         result = FolderResult(
             path=path,
             images=folder.count,
+            removed=folder.removed,
             new_images=folder.new_images,
             wanted=target.wanted,
             sources=target.sources,
@@ -196,25 +203,16 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _with_missing(folder: ImageFolder, hits: Iterator[ImageHit]) -> Iterator[ImageHit]:
-    """Return the images that the folder once had, then those of the search."""
-    for origin in folder.missing:
-        yield ImageHit(
-            url=origin.url,
-            source=origin.source,
-            page=origin.page,
-            license=origin.license,
-            license_url=origin.license_url,
-            author=origin.author,
-        )
-    yield from hits
-
-
 def _describe_nothing(result: FolderResult) -> str:
     failures = result.describe_failures()
     if failures:
         return f"{result.path}: no image could be downloaded: {failures}"
     sources = ", ".join(result.sources)
+    if result.removed:
+        return (
+            f"{result.path}: no images: the {result.removed} downloaded earlier were deleted or moved, "
+            "and there are no others; pass --overwrite to download them again"
+        )
     if result.unusable == len(result.sources):
         return f"{result.path}: no images: no source can be used ({sources}), see the warnings; try again later"
     return f"{result.path}: no images found ({sources}); use other words or another --source"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
 from reefline.acquisition.guarded_client import AddressGuard, BlockedAddressError, check_literal_address
+from reefline.acquisition.raw_body import EncodedBodyError, read_raw_body
 from reefline.acquisition.robots import RobotsRules, RobotsUnavailableError
+from reefline.acquisition.time_limit import TimeLimitError, limit_time
 from reefline.system.http_retry import is_temporary, read_retry_after_s
 from reefline.system.terminal import format_bytes
 
@@ -54,7 +54,7 @@ Outcome = Union[Fetched, Redirected, Busy, Failed]
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """How much, and for how long, one image may be downloaded."""
+    """How much may be downloaded of one image, and how long one request may take, robots.txt included."""
 
     max_bytes: int = 50_000_000
     max_seconds: float = 120.0
@@ -69,13 +69,11 @@ class Fetcher:
         guard: AddressGuard,
         robots: RobotsRules | None,
         limits: FetchLimits = FetchLimits(),
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._guard = guard
         self._robots = robots
         self._limits = limits
-        self._clock = clock
 
     def find_delay_s(self, host: str) -> float:
         """Return the pause between requests that a host's robots.txt asks for."""
@@ -92,12 +90,12 @@ class Fetcher:
             if parsed.port is not None and not 0 < parsed.port <= _MAX_PORT:
                 return Failed(f"not a valid URL (port {parsed.port})")
             check_literal_address(parsed, self._guard)
-            if self._robots is not None and not self._robots.allows(parsed):
-                return Failed("robots.txt of the host does not allow it")
-            with self._client.stream("GET", parsed, headers={"Accept": "image/*,*/*;q=0.1"}) as response:
-                return self._read(response)
+            with limit_time(self._limits.max_seconds):
+                return self._request(parsed)
         except BlockedAddressError as error:
             return Failed(str(error))
+        except (EncodedBodyError, TimeLimitError) as error:
+            return Failed(str(error), is_permanent=False)
         except RobotsUnavailableError as error:
             return Busy(str(error))
         except httpx.TransportError as error:
@@ -106,6 +104,13 @@ class Fetcher:
             return Failed(str(error) or type(error).__name__, is_permanent=False)
         except (httpx.InvalidURL, UnicodeError) as error:
             return Failed(f"not a valid URL ({error})")
+
+    def _request(self, url: httpx.URL) -> Outcome:
+        if self._robots is not None and not self._robots.allows(url):
+            return Failed("robots.txt of the host does not allow it")
+        headers = {"Accept": "image/*,*/*;q=0.1", "Accept-Encoding": "identity"}
+        with self._client.stream("GET", url, headers=headers) as response:
+            return self._read(response)
 
     def _read(self, response: httpx.Response) -> Outcome:
         if response.has_redirect_location:
@@ -118,12 +123,5 @@ class Fetcher:
         length = response.headers.get("Content-Length", "")
         if length.isascii() and length.isdigit() and int(length[:18]) > self._limits.max_bytes:
             return too_large
-        deadline_s = self._clock() + self._limits.max_seconds
-        content = bytearray()
-        for chunk in response.iter_bytes():
-            content += chunk
-            if len(content) > self._limits.max_bytes:
-                return too_large
-            if self._clock() > deadline_s:
-                return Failed(f"took longer than {self._limits.max_seconds:g} s", is_permanent=False)
-        return Fetched(bytes(content))
+        content = read_raw_body(response, self._limits.max_bytes + 1)
+        return Fetched(content) if len(content) <= self._limits.max_bytes else too_large

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -14,6 +15,10 @@ _NOT_IN_NAMES = str.maketrans(dict.fromkeys('/\\:*?"<>|', "_"))
 _MAX_BYTES = 200
 # Invisible, but they change how letters of some scripts join.
 _JOINERS = "\u200c\u200d"
+# Later steps read these folders as parts of a data set, not as labels: layouts, splits, and what commands write.
+_RESERVED = re.compile(
+    r"jpegimages|images|annotations|imagesets|train|valid|val|validation|eval|test|duplicates|review|span-\d+"
+)
 
 
 def name_folder(keyword: str) -> str:
@@ -22,7 +27,7 @@ def name_folder(keyword: str) -> str:
     Letters of any script and spaces stay. Separators become "_", control and direction characters go.
 
     Raises:
-        UsageError: nothing visible is left.
+        UsageError: nothing visible is left, or the name has another meaning in a data set.
     """
     text = replace_control_characters(unicodedata.normalize("NFC", keyword))
     visible = "".join(c for c in text if c in _JOINERS or unicodedata.category(c) not in ("Cf", "Cs", "Co", "Cn"))
@@ -30,6 +35,11 @@ def name_folder(keyword: str) -> str:
     name = name.encode("utf-8")[:_MAX_BYTES].decode("utf-8", "ignore").rstrip(" .")
     if not any(c.isalnum() for c in name):
         raise UsageError(f"keyword {keyword!r}: has no letter and no digit to name a folder; use other words")
+    if _RESERVED.fullmatch(name.casefold()):
+        raise UsageError(
+            f"keyword {keyword!r}: a folder {name!r} is part of a data set and no label; "
+            f"use other words, such as '{name} photo'"
+        )
     return name
 
 

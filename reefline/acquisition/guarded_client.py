@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Union
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Union
 from reefline import __version__
 
 if TYPE_CHECKING:
-    import httpcore
     import httpx
 
 IpAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
@@ -130,48 +129,16 @@ def make_client(settings: ClientSettings) -> httpx.Client:
 
 
 def _make_transport(settings: ClientSettings, tls: typing.Any) -> httpx.HTTPTransport:
-    import httpcore
     import httpx
 
+    from reefline.acquisition.guarded_network import GuardedBackend
+
     transport = httpx.HTTPTransport(verify=tls, proxy=settings.proxy)
-    if settings.proxy is None:
-        # httpx has no parameter for it; its pool only lacks the backend.
-        transport._pool = httpcore.ConnectionPool(ssl_context=tls, network_backend=_make_backend(settings.guard))
+    # A proxy may have any address: it is named by the user, not by a URL.
+    guard = settings.guard if settings.proxy is None else ALLOW_ALL
+    # httpx has no parameter for it.
+    transport._pool._network_backend = GuardedBackend(guard)
     return transport
-
-
-def _make_backend(guard: AddressGuard) -> httpcore.NetworkBackend:
-    import httpcore
-
-    class GuardedBackend(httpcore.NetworkBackend):
-        """Resolves a host, checks its addresses and connects to one of them: no second look-up can name another.
-
-        TLS still checks the certificate against the host's name, which httpcore passes on by itself.
-        """
-
-        def __init__(self) -> None:
-            self._plain = httpcore.SyncBackend()
-
-        def connect_tcp(
-            self,
-            host: str,
-            port: int,
-            timeout: float | None = None,
-            local_address: str | None = None,
-            socket_options: Iterable[typing.Any] | None = None,
-        ) -> httpcore.NetworkStream:
-            try:
-                addresses = guard.find_allowed(host, port)
-            except OSError as error:
-                raise httpcore.ConnectError(f"{host} cannot be resolved ({error.strerror})") from error
-            for address in addresses[:-1]:
-                try:
-                    return self._plain.connect_tcp(str(address), port, timeout, local_address, socket_options)
-                except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                    continue
-            return self._plain.connect_tcp(str(addresses[-1]), port, timeout, local_address, socket_options)
-
-    return GuardedBackend()
 
 
 def check_literal_address(url: httpx.URL, guard: AddressGuard) -> None:

@@ -6,6 +6,7 @@ import threading
 import urllib.robotparser
 from typing import TYPE_CHECKING
 
+from reefline.acquisition.raw_body import EncodedBodyError, read_raw_body
 from reefline.system.http_retry import is_temporary
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class RobotsRules:
 
         Raises:
             RobotsUnavailableError: the host has an error; it may work later.
+            TimeLimitError: reading them took too long.
             httpx.HTTPError: the host cannot be reached.
         """
         return self._read(url).can_fetch(self._agent, str(url))
@@ -58,15 +60,16 @@ class RobotsRules:
 
     def _fetch(self, url: httpx.URL) -> urllib.robotparser.RobotFileParser:
         rules = urllib.robotparser.RobotFileParser()
-        with self._client.stream("GET", url, follow_redirects=True) as response:
+        headers = {"Accept-Encoding": "identity"}
+        content = b""
+        with self._client.stream("GET", url, headers=headers, follow_redirects=True) as response:
             if is_temporary(response.status_code):
                 raise RobotsUnavailableError(f"robots.txt: the server answered {response.status_code}")
-            content = bytearray()
             if response.is_success:
-                for chunk in response.iter_bytes():
-                    content += chunk
-                    if len(content) >= _MAX_BYTES:
-                        break
+                try:
+                    content = read_raw_body(response, _MAX_BYTES)
+                except EncodedBodyError as error:
+                    raise RobotsUnavailableError(f"robots.txt: {error}") from error
         # Without a file, or with one that is refused (4xx), everything is allowed.
-        rules.parse(content[:_MAX_BYTES].decode("utf-8", "replace").splitlines())
+        rules.parse(content.decode("utf-8", "replace").splitlines())
         return rules

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reefline.acquisition.guarded_client import BlockedAddressError
 from reefline.acquisition.query import SourceError
+from reefline.acquisition.time_limit import TimeLimitError, limit_time
 from reefline.system.http_retry import is_offline, is_temporary, read_retry_after_s
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 _PAUSE_S = 1.0
 _ATTEMPTS = 4
 _MAX_WAIT_S = 60.0
+_MAX_ANSWER_S = 60.0
 _MAX_ANSWER_BYTES = 20_000_000
 
 
@@ -33,18 +36,33 @@ class ServiceClient:
     """Asks one service after another; `name` of the service goes into every message."""
 
     def __init__(
-        self, client: httpx.Client, *, sleep: Callable[[float], None] = time.sleep, pause_s: float = _PAUSE_S
+        self,
+        client: httpx.Client,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        pause_s: float = _PAUSE_S,
+        max_answer_s: float = _MAX_ANSWER_S,
     ) -> None:
         self._client = client
         self._sleep = sleep
         self._pause_s = pause_s
+        self._max_answer_s = max_answer_s
         self._last_request_s = float("-inf")
 
-    def get(self, name: str, url: str, parameters: Mapping[str, str] | None = None) -> Answer:
+    def get(
+        self,
+        name: str,
+        url: str,
+        parameters: Mapping[str, str] | None = None,
+        find_delay: Callable[[bytes], str | None] = lambda _: None,
+    ) -> Answer:
         """Request a page.
 
+        `find_delay` reads why to ask again later from the body of an answer that is otherwise a success, None if it is.
+
         Raises:
-            SourceError: the service cannot be reached, refuses, or asks to wait for more than a minute.
+            SourceError: the service cannot be reached, refuses, needs more than a minute for an answer, or asks to
+                wait for more than a minute.
         """
         import httpx
 
@@ -53,15 +71,22 @@ class ServiceClient:
             self._last_request_s = time.monotonic()
             wait_s = 2.0**attempt
             try:
-                with self._client.stream("GET", url, params=parameters or None, follow_redirects=True) as response:
+                with limit_time(self._max_answer_s), self._stream(url, parameters) as response:
                     if response.is_success:
-                        return Answer(_read_limited(response, name))
-                    problem = f"the service answered {response.status_code} {response.reason_phrase}".rstrip()
-                    if not is_temporary(response.status_code):
-                        raise SourceError(f"{name}: {problem}")
+                        answer = Answer(_read_limited(response, name))
+                        delay = find_delay(answer.content)
+                        if delay is None:
+                            return answer
+                        problem = delay
+                    else:
+                        problem = f"the service answered {response.status_code} {response.reason_phrase}".rstrip()
+                        if not is_temporary(response.status_code):
+                            raise SourceError(f"{name}: {problem}")
                     wait_s = read_retry_after_s(response) or wait_s
             except BlockedAddressError as error:
                 raise SourceError(f"{name}: {error}") from error
+            except TimeLimitError as error:
+                raise SourceError(f"{name}: the answer {error}; try again later") from error
             except httpx.HTTPError as error:
                 problem = f"the service cannot be reached ({str(error) or type(error).__name__}); check the network"
                 if is_offline(error):
@@ -72,13 +97,22 @@ class ServiceClient:
                 self._sleep(wait_s)
         raise SourceError(f"{name}: {problem}")
 
-    def get_json(self, name: str, url: str, parameters: Mapping[str, str]) -> Any:
-        """Request a page and return its JSON.
+    def _stream(self, url: str, parameters: Mapping[str, str] | None) -> AbstractContextManager[httpx.Response]:
+        return self._client.stream("GET", url, params=parameters or None, follow_redirects=True)
+
+    def get_json(
+        self,
+        name: str,
+        url: str,
+        parameters: Mapping[str, str],
+        find_delay: Callable[[bytes], str | None] = lambda _: None,
+    ) -> Any:
+        """Request a page and return its JSON; `find_delay` as in `get`.
 
         Raises:
             SourceError: as `get`, or the answer is not JSON.
         """
-        answer = self.get(name, url, parameters)
+        answer = self.get(name, url, parameters, find_delay)
         try:
             return json.loads(answer.content)
         except (ValueError, RecursionError) as error:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
 from reefline.acquisition.query import ImageHit
 from reefline.errors import UsageError
+from reefline.images.codec import IMAGE_SUFFIXES
 
 SOURCE_NAME = "urls"
 _MAX_LISTED = 10
@@ -16,8 +18,9 @@ _MAX_LISTED = 10
 def read_url_list(path: Path) -> dict[str, list[ImageHit]]:
     """Return the addresses of each label; those of a plain list have the label "".
 
-    A first line `url,label` is a heading, which may name the columns in either order and others besides. Empty lines
-    and lines that start with # are skipped. In a plain list, commas belong to the address.
+    A first line `url,label` is a heading, which may name the columns in either order and others besides. Without one,
+    the file is CSV if every line ends in a label. Empty lines and lines that start with # are skipped. In a plain
+    list, commas belong to the address.
 
     Raises:
         UsageError: the file cannot be read, has no address, or a line has no http(s) address; one problem per line.
@@ -48,7 +51,7 @@ def _read_rows(lines: list[str]) -> Iterator[tuple[int, str, str]]:
     used = [(number, line.strip()) for number, line in enumerate(lines, 1)]
     used = [(number, line) for number, line in used if line and not line.startswith("#")]
     columns = _read_heading(used[0][1]) if used else None
-    is_csv = columns is not None or any(_ends_in_label(line) for _, line in used)
+    is_csv = columns is not None or all(_ends_in_label(line) for _, line in used)
     for number, line in used[1:] if columns else used:
         if not is_csv:
             yield number, line, ""
@@ -67,7 +70,9 @@ def _read_heading(line: str) -> tuple[int, int] | None:
 def _ends_in_label(line: str) -> bool:
     """Return whether a line of a file without heading is `url,label`: what follows the last comma is no address."""
     cells = next(csv.reader([line]))
-    return len(cells) == 2 and bool(cells[1].strip()) and not set(cells[1]) & set("/?&=")
+    label = cells[1].strip() if len(cells) == 2 else ""
+    is_file_name = posixpath.splitext(label)[1].lower() in IMAGE_SUFFIXES
+    return bool(label) and not is_file_name and not set(label) & set("/?&=")
 
 
 def _cell(cells: list[str], place: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,7 +39,7 @@ class Wikimedia:
         parameters = self._describe(query)
         position: dict[str, str] = {}
         while True:
-            answer = self._client.get_json(self.name, _URL, {**parameters, **position})
+            answer = self._client.get_json(self.name, _URL, {**parameters, **position}, _find_lag)
             try:
                 if "error" in answer:
                     raise SourceError(f"{self.name}: {answer['error'].get('info', 'refused')}")
@@ -68,6 +70,15 @@ class Wikimedia:
             # Waits while their replicas lag, as API:Etiquette asks of scripts.
             "maxlag": "5",
         }
+
+
+def _find_lag(content: bytes) -> str | None:
+    """Return that the databases lag: the answer is a success (200) with a Retry-After (Manual:Maxlag parameter)."""
+    with contextlib.suppress(ValueError, RecursionError, KeyError, TypeError):
+        error = json.loads(content)["error"]
+        if error["code"] == "maxlag":
+            return str(error.get("info", "the databases lag"))
+    return None
 
 
 def _read_hits(pages: list[Any]) -> list[ImageHit]:

@@ -15,7 +15,7 @@ import reefline.acquisition.image_folder as image_folder
 from reefline.acquisition.downloading import Downloader, Fetches, Pace
 from reefline.acquisition.fetching import Busy, Failed, Fetched, Fetcher, FetchLimits, Outcome, Redirected
 from reefline.acquisition.guarded_client import ALLOW_ALL, AddressGuard, ClientSettings, make_client, resolve
-from reefline.acquisition.image_folder import Existing, ImageFolder, open_image_folder
+from reefline.acquisition.image_folder import MARKER_FILE, Existing, ImageFolder, open_image_folder
 from reefline.acquisition.query import ImageHit
 from reefline.acquisition.robots import RobotsRules
 from reefline.errors import DownloadError
@@ -220,32 +220,44 @@ def test_a_host_that_asks_for_an_hour_is_left_to_a_later_run_with_all_its_images
     assert len(fetcher.urls) == 1
 
 
-def test_a_second_run_fetches_only_what_is_missing(tmp_path: Path) -> None:
+def test_a_second_run_fetches_only_what_may_work_now(tmp_path: Path) -> None:
     outcomes: dict[str, list[Outcome] | Outcome] = {
         "http://a/1": image(1),
-        "http://a/2": image(2),
         "http://a/gone": Failed("404"),
         "http://a/busy": [Busy("503"), Busy("503"), Busy("503"), image(3)],
     }
-    first = download_urls(tmp_path, FakeFetcher(outcomes), *outcomes)
-    (tmp_path / next(o.file for o in first.origins if o.url == "http://a/2")).unlink()
+    download_urls(tmp_path, FakeFetcher(outcomes), *outcomes)
     again = FakeFetcher(outcomes)
-    # The missing one comes from the manifest, not from the search.
-    with open_image_folder(tmp_path, Existing.CONTINUE) as folder:
-        assert [origin.url for origin in folder.missing] == ["http://a/2"]
-    second = download_urls(tmp_path, again, *outcomes)
-    assert sorted(again.urls) == ["http://a/2", "http://a/busy"] and second.count == 3
+    assert download_urls(tmp_path, again, *outcomes).count == 2 and again.urls == ["http://a/busy"]
     third = FakeFetcher(outcomes)
-    assert download_urls(tmp_path, third, *outcomes).count == 3 and not third.urls
+    assert download_urls(tmp_path, third, *outcomes).count == 2 and not third.urls
 
 
-def test_a_full_disk_stops_with_a_way_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_was_removed_is_not_fetched_again_but_another(tmp_path: Path) -> None:
+    outcomes = {"http://a/1": image(1), "http://a/2": image(2), "http://a/same": image(1), "http://a/3": image(3)}
+    first = download_urls(tmp_path, FakeFetcher(outcomes), "http://a/1", "http://a/2")
+    removed = tmp_path / next(origin.file for origin in first.origins if origin.url == "http://a/1")
+    content = removed.read_bytes()
+    removed.unlink()
+    again = FakeFetcher(outcomes)
+    second = download(tmp_path, again, (make_hit(url) for url in outcomes), wanted=2)
+    assert again.urls == ["http://a/same", "http://a/3"] and (second.count, second.removed) == (2, 1)
+    assert reasons(second) == [f"same content as {removed.name}, which was removed"]
+    # As `dedupe --undo` does.
+    removed.write_bytes(content)
+    with open_image_folder(tmp_path, Existing.CONTINUE) as folder:
+        assert (folder.count, folder.removed) == (3, 0)
+
+
+@pytest.mark.parametrize("function", ["write_whole", "append_origins"], ids=["image", "line"])
+def test_a_full_disk_stops_with_a_way_to_resume(function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(image_folder, "write_whole", fail)
+    monkeypatch.setattr(image_folder, function, fail)
     with pytest.raises(DownloadError, match=r"No space left on device\); free space .* same command to resume"):
         download_urls(tmp_path, FakeFetcher({"http://a/1": image(1)}), "http://a/1")
+    assert [path.name for path in tmp_path.iterdir()] == [MARKER_FILE]
     monkeypatch.undo()
     assert download_urls(tmp_path, FakeFetcher({"http://a/1": image(1)}), "http://a/1").count == 1
 
@@ -258,8 +270,8 @@ def test_an_unexpected_error_of_a_thread_is_raised(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "stop",
     [
+        pytest.param("write_whole", id="before-the-image"),
         pytest.param("append_origins", id="before-the-line"),
-        pytest.param("write_whole", id="between-line-and-image"),
     ],
 )
 def test_a_run_that_is_stopped_while_it_writes_is_completed_by_the_next(

@@ -3,13 +3,14 @@ from __future__ import annotations
 import gzip
 import ipaddress
 import re
+import time
 
 import pytest
 
 from reefline.acquisition.fetching import Busy, Failed, Fetched, Fetcher, FetchLimits, Outcome, Redirected
 from reefline.acquisition.guarded_client import ALLOW_ALL, AddressGuard, ClientSettings, make_client
 from reefline.acquisition.robots import RobotsRules
-from tests.image_server import Endless, Reply, serve_images
+from tests.image_server import Endless, EndlessHeader, Reply, serve_images
 
 LIMITS = FetchLimits()
 
@@ -79,16 +80,71 @@ def test_broken_answers_are_temporary(reply: Reply, reason: str) -> None:
     [
         pytest.param(Endless(), id="endless"),
         pytest.param(Reply(b"", headers={"Content-Length": "99999999999999999999"}), id="announced"),
-        pytest.param(Reply(gzip.compress(bytes(5_000_000)), headers={"Content-Encoding": "gzip"}), id="gzip-bomb"),
     ],
 )
 def test_too_large_a_body_is_cut_off(reply: Reply) -> None:
     assert fetch(reply, limits=FetchLimits(max_bytes=1_000_000)) == Failed("larger than 1.0 MB")
 
 
-def test_a_body_that_trickles_is_given_up() -> None:
-    outcome = fetch(Endless(block=b"x", pause_s=0.02), limits=FetchLimits(max_seconds=0.2))
+# A gzip header with a file name (RFC 1952, section 2.3); zlib returns nothing before the name ends.
+GZIP_NAME = b"\x1f\x8b\x08\x08" + bytes(6)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(Reply(gzip.compress(bytes(5_000_000)), headers={"Content-Encoding": "gzip"}), id="bomb"),
+        pytest.param(Endless(GZIP_NAME, headers={"Content-Encoding": "gzip"}), id="endless-name"),
+        pytest.param(Reply(b"x", headers={"Content-Encoding": "identity, GZIP"}), id="second-of-two"),
+    ],
+)
+def test_a_compressed_body_is_refused_unread(reply: Reply) -> None:
+    outcome = fetch(reply, limits=FetchLimits(max_bytes=1_000_000, max_seconds=5))
+    assert isinstance(outcome, Failed) and not outcome.is_permanent
+    assert re.fullmatch(r"the server compressed it \(gzip\) although it was asked not to", outcome.reason, re.I)
+
+
+def test_an_encoding_that_is_none_is_ignored() -> None:
+    assert fetch(Reply(b"pixels", headers={"Content-Encoding": "aws-chunked"})) == Fetched(b"pixels")
+
+
+def test_an_uncompressed_body_is_asked_for() -> None:
+    seen: list[str] = []
+    with serve_images({"/a": Reply(b"a")}) as site, make_client(ClientSettings(ALLOW_ALL)) as client:
+        client.event_hooks["request"].append(lambda request: seen.append(request.headers["Accept-Encoding"]))
+        Fetcher(client, ALLOW_ALL, RobotsRules(client)).fetch(site.url("/a"))
+    assert seen == ["identity", "identity"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "robots"),
+    [
+        pytest.param(Endless(block=b"x", pause_s=0.02), None, id="body"),
+        pytest.param(EndlessHeader(block=b"x", pause_s=0.02), None, id="header"),
+        pytest.param(Reply(b"pixels"), Endless(block=b"x", pause_s=0.02), id="body-of-robots-txt"),
+        pytest.param(Reply(b"pixels"), EndlessHeader(block=b"x", pause_s=0.02), id="header-of-robots-txt"),
+        pytest.param(Endless(block=b"", pause_s=9), None, id="silence"),
+    ],
+)
+def test_an_answer_that_trickles_is_given_up(reply: Reply, robots: Reply | None) -> None:
+    outcome = fetch(reply, robots=robots, limits=FetchLimits(max_seconds=0.2))
     assert outcome == Failed("took longer than 0.2 s", is_permanent=False)
+
+
+def test_behind_a_proxy_an_answer_that_trickles_is_given_up() -> None:
+    url = "http://name.test/a.jpg"
+    trickle = EndlessHeader(block=b"x", pause_s=0.02)
+    with serve_images({url: trickle}) as proxy, make_client(ClientSettings(proxy=proxy.origin)) as client:
+        outcome = Fetcher(client, AddressGuard(), None, FetchLimits(max_seconds=0.2)).fetch(url)
+    assert outcome == Failed("took longer than 0.2 s", is_permanent=False)
+
+
+def test_the_time_limit_of_a_request_does_not_shorten_the_next() -> None:
+    with serve_images({"/a": Reply(b"a")}) as site, make_client(ClientSettings(ALLOW_ALL)) as client:
+        fetcher = Fetcher(client, ALLOW_ALL, None, FetchLimits(max_seconds=0.3))
+        for _ in range(3):
+            assert fetcher.fetch(site.url("/a")) == Fetched(b"a")
+            time.sleep(0.2)
 
 
 def test_a_server_that_falls_silent_is_given_up() -> None:
@@ -132,6 +188,8 @@ def test_behind_a_proxy_addresses_are_still_refused() -> None:
                      id="for-us"),
         pytest.param(Reply(status=403), Fetched(b"pixels"), id="refused"),
         pytest.param(Reply(b"\xff\x00" * 400_000), Fetched(b"pixels"), id="binary"),
+        pytest.param(Endless(GZIP_NAME, headers={"Content-Encoding": "gzip"}),
+                     Busy("robots.txt: the server compressed it (gzip) although it was asked not to"), id="gzip"),
         pytest.param(Reply(status=500), Busy("robots.txt: the server answered 500"), id="error"),
     ],
 )  # fmt: skip

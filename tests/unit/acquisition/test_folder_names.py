@@ -38,6 +38,20 @@ def test_a_keyword_without_letter_and_digit_is_refused(keyword: str) -> None:
         name_folder(keyword)
 
 
+@pytest.mark.parametrize(
+    "keyword",
+    ["train", "Test", "val", "valid", "validation", "eval", "images", "annotations", "JPEGImages", "ImageSets",
+     "duplicates", "review", "span-12", " train. "],
+)  # fmt: skip
+def test_a_folder_with_another_meaning_is_refused(keyword: str) -> None:
+    with pytest.raises(UsageError, match=r"is part of a data set and no label; use other words, such as '.* photo'"):
+        name_folder(keyword)
+
+
+def test_a_word_that_only_contains_a_reserved_one_is_a_label() -> None:
+    assert name_folders(["train station", "trains", "span-a"]).keys() == {"train station", "trains", "span-a"}
+
+
 @pytest.mark.parametrize(("one", "two"), [("a/b", "a_b"), ("Fox", "fox"), ("fox", "fox.")])
 def test_two_keywords_with_one_folder_are_refused(one: str, two: str) -> None:
     with pytest.raises(UsageError, match=r"would share the folder"):

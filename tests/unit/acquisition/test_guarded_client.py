@@ -21,7 +21,8 @@ from reefline.acquisition.guarded_client import (
     is_public,
     make_client,
 )
-from tests.image_server import Reply, serve_images
+from reefline.acquisition.time_limit import TimeLimitError, limit_time
+from tests.image_server import Endless, Reply, serve_images
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 METADATA_SERVICE = ipaddress.ip_address("169.254.169.254")
@@ -159,6 +160,24 @@ def test_certificates_are_checked_against_the_name(
         assert get(answering([LOOPBACK]), f"https://name.test:{port}/").content == b"fine"
         with pytest.raises(httpx.ConnectError, match=r"CERTIFICATE_VERIFY_FAILED.*other\.test"):
             get(answering([LOOPBACK]), f"https://other.test:{port}/")
+
+
+def test_the_time_limit_counts_for_encrypted_answers(
+    tls_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls_files[0]))
+    with serve_images({"/": Endless(block=b"x", pause_s=0.02)}, tls_files=tls_files) as site:
+        url = f"https://name.test:{site.origin.rpartition(':')[2]}/"
+        with pytest.raises(TimeLimitError, match=r"took longer than 0\.5 s"), limit_time(0.5):
+            get(answering([LOOPBACK]), url)
+
+
+def test_after_the_time_limit_no_further_address_is_tried() -> None:
+    guard = AddressGuard(is_allowed=lambda _: True, resolver=lambda *_: [LOOPBACK] * 50)
+    with serve_images({"/": Reply(b"fine")}) as site:
+        with pytest.raises(TimeLimitError, match="took longer than 0 s"), limit_time(0):
+            get(guard, f"http://name.test:{site.origin.rpartition(':')[2]}/")
+        assert not site.paths
 
 
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from reefline.acquisition.guarded_client import ClientSettings, make_client
+from reefline.acquisition.guarded_client import ALLOW_ALL, ClientSettings, make_client
 from reefline.acquisition.query import Color, ImageHit, ImageSource, Kind, License, Query, Size, SourceError
 from reefline.acquisition.service_client import ServiceClient
 from reefline.acquisition.sources.choice import SOURCE_NAMES, check_filters, keep_able, make_source
 from reefline.errors import UsageError
+from tests.image_server import Endless, EndlessHeader, Reply, serve_images
 
 OPENVERSE_RESULT = {
     "id": "4bc43a04-ef46-4544-a0c1-63c63f56e276",
@@ -217,12 +218,22 @@ def test_wikimedia_keeps_only_the_public_domain_if_asked(license_name: str, coun
     assert len(search("wikimedia", service, license=License.PUBLIC_DOMAIN)) == count
 
 
+LAGGED = {"error": {"code": "maxlag", "info": "Waiting for a database server: 7 seconds lagged"}}
+
+
+def test_wikimedia_is_asked_again_when_its_databases_have_caught_up() -> None:
+    service = FakeService(
+        httpx.Response(200, json=LAGGED, headers={"Retry-After": "7"}),
+        httpx.Response(200, json=commons_answer(COMMONS_PAGE)),
+    )
+    assert len(search("wikimedia", service)) == 1 and 7.0 in service.slept_s
+
+
 def test_wikimedia_explains_its_own_errors() -> None:
     with pytest.raises(SourceError, match="wikimedia: Waiting for a database server: 7 seconds lagged"):
-        search(
-            "wikimedia",
-            answers({"error": {"code": "maxlag", "info": "Waiting for a database server: 7 seconds lagged"}}),
-        )
+        search("wikimedia", answers(*[LAGGED] * 4))
+    with pytest.raises(SourceError, match="wikimedia: Invalid search"):
+        search("wikimedia", answers({"error": {"code": "badsearch", "info": "Invalid search"}}))
 
 
 @pytest.fixture
@@ -410,6 +421,20 @@ def test_without_network_a_service_is_not_asked_again() -> None:
         ServiceClient(client, sleep=lambda seconds: pytest.fail("waited") if seconds else None).get(
             "a", "http://name.invalid/"
         )
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(Endless(block=b"x", pause_s=0.02), id="body"),
+        pytest.param(EndlessHeader(block=b"x", pause_s=0.02), id="header"),
+    ],
+)
+def test_a_service_whose_answer_trickles_is_given_up(reply: Reply) -> None:
+    with serve_images({"/": reply}) as site, make_client(ClientSettings(ALLOW_ALL)) as client:
+        service = ServiceClient(client, max_answer_s=0.2)
+        with pytest.raises(SourceError, match=r"a: the answer took longer than 0\.2 s; try again later"):
+            service.get("a", site.url("/"))
 
 
 def test_requests_to_services_are_a_second_apart() -> None:

@@ -20,6 +20,7 @@ from reefline.acquisition.image_folder import FAILURES_FILE
 from reefline.acquisition.query import Filters, ImageHit, Kind, Query, SourceError
 from reefline.acquisition.sources import choice
 from reefline.cli import app
+from reefline.curation.output_folder import OutputMode, claim_output_folder
 from reefline.images.codec import inspect_image
 from reefline.structures.image_origin import read_origins
 from tests.factories import make_jpeg
@@ -234,6 +235,32 @@ def test_folders_of_other_origin_are_refused_before_anything_is_downloaded(
     assert f"{tmp_path / 'dog'}: has files that `reefline download` did not write" in result.stderr
 
 
+def test_the_output_of_another_command_is_refused_as_the_folder_of_keywords(
+    site: ImageSite, found: Serving, tmp_path: Path
+) -> None:
+    found(openverse=[make_hit(site.url("/1.jpg"))])
+    claim_output_folder(tmp_path, "autolabel", inputs=(), mode=OutputMode.NEW)
+    result = invoke("fox", "--out", tmp_path, "--allow-private")
+    assert result.exit_code == 2 and not site.paths
+    assert f"{tmp_path}: holds what `reefline autolabel` wrote; choose another --out" in result.stderr
+
+
+def test_removed_images_are_not_downloaded_again(site: ImageSite, tmp_path: Path) -> None:
+    urls = write_list(tmp_path / "urls", site, "/1.jpg", "/2.jpg")
+    out = tmp_path / "out"
+    download_list(urls, out)
+    files = list(out.glob("*.jpg"))
+    files[0].unlink()
+    result = download_list(urls, out)
+    assert result.exit_code == 0 and "1 images, 0 of them new" in result.stdout
+    files[1].unlink()
+    result = download_list(urls, out)
+    assert result.exit_code == 2
+    assert "no images: the 2 downloaded earlier were deleted or moved, and there are no others; pass" in result.stderr
+    assert site.count("/1.jpg") == site.count("/2.jpg") == 1
+    assert "2 images (licenses" in download_list(urls, out, "--overwrite").stdout
+
+
 def wait_until_quiet(site: ImageSite) -> int:
     """Return the number of requests once the server has read those that a dead process left."""
     count = -1
@@ -282,7 +309,7 @@ def test_a_signal_stops_at_once_and_the_same_command_resumes(
         assert errors == f"error: stopped by {name}; run the same command to resume\n"
         for path in (tmp_path / "out").glob("*.jpg"):
             inspect_image(path.read_bytes(), max_image_pixels=10**6)
-        assert not list((tmp_path / "out").glob(".*"))
+        assert not list((tmp_path / "out").glob(".*.part"))
         already = len(list((tmp_path / "out").glob("*.jpg")))
         site.replies["/0.jpg"] = [Reply(make_jpeg(0))]
         before = wait_until_quiet(site)
@@ -311,5 +338,5 @@ def test_a_disk_without_space_is_an_error_with_a_way_to_resume(site: ImageSite, 
     )  # fmt: skip
     assert run.returncode == 2, run.stderr
     assert "cannot write to it (File too large); free space or fix permissions" in run.stderr
-    assert not list((tmp_path / "out").glob("*.jpg")) and not list((tmp_path / "out").glob(".*"))
+    assert not list((tmp_path / "out").glob("*.jpg")) and not list((tmp_path / "out").glob(".*.part"))
     assert download_list(urls, tmp_path / "out").exit_code == 0
