@@ -133,7 +133,6 @@ def _inspect(
         inspect_source,
         folder.root,
         limits=limits,
-        folders_are_labels=folder.kind is FolderKind.LABEL_FOLDERS,
         with_look=options.eval_fraction is not None,
     )
     # Ingestion leaves them out, too.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from reefline.curation.data_folder import DataFolder
+from reefline.curation.data_folder import DataFolder, find_empty_label_folders
 from reefline.data.rules.severity import describe_finding
-from reefline.data.walking import IGNORE_FILE
 from reefline.images.codec import ImageProblemError, decode_upright
 from reefline.images.thumbnails import make_thumbnail
 from reefline.labelling.records import (
@@ -50,7 +49,8 @@ def summarize(
         problems=(
             *(f"{outcome.image}: {outcome.problem}" for outcome in outcomes if outcome.problem),
             *map(describe_finding, folder.findings),
-            *_find_empty_labels(folder),
+            *folder.warnings,
+            *(f"{name}: holds no images" for name in find_empty_label_folders(folder)),
         ),
     )
 
@@ -137,16 +137,3 @@ def _count_classes(outcomes: Sequence[ImageOutcome]) -> dict[str, ClassCount]:
         label: ClassCount(len(scores[label]), images[label], round(sum(scores[label]) / len(scores[label]), 4))
         for label in sorted(scores)
     }
-
-
-def _find_empty_labels(folder: DataFolder) -> list[str]:
-    """Return a line for each folder that would be a label, but holds no image."""
-    labels = {image.label for image in folder.images}
-    if labels <= {None}:
-        return []
-    empty = (path for path in sorted(folder.root.iterdir()) if path.is_dir() and path.name not in labels)
-    return [
-        f"{path.name}: holds no images"
-        for path in empty
-        if not path.name.startswith(".") and not (path / IGNORE_FILE).exists()
-    ]

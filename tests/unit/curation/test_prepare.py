@@ -311,3 +311,11 @@ def test_tfrecords_need_boxes(source: Path, out: Path) -> None:
     with pytest.raises(UsageError, match=r"--tfrecords needs boxes, and .* holds one folder of images per label"):
         _prepare(source, out, tfrecords=True)
     assert not out.exists()
+
+
+def test_an_annotation_in_a_label_folder_leaves_the_other_labels(source: Path, out: Path) -> None:
+    make_label_folders(source, images=3)
+    (source / "cat" / "0.xml").write_bytes(make_xml(size_px=(160, 120)))
+    report = _prepare(source, out, equal_counts=True)
+    assert {label: counts.images for label, counts in report.labels.items()} == {"cat": 3, "dog": 3}
+    assert 'name: "dog"' in (out / "label_map.pbtxt").read_text()
