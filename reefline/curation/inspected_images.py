@@ -119,7 +119,7 @@ def write_image(root: Path, out: Path, job: WriteJob) -> WrittenFile | LeftOutIm
         finding = Finding(job.record.image, None, error.rule, str(error), Action.DROPPED_IMAGE)
         return LeftOutImage(job.record.image, (finding,))
     write_file(out / job.name, content)
-    return WrittenFile(job.name, job.key, len(content))
+    return WrittenFile(job.name, job.key, len(content), job.record.image)
 
 
 def _restore_scores(record: ImageRecord, annotation: Annotation) -> tuple[AnnotatedObject, ...]:

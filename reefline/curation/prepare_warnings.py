@@ -23,10 +23,13 @@ class Prepared:
 def find_warnings(
     folder: DataFolder, prepared: Sequence[Prepared], *, edited: Sequence[str], eval_fraction: float | None
 ) -> list[str]:
-    """Return the warnings, one line each; `edited` are annotations in the output that someone changed."""
+    """Return the warnings, one line each; `edited` are annotations in the output that someone drew or changed."""
     warnings = list(folder.warnings)
     if edited:
-        warnings.append(f"{_name(edited)}: changed since prepare wrote it, and kept: delete it to write it again")
+        warnings.append(
+            f"{_name(edited)}: added or changed since prepare wrote the data set, and kept with the image as it is: "
+            "delete it to write both again"
+        )
     unlisted = sum(not image.is_listed for image in folder.images)
     if unlisted:
         warnings.append(
