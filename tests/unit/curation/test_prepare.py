@@ -432,7 +432,7 @@ def test_corrected_annotations_count_everywhere(source: Path, out: Path) -> None
     shards = [str(path) for path in (out / "tfrecords").glob("train-*")]
     examples = {each.filename: each for each in (decode_example(r.numpy()) for r in tf.data.TFRecordDataset(shards))}
     example = examples["JPEGImages/image_001.jpg"]
-    assert [item.label for item in example.objects] == ["bird"]
+    assert [item.class_name for item in example.objects] == ["bird"]
     assert (example.width_px, example.height_px) == (64, 48)
     # Without --tfrecords, outdated ones would stay.
     (out / "tfrecords" / "notes.txt").write_text("mine")
@@ -457,3 +457,11 @@ def test_equal_counts_warn_of_a_rare_label(source: Path, out: Path) -> None:
         "--equal-counts keeps 3 of 11 images, because label 'eel' has only 1: add images of it, "
         "or pass --max-per-label instead",
     )
+
+
+def test_a_label_whose_name_is_not_utf8_is_not_called_empty(source: Path, out: Path) -> None:
+    make_label_folders(source, images=1)
+    save_picture(source / os.fsdecode(b"d\xffg") / "a.jpg", make_picture(7))
+    report = _prepare(source, out)
+    assert [finding.rule for finding in report.findings] == ["folder_unreadable"]
+    assert report.warnings == ()
