@@ -45,12 +45,14 @@ class PreparedFiles:
         for line in _read_state(out / _STATE_FILE):
             self._known[line.name] = line
             self._written.add((line.name, line.key))
-        self._edited: dict[str, str] = {}
+        self._edited: frozenset[str] = frozenset()
+        self._edited_by_stem: dict[str, str] = {}
 
     def __enter__(self) -> PreparedFiles:
-        names = sorted(path.relative_to(self._out) for path in self._out.rglob("*.xml") if path.is_file())
+        names = (path.relative_to(self._out) for path in self._out.rglob("*.xml") if path.is_file())
         shown = (name for name in names if not any(part.startswith(".") for part in name.parts))
-        self._edited = {name.stem: name.as_posix() for name in shown if not self.wrote(name)}
+        self._edited = frozenset(name.as_posix() for name in shown if not self.wrote(name))
+        self._edited_by_stem = {PurePosixPath(name).stem: name for name in sorted(self._edited)}
         self._journal = (self._out / _STATE_FILE).open("a", encoding="utf-8")
         # A crash may have cut the last line.
         self._journal.write("\n")
@@ -64,11 +66,11 @@ class PreparedFiles:
     @property
     def edited(self) -> tuple[str, ...]:
         """The annotations that someone drew or changed, which are kept as they are with their images."""
-        return tuple(sorted(self._edited.values()))
+        return tuple(sorted(self._edited))
 
     def edited_annotation(self, name: str) -> str | None:
         """Return the annotation of an image of the output that someone drew or changed, None for none."""
-        return self._edited.get(PurePosixPath(name).stem) if (self._out / name).is_file() else None
+        return self._edited_by_stem.get(PurePosixPath(name).stem) if (self._out / name).is_file() else None
 
     def wrote(self, name: Path) -> bool:
         """Return whether a file, relative to the output folder, was written by `prepare` and not changed since."""
@@ -85,10 +87,11 @@ class PreparedFiles:
 
         Names of annotations that are kept are in use, too, whatever has become of their images in the input.
         """
+        wanted, edited = set(images), self._edited_by_stem
         stems = {line.source: PurePosixPath(name).stem for name, line in self._known.items() if line.source is not None}
-        kept = {source: stem for source, stem in stems.items() if source in images or stem in self._edited}
+        kept = {source: stem for source, stem in stems.items() if source in wanted or stem in edited}
         with_image = {PurePosixPath(name).stem for name in self._known if not name.endswith(".xml")}
-        return kept | {name: stem for stem, name in self._edited.items() if stem not in with_image}
+        return kept | {name: stem for stem, name in edited.items() if stem not in with_image}
 
     def is_current(self, name: str, key: str) -> bool:
         """Return whether an image need not be written: it has this key and its length, or a kept annotation."""
@@ -118,7 +121,7 @@ class PreparedFiles:
         Raises:
             OSError: it cannot be written.
         """
-        if name in self._edited.values():
+        if name in self._edited:
             return
         path, key = self._out / name, hashlib.sha256(content).hexdigest()
         # Noted first: a file that nobody noted would count as someone's own.
@@ -134,7 +137,7 @@ class PreparedFiles:
         """
         removed = 0
         for name in sorted(set(self._known) - set(wanted)):
-            if PurePosixPath(name).stem not in self._edited:
+            if PurePosixPath(name).stem not in self._edited_by_stem:
                 removed += not name.endswith(".xml") and (self._out / name).is_file()
                 (self._out / name).unlink(missing_ok=True)
                 del self._known[name]
