@@ -38,7 +38,7 @@ def convert(
     """Convert a data set between Pascal VOC, COCO, YOLO, CVAT and Label Studio; splits and class order stay."""
     from reefline.curation.convert.reading import read_any_format
     from reefline.curation.convert.writing import describe_losses, write_format
-    from reefline.curation.output_folder import OutputMode, claim_output_folder
+    from reefline.curation.output_folder import OutputMode, claim_output_folder, complete_output_folder
 
     target = _parse_format("--to", to)
     mode = OutputMode.OVERWRITE if overwrite else OutputMode.NEW
@@ -53,6 +53,7 @@ def convert(
             out,
             on_image=lambda done, total: progress.show(done, total, f"{done} of {total} images", now=done == total),
         )
+    complete_output_folder(out, "convert")
     problems = (*data.labelled.problems, *describe_losses(data.labelled.images, target))
     for problem in problems[:_LISTED_PROBLEMS]:
         say(f"  {problem}")

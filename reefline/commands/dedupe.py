@@ -36,6 +36,7 @@ def dedupe(
 ) -> None:
     """Move exact and near duplicates to DIR/duplicates; nothing is deleted."""
     from reefline.curation.duplicates import DedupeRequest
+    from reefline.data.rules.severity import describe_finding
     from reefline.images.look_alikes import Turns
     from reefline.system.cores import count_cores
 
@@ -48,6 +49,8 @@ def dedupe(
     search = _search(request)
     for unreadable in search.unreadable:
         say(f"unreadable, left where it is: {unreadable.image}: {unreadable.problem}")
+    for finding in search.findings:
+        say(f"left out: {describe_finding(finding)}")
     if dry_run:
         _print_duplicates(search)
     else:

@@ -29,7 +29,7 @@ def labels(
 ) -> None:
     """Count the classes of a data set and point out names that look like mistakes; rename, merge or drop classes."""
     from reefline.curation.class_names import parse_renames, survey_class_names, write_renamed
-    from reefline.curation.output_folder import OutputMode, claim_output_folder
+    from reefline.curation.output_folder import OutputMode, claim_output_folder, complete_output_folder
 
     changes = parse_renames(rename or (), drop or ())
     if bool(changes) != (out is not None):
@@ -44,6 +44,7 @@ def labels(
         boxes = write_renamed(
             data, out, changes, on_file=lambda done, total: progress.show(done, total, f"{done} of {total} files")
         )
+    complete_output_folder(out, "labels")
     if as_json:
         say_json({"boxes_changed": boxes, "out": str(out)})
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -51,7 +51,8 @@ def choose_images(
 def choose_eval_images(images: Sequence[Choosable], *, eval_fraction: float, seed: int) -> frozenset[str]:
     """Return the names of the images for evaluation: that fraction of each label, as near as groups allow.
 
-    A group is never divided. A label with at least two groups has one in evaluation. The labels are served from the
+    A group is never divided. A label with at least two groups has one in evaluation, unless that leaves a label without
+    any for training. The labels are served from the
     rarest on (Sechidis et al. 2011, "On the Stratification of Multi-label Data").
     """
     groups: dict[int, list[Choosable]] = {}
@@ -72,7 +73,24 @@ def choose_eval_images(images: Sequence[Choosable], *, eval_fraction: float, see
             if number not in is_eval:
                 is_eval[number] = eval_counts[label] + sizes[number][label] / 2 <= target
                 eval_counts.update(sizes[number] if is_eval[number] else {})
+        if len(numbers) > 1 and not any(is_eval[number] for number in numbers):
+            _evaluate_smallest(numbers, sizes, by_label, is_eval, eval_counts)
     return frozenset(image.name for image in images if is_eval[image.group])
+
+
+def _evaluate_smallest(
+    numbers: Sequence[int],
+    sizes: Mapping[int, Counter[str | None]],
+    by_label: Mapping[str | None, Sequence[int]],
+    is_eval: dict[int, bool],
+    eval_counts: Counter[str | None],
+) -> None:
+    """Move the smallest of a label's groups to evaluation whose other labels have more groups to train on."""
+    for number in sorted(numbers, key=lambda number: sum(sizes[number].values())):
+        if all(any(other != number and not is_eval.get(other) for other in by_label[label]) for label in sizes[number]):
+            is_eval[number] = True
+            eval_counts.update(sizes[number])
+            return
 
 
 def count_labels(images: Iterable[Choosable]) -> Counter[str | None]:

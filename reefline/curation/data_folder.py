@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reefline.curation.label_folders import IMAGE_FOLDER, find_label_folders, is_layout_folder
 from reefline.data.annotation_file import read_annotation
 from reefline.data.image_record import UNASSIGNED
 from reefline.data.layouts import DataFiles, list_any_files
 from reefline.data.matching import discover
-from reefline.data.split_folders import find_split_folders
-from reefline.data.split_lists import read_split_lists
+from reefline.data.split_folders import SplitFolders, find_split_folders
+from reefline.data.split_lists import SplitLists, read_split_lists
+from reefline.data.walking import IGNORE_FILE
 from reefline.findings import Finding
 from reefline.structures.annotation import Annotation
-
-_IMAGE_FOLDER = "jpegimages"
-# Folders that are part of a layout, and therefore no labels.
-_LAYOUT_FOLDERS = frozenset(
-    {_IMAGE_FOLDER, "images", "annotations", "imagesets", "train", "valid", "val", "validation", "eval", "test"}
-)
+from reefline.system.files import show_path
 
 
 class FolderKind(enum.Enum):
@@ -50,12 +46,13 @@ class FolderImage:
 
 @dataclass(frozen=True)
 class DataFolder:
-    """The images of a folder, sorted by name, and what could not be used."""
+    """The images of a folder, sorted by name, and what could not be used; `warnings` are about labels."""
 
     root: Path
     kind: FolderKind
     images: tuple[FolderImage, ...]
     findings: tuple[Finding, ...]
+    warnings: tuple[str, ...] = ()
 
     def path_of(self, image: FolderImage) -> Path:
         """Return where the image's file is."""
@@ -78,41 +75,57 @@ def read_data_folder(root: Path) -> DataFolder:
     # Without their lists, so that images in no list are matched, too.
     discovery = discover(root, dataclasses.replace(files, split_lists=()), split_folders=False)
     xml_of = {candidate.image: candidate.xml for candidate in discovery.candidates}
-    has_labels = _has_label_folders(files.images)
+    found = find_label_folders(files.images, xml_of, lambda image: _read_classes(root, xml_of[image]))
+    has_labels = any(label is not None for label in found.labels.values())
     kind = FolderKind.ANNOTATED if xml_of else FolderKind.LABEL_FOLDERS if has_labels else FolderKind.IMAGES
-    splits = _find_splits(root, files, xml_of)
+    splits = _find_splits(root, files, xml_of, by_folders=bool(xml_of) or found.are_splits)
     images = tuple(
         FolderImage(
             image=image,
             xml=xml_of.get(image),
             split=splits[image] or UNASSIGNED,
-            label=_label_folder(image) if has_labels else None,
+            label=found.labels[image],
             is_listed=splits[image] is not None,
         )
         for image in files.images
     )
     # Whether a missing annotation matters, the command decides.
     findings = tuple(finding for finding in discovery.findings if finding.rule != "image_not_annotated")
-    return DataFolder(root, kind, images, findings)
+    return DataFolder(root, kind, images, findings, found.warnings)
 
 
-def _has_label_folders(images: Sequence[str]) -> bool:
-    labels = {_label_folder(image) for image in images}
-    return not any(label is None or label.casefold() in _LAYOUT_FOLDERS for label in labels)
+def find_empty_label_folders(folder: DataFolder) -> list[str]:
+    """Return the names of the folders that would be labels if they held images, sorted."""
+    labelled = next((image.image for image in folder.images if image.label is not None), None)
+    if labelled is None:
+        return []
+    top = labelled.partition("/")[0]
+    prefix = f"{top}/" if top.casefold() == IMAGE_FOLDER else ""
+    found = {image.image.removeprefix(prefix).partition("/")[0] for image in folder.images}
+    return sorted(
+        path.name
+        for path in (folder.root / prefix).iterdir()
+        if path.is_dir()
+        and path.name not in found
+        and not path.name.startswith(".")
+        and not is_layout_folder(path.name)
+        and not (path / IGNORE_FILE).exists()
+        # Names that are not UTF-8 have a finding.
+        and show_path(path.name) == path.name
+    )
 
 
-def _label_folder(image: str) -> str | None:
-    """Return the folder that may be the image's label: the top one, or the one below JPEGImages."""
-    top, _, rest = image.partition("/")
-    # What `reefline prepare` writes for one folder per label.
-    label, slash, _ = rest.partition("/") if top.casefold() == _IMAGE_FOLDER else (top, rest, "")
-    return label if slash else None
+def _read_classes(root: Path, xml: str) -> frozenset[str]:
+    annotation = read_annotation(root, xml)
+    return frozenset() if isinstance(annotation, Finding) else frozenset(item.label for item in annotation.objects)
 
 
-def _find_splits(root: Path, files: DataFiles, xml_of: dict[str, str]) -> dict[str, str | None]:
+def _find_splits(root: Path, files: DataFiles, xml_of: dict[str, str], *, by_folders: bool) -> dict[str, str | None]:
     """Return the split of each image; None where only others have one."""
     everything = (*files.images, *files.annotations)
-    splits = read_split_lists(root, files.split_lists, everything) or find_split_folders(everything)
+    splits: SplitLists | SplitFolders | None = read_split_lists(root, files.split_lists, everything)
+    if splits is None and by_folders:
+        splits = find_split_folders(everything)
     if splits is None:
         return dict.fromkeys(files.images, UNASSIGNED)
     paths = {image: (image, xml_of[image]) if image in xml_of else (image,) for image in files.images}

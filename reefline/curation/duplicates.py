@@ -12,6 +12,7 @@ import numpy as np
 from reefline.curation.data_folder import read_data_folder
 from reefline.curation.seen_images import SeenImage, UnreadableImage, see_images
 from reefline.errors import UsageError
+from reefline.findings import Action, Finding
 from reefline.images.look_alikes import DEFAULT_MAX_BITS, LookIndex, Turns
 
 Progress = Callable[[int, int], None]
@@ -47,11 +48,12 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class DuplicateSearch:
-    """What a search found; `images` is the number of images looked at."""
+    """What a search found; `images` is the number of images looked at, `findings` are on files that were not."""
 
     images: int
     duplicates: tuple[Duplicate, ...]
     unreadable: tuple[UnreadableImage, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 def find_duplicates(request: DedupeRequest, on_progress: Progress) -> DuplicateSearch:
@@ -66,7 +68,8 @@ def find_duplicates(request: DedupeRequest, on_progress: Progress) -> DuplicateS
     read, total = len(folder.images), len(folder.images) + (len(against.images) if against else 0)
     seen, unreadable = see_images(folder, request.turns, request.workers, lambda done: on_progress(done, total))
     if against is None:
-        return DuplicateSearch(total, tuple(_find_inside(seen, folder.root, request)), unreadable)
+        duplicates = tuple(_find_inside(seen, folder.root, request))
+        return DuplicateSearch(total, duplicates, unreadable, _select(folder.findings))
     others, unreadable_too = see_images(
         against, request.turns, request.workers, lambda done: on_progress(read + done, total)
     )
@@ -74,7 +77,18 @@ def find_duplicates(request: DedupeRequest, on_progress: Progress) -> DuplicateS
     others = [replace(image, image=f"{prefix}/{image.image}") for image in others]
     unreadable_too = tuple(replace(found, image=f"{prefix}/{found.image}") for found in unreadable_too)
     duplicates = tuple(_find_across(seen, others, folder.root, request))
-    return DuplicateSearch(total, duplicates, (*unreadable, *unreadable_too))
+    findings = _select((*folder.findings, *against.findings))
+    return DuplicateSearch(total, duplicates, (*unreadable, *unreadable_too), findings)
+
+
+def _select(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings on images and folders that cannot be opened; annotations do not matter here."""
+    return tuple(
+        finding
+        for finding in findings
+        if finding.rule == "folder_unreadable"
+        or (finding.rule == "file_unusable" and finding.action is Action.DROPPED_IMAGE)
+    )
 
 
 def _check_apart(folder: Path, against: Path) -> Path:

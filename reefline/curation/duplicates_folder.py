@@ -93,11 +93,14 @@ def check_duplicates_folder(root: Path) -> None:
 def move_duplicates(root: Path, duplicates: Sequence[Duplicate]) -> None:
     """Move images and their annotations to `duplicates/`, under the paths that they had.
 
+    Annotations that a stopped call left behind follow their images first.
+
     Raises:
         DataError: `duplicates/` holds other files.
         OSError: a file cannot be moved; those moved before stay moved, and the journal has them.
     """
     check_duplicates_folder(root)
+    _finish_moves(root)
     if not duplicates:
         return
     folder = root / FOLDER
@@ -110,6 +113,14 @@ def move_duplicates(root: Path, duplicates: Sequence[Duplicate]) -> None:
     for line in lines:
         for old, new in line.moves:
             _move(root / old, root / new)
+
+
+def _finish_moves(root: Path) -> None:
+    for line in read_moves(root):
+        if line.xml is None or line.xml_to is None or os.path.lexists(root / line.image):
+            continue
+        if os.path.lexists(root / line.xml) and not os.path.lexists(root / line.xml_to):
+            _move(root / line.xml, root / line.xml_to)
 
 
 def shorten_split_lists(root: Path) -> None:
@@ -239,6 +250,9 @@ def _is_inside(path: str) -> bool:
 def _move(source: Path, target: Path) -> None:
     """Move a file; a source that is missing was moved before."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_symlink() and not source.readlink().is_absolute():
+        _move_relative_link(source, target)
+        return
     try:
         source.rename(target)
     except FileNotFoundError:
@@ -252,6 +266,16 @@ def _move(source: Path, target: Path) -> None:
         shutil.copy2(source, part, follow_symlinks=False)
         part.replace(target)
         source.unlink()
+
+
+def _move_relative_link(source: Path, target: Path) -> None:
+    """Move a link so that it still names the same file."""
+    named = source.parent.resolve() / source.readlink()
+    part = target.with_name(f".{target.name}.part")
+    part.unlink(missing_ok=True)
+    part.symlink_to(os.path.relpath(named, target.parent.resolve()))
+    part.replace(target)
+    source.unlink()
 
 
 def _restore(root: Path, old: str, new: str) -> str | None:

@@ -59,7 +59,7 @@ class LeftOutImage:
 
 
 def inspect_source(
-    root: Path, source: FolderImage, *, limits: ImageLimits, folders_are_labels: bool, with_look: bool
+    root: Path, source: FolderImage, *, limits: ImageLimits, with_look: bool
 ) -> InspectedImage | LeftOutImage:
     """Read and check an image and its annotation, as ingestion does; problems with the data become findings."""
     # Without an annotation every rule on boxes passes, and the orientation applies.
@@ -77,7 +77,7 @@ def inspect_source(
     if source.xml is None:
         findings = tuple(finding for finding in findings if finding.rule != "exif_rotated")
     labels = {item.label for item in record.objects}
-    if folders_are_labels and source.label is not None:
+    if source.xml is None and source.label is not None:
         labels = {source.label}
     return InspectedImage(
         source=source,
@@ -119,7 +119,7 @@ def write_image(root: Path, out: Path, job: WriteJob) -> WrittenFile | LeftOutIm
         finding = Finding(job.record.image, None, error.rule, str(error), Action.DROPPED_IMAGE)
         return LeftOutImage(job.record.image, (finding,))
     write_file(out / job.name, content)
-    return WrittenFile(job.name, job.key, len(content))
+    return WrittenFile(job.name, job.key, len(content), job.record.image)
 
 
 def _restore_scores(record: ImageRecord, annotation: Annotation) -> tuple[AnnotatedObject, ...]:

@@ -6,16 +6,24 @@ import contextlib
 import enum
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from reefline.errors import DataError, UsageError
-from reefline.system.files import is_out_of_space
+from reefline.system.files import is_out_of_space, show_path
 from reefline.system.record import Record
 
 # Hidden, so that it is not part of the data set.
 MARKER_FILE = ".reefline.json"
+_CHUNK_BYTES = 1 << 20
+
+IsOwn = Callable[[Path], bool]
+
+
+# The others write everything again.
+_RESUMABLE = frozenset({"prepare", "autolabel"})
 
 
 class OutputMode(enum.Enum):
@@ -28,9 +36,10 @@ class OutputMode(enum.Enum):
 
 @dataclass(frozen=True)
 class OutputMarker(Record):
-    """Says which command made a folder."""
+    """Says which command made a folder, and whether it finished: then the file's time is when."""
 
     command: str
+    is_complete: bool = False
 
 
 def choose_output_mode(*, resume: bool, overwrite: bool) -> OutputMode:
@@ -44,26 +53,57 @@ def choose_output_mode(*, resume: bool, overwrite: bool) -> OutputMode:
     return OutputMode.RESUME if resume else OutputMode.OVERWRITE if overwrite else OutputMode.NEW
 
 
-def claim_output_folder(out: Path, command: str, *, inputs: Sequence[Path], mode: OutputMode) -> None:
+def claim_output_folder(
+    out: Path, command: str, *, inputs: Sequence[Path], mode: OutputMode, is_own: IsOwn | None = None
+) -> None:
     """Create `out` for `command`, or reuse what the same command made there before.
 
-    An empty folder counts as new. --overwrite deletes what is inside, and only folders that `command` made.
+    An empty folder counts as new. --overwrite deletes what is inside, and only what `command` wrote; read the input
+    before this call, so that a faulty input deletes nothing. See `check_output_folder`.
+
+    Raises:
+        UsageError, DataError: those of `check_output_folder`, or `out` cannot be written.
+    """
+    check_output_folder(out, command, inputs=inputs, mode=mode, is_own=is_own)
+    with explain_write_errors(out):
+        if _is_used(out) and mode is OutputMode.OVERWRITE:
+            _empty(out)
+        out.mkdir(parents=True, exist_ok=True)
+        OutputMarker(command).write(out / MARKER_FILE)
+
+
+def check_output_folder(
+    out: Path, command: str, *, inputs: Sequence[Path], mode: OutputMode, is_own: IsOwn | None = None
+) -> None:
+    """Check that `command` may write to `out`, and change nothing.
+
+    `is_own` returns whether `command` wrote a file, given its path relative to `out`, and nobody changed it since.
+    Without it, annotations newer than `complete_output_folder` count as changed, and refuse --resume, too, which would
+    replace them.
 
     Raises:
         UsageError: `out` is a file, lies inside an input folder or around one, or holds files and `mode` is NEW.
-        DataError: `out` holds files that `command` did not write, or cannot be written.
+        DataError: `out` holds files that `command` did not write or that someone changed.
     """
     _check_apart(out, inputs)
     with explain_write_errors(out):
         if out.exists() and not out.is_dir():
             raise UsageError(f"--out {out}: a file; name a new folder")
-        is_used = out.is_dir() and any(out.iterdir())
-        if is_used:
-            _check_reusable(out, command, mode)
-        if is_used and mode is OutputMode.OVERWRITE:
-            _empty(out)
-        out.mkdir(parents=True, exist_ok=True)
-        OutputMarker(command).write(out / MARKER_FILE)
+        if not _is_used(out):
+            return
+        _check_reusable(out, command, mode)
+        if mode is OutputMode.OVERWRITE or is_own is None:
+            _check_unchanged(out, command, mode, is_own or _is_older_than_marker(out))
+
+
+def complete_output_folder(out: Path, command: str) -> None:
+    """Note that `command` finished: annotations that change from now on are someone's work.
+
+    Raises:
+        DataError: the note cannot be written.
+    """
+    with explain_write_errors(out):
+        OutputMarker(command, is_complete=True).write(out / MARKER_FILE)
 
 
 @contextlib.contextmanager
@@ -85,10 +125,29 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy a file's content; `target` appears completely or not at all. Its folder is created.
 
     Raises:
-        OSError: a file cannot be read or written.
+        DataError: `source` cannot be read.
+        OSError: `target` cannot be written.
     """
-    with _replacing(target) as part:
-        shutil.copyfile(source, part)
+    with _explain_read_errors(source):
+        file = source.open("rb")
+    with file, _replacing(target) as part, part.open("wb") as copy:
+        while chunk := _read_chunk(file, source):
+            copy.write(chunk)
+
+
+def _read_chunk(file: BinaryIO, source: Path) -> bytes:
+    with _explain_read_errors(source):
+        return file.read(_CHUNK_BYTES)
+
+
+@contextlib.contextmanager
+def _explain_read_errors(source: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{show_path(source)}: cannot read it ({error.strerror}): fix or remove it, then run the command again"
+        ) from error
 
 
 def write_file(target: Path, content: bytes) -> None:
@@ -116,6 +175,35 @@ def _replacing(target: Path) -> Iterator[Path]:
         raise
 
 
+def _is_used(out: Path) -> bool:
+    # A call that failed at once leaves the marker alone.
+    return out.is_dir() and any(entry.name != MARKER_FILE for entry in out.iterdir())
+
+
+def _check_unchanged(out: Path, command: str, mode: OutputMode, is_own: IsOwn) -> None:
+    names = (path.relative_to(out) for path in out.rglob("*") if path.is_file() and not path.is_symlink())
+    # Hidden files are notes of commands and file managers.
+    shown = (name for name in names if not any(part.startswith(".") for part in name.parts))
+    changed = sorted(show_path(name) for name in shown if not is_own(name))
+    if changed:
+        files = f"{changed[0]} was" if len(changed) == 1 else f"{len(changed)} files ({changed[0]}, …) were"
+        raise DataError(
+            f"--out {out}: {files} added or changed since `reefline {command}` wrote it, so {mode.value} is refused: "
+            "move your files elsewhere, or delete the folder yourself"
+        )
+
+
+def _is_older_than_marker(out: Path) -> IsOwn:
+    marker = out / MARKER_FILE
+    completed_ns = marker.stat().st_mtime_ns if OutputMarker.read(marker).is_complete else None
+
+    def is_own(name: Path) -> bool:
+        is_annotation = name.suffix.lower() == ".xml"
+        return completed_ns is None or not is_annotation or (out / name).stat().st_mtime_ns <= completed_ns
+
+    return is_own
+
+
 def _check_apart(out: Path, inputs: Sequence[Path]) -> None:
     target = out.resolve()
     for folder in inputs:
@@ -130,10 +218,8 @@ def _check_apart(out: Path, inputs: Sequence[Path]) -> None:
 
 def _check_reusable(out: Path, command: str, mode: OutputMode) -> None:
     if mode is OutputMode.NEW:
-        raise UsageError(
-            f"--out {out}: exists and is not empty; pass --resume to continue, --overwrite to start again, "
-            "or name another folder"
-        )
+        options = "--resume to continue, --overwrite" if command in _RESUMABLE else "--overwrite"
+        raise UsageError(f"--out {out}: exists and is not empty; pass {options} to start again, or name another folder")
     marker = out / MARKER_FILE
     if not marker.is_file() or OutputMarker.read(marker).command != command:
         raise DataError(

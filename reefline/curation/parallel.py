@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -30,13 +32,28 @@ def map_in_processes(function: Callable[[Item], Result], items: Sequence[Item], 
     chunks = [items[start : start + _CHUNK_ITEMS] for start in range(0, len(items), _CHUNK_ITEMS)]
     with start_workers(min(workers, len(chunks))) as pool:
         try:
-            for results in pool.map(partial(_call, function), chunks):
+            with _workers_without_ctrl_c():
+                chunk_results = pool.map(partial(_call, function), chunks)
+            for results in chunk_results:
                 yield from results
         except BrokenProcessPool as error:
             raise DataError("a worker process was killed, probably for lack of memory: pass --workers 1") from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextlib.contextmanager
+def _workers_without_ctrl_c() -> Iterator[None]:
+    """Let the processes that start meanwhile never see Ctrl-C; this process sees it afterwards.
+
+    One that Ctrl-C kills while it starts breaks the pool, whose thread then fails on the calls that were cancelled.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _call(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from reefline.curation.choosing import Choosable, choose_eval_images, choose_images
+from reefline.curation.chosen_images import choose_inspected
 from reefline.curation.data_folder import DataFolder, FolderKind, read_data_folder
 from reefline.curation.inspected_images import InspectedImage, LeftOutImage, WriteJob, inspect_source, write_image
-from reefline.curation.look_alike_groups import group_look_alikes
-from reefline.curation.output_folder import OutputMode, claim_output_folder, explain_write_errors, write_file
-from reefline.curation.output_names import choose_stems
+from reefline.curation.output_folder import (
+    IsOwn,
+    OutputMode,
+    check_output_folder,
+    claim_output_folder,
+    explain_write_errors,
+    write_file,
+)
+from reefline.curation.output_names import choose_folders, choose_stems
 from reefline.curation.parallel import map_in_processes
 from reefline.curation.prepare_report import REPORT_FILE, LabelCounts, PrepareOptions, PrepareReport
 from reefline.curation.prepare_warnings import Prepared, find_warnings
 from reefline.curation.prepared_files import PreparedFiles, WrittenFile
-from reefline.curation.tfrecords import PreparedImage, write_tfrecords
+from reefline.curation.tfrecords import FOLDER as TFRECORDS_FOLDER
+from reefline.curation.tfrecords import PreparedImage, remove_tfrecords, write_tfrecords
 from reefline.data.image_record import EVAL, TEST, TRAIN
 from reefline.data.inspection import ImageLimits
 from reefline.data.planning import sort_findings
 from reefline.errors import DataError, UsageError
 from reefline.findings import Finding
 from reefline.settings import IngestionSettings
-from reefline.structures.image_origin import copy_origins
+from reefline.structures.image_origin import ORIGINS_FILE, copy_origins
 from reefline.structures.label_map import LabelMap, replace_control_characters
 
 COMMAND = "prepare"
@@ -72,18 +80,22 @@ def prepare(request: PrepareRequest, on_progress: Progress) -> PrepareReport:
         DataError: the input holds no usable images, or the output cannot be written.
         UsageError: the output overlaps the input or exists, or TFRecords are asked for without annotations.
     """
-    folder = read_data_folder(request.folder)
+    folder = _name_labels(read_data_folder(request.folder))
     if request.options.tfrecords and folder.kind is not FolderKind.ANNOTATED:
         raise UsageError(
             f"--tfrecords needs boxes, and {request.folder} holds {folder.kind.value}: annotate them first"
         )
-    claim_output_folder(request.out, COMMAND, inputs=[request.folder], mode=request.mode)
+    inputs = [request.folder]
+    check_output_folder(request.out, COMMAND, inputs=inputs, mode=request.mode, is_own=_recognize_own(request.out))
     inspected, left_out = _inspect(folder, request, on_progress)
     if not inspected:
         raise DataError(*(f"{each.image}: {each.findings[-1].message}" for each in left_out[:10]), "no image is usable")
-    chosen, warnings = _choose(inspected, request.options)
+    chosen, warnings = choose_inspected(inspected, request.options)
+    # Now that the input is known to be usable: --overwrite deletes.
+    claim_output_folder(request.out, COMMAND, inputs=inputs, mode=request.mode, is_own=_recognize_own(request.out))
     with explain_write_errors(request.out), PreparedFiles(request.out) as files:
-        planned, unchanged, undecodable = _write_images(_name(chosen), files, request, on_progress)
+        planned, unchanged, undecodable = _write_images(_name(chosen, files), files, request, on_progress)
+        planned = [_read_kept(each, files, request.out) for each in planned]
         removed = _write_around_images(folder, planned, files, request)
         warnings += find_warnings(
             folder,
@@ -107,6 +119,25 @@ def prepare(request: PrepareRequest, on_progress: Progress) -> PrepareReport:
     return report
 
 
+def _recognize_own(out: Path) -> IsOwn:
+    """Return what tells the files that an earlier call wrote, and that nobody changed since."""
+    files = PreparedFiles(out)
+    lists = (f"{_LISTS_FOLDER}/{name}.txt" for name in (*_LIST_OF_SPLIT.values(), _UNDIVIDED))
+    derived = {REPORT_FILE, _LABEL_MAP_FILE, ORIGINS_FILE, *lists}
+    return lambda name: name.as_posix() in derived or name.parts[0] == TFRECORDS_FOLDER or files.wrote(name)
+
+
+def _name_labels(folder: DataFolder) -> DataFolder:
+    """Return the folder with labels that every file system accepts as folders, and a warning for each new one."""
+    names = choose_folders(image.label for image in folder.images if image.label is not None)
+    images = tuple(
+        image if image.label is None else replace(image, label=names[image.label]) for image in folder.images
+    )
+    renamed = sorted((old, new) for old, new in names.items() if unicodedata.normalize("NFC", old) != new)
+    warnings = (f"label {old!r} becomes {new!r}: not every file system accepts the name" for old, new in renamed)
+    return replace(folder, images=images, warnings=(*folder.warnings, *warnings))
+
+
 def _write_around_images(
     folder: DataFolder, planned: Sequence[_PlannedImage], files: PreparedFiles, request: PrepareRequest
 ) -> int:
@@ -120,6 +151,8 @@ def _write_around_images(
     label_map = _write_label_map(request.out, planned)
     if request.options.tfrecords and label_map is not None:
         _write_tfrecords(request, planned, label_map)
+    else:
+        remove_tfrecords(request.out)
     files.save()
     return removed
 
@@ -133,7 +166,6 @@ def _inspect(
         inspect_source,
         folder.root,
         limits=limits,
-        folders_are_labels=folder.kind is FolderKind.LABEL_FOLDERS,
         with_look=options.eval_fraction is not None,
     )
     # Ingestion leaves them out, too.
@@ -148,46 +180,9 @@ def _inspect(
     return inspected, left_out
 
 
-def _choose(inspected: Sequence[InspectedImage], options: PrepareOptions) -> tuple[list[InspectedImage], list[str]]:
-    """Return the images to write, with the splits that they get, and warnings."""
-    groups: Sequence[int] = range(len(inspected))
-    if options.eval_fraction is not None:
-        groups = group_look_alikes(
-            [each.record.sha256 for each in inspected],
-            [each.record.perceptual_hash for each in inspected],
-            [each.look for each in inspected],
-        )
-    by_name = {each.source.image: each for each in inspected}
-    choosable = choose_images(
-        [
-            Choosable(each.source.image, each.record.sha256, each.labels, group)
-            for each, group in zip(inspected, groups, strict=True)
-        ],
-        max_per_label=options.max_per_label,
-        equal_counts=options.equal_counts,
-        seed=options.seed,
-    )
-    if options.eval_fraction is None:
-        return [by_name[each.name] for each in choosable], []
-    # Images for the last test stay unseen.
-    free = [each for each in choosable if by_name[each.name].source.split != TEST]
-    chosen_eval = choose_eval_images(free, eval_fraction=options.eval_fraction, seed=options.seed)
-    free_names = {each.name for each in free}
-    chosen = []
-    for each in choosable:
-        image = by_name[each.name]
-        if each.name in free_names:
-            split = EVAL if each.name in chosen_eval else TRAIN
-            image = replace(image, source=replace(image.source, split=split))
-        chosen.append(image)
-    test_groups = {each.group for each in choosable if each.name not in free_names}
-    alike = sum(each.group in test_groups for each in free)
-    warning = f"{alike} images for training or evaluation look like test images: run `reefline dedupe` first"
-    return chosen, [warning] if alike else []
-
-
-def _name(chosen: Sequence[InspectedImage]) -> list[_PlannedImage]:
-    stems = choose_stems([each.source.image for each in chosen])
+def _name(chosen: Sequence[InspectedImage], files: PreparedFiles) -> list[_PlannedImage]:
+    images = [each.source.image for each in chosen]
+    stems = choose_stems(images, files.earlier_stems(images))
     return [
         _PlannedImage(
             inspected=each,
@@ -206,6 +201,9 @@ def _write_images(
     """Write the images that changed, and return what is in the output now, how many were there, and what failed."""
     jobs = [WriteJob(each.inspected.record, each.name) for each in planned]
     to_write = [job for job in jobs if not files.is_current(job.name, job.key)]
+    for job in to_write:
+        # A file that nobody noted would count as someone's own.
+        files.note(WrittenFile(job.name, "", 0, job.record.image))
     failed = []
     results = map_in_processes(partial(write_image, request.folder, request.out), to_write, workers=request.workers)
     for done, result in enumerate(results, start=1):
@@ -217,6 +215,21 @@ def _write_images(
     names = {each.image for each in failed}
     kept = [each for each in planned if each.inspected.source.image not in names]
     return kept, len(jobs) - len(to_write), failed
+
+
+def _read_kept(planned: _PlannedImage, files: PreparedFiles, out: Path) -> _PlannedImage:
+    """Return the image with the boxes that someone drew or corrected in the output, if someone did."""
+    xml = files.edited_annotation(planned.name)
+    if xml is None:
+        return planned
+    source = replace(planned.inspected.source, image=planned.name, xml=xml)
+    limits = ImageLimits(IngestionSettings().max_image_pixels)
+    kept = inspect_source(out, source, limits=limits, with_look=False)
+    if isinstance(kept, LeftOutImage):
+        inspected = replace(planned.inspected, objects=None, labels=frozenset())
+    else:
+        inspected = replace(planned.inspected, record=kept.record, objects=kept.objects, labels=kept.labels)
+    return replace(planned, inspected=inspected)
 
 
 def _write_lists(out: Path, planned: Sequence[_PlannedImage]) -> None:

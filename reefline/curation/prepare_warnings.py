@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from reefline.curation.data_folder import DataFolder, FolderKind
-from reefline.data.walking import IGNORE_FILE
+from reefline.curation.data_folder import DataFolder, FolderKind, find_empty_label_folders
 
 _NAMES_SHOWN = 5
 
@@ -25,10 +23,13 @@ class Prepared:
 def find_warnings(
     folder: DataFolder, prepared: Sequence[Prepared], *, edited: Sequence[str], eval_fraction: float | None
 ) -> list[str]:
-    """Return the warnings, one line each; `edited` are annotations in the output that someone changed."""
-    warnings = []
+    """Return the warnings, one line each; `edited` are annotations in the output that someone drew or changed."""
+    warnings = list(folder.warnings)
     if edited:
-        warnings.append(f"{_name(edited)}: changed since prepare wrote it, and kept: delete it to write it again")
+        warnings.append(
+            f"{_name(edited)}: added or changed since prepare wrote the data set, and kept with the image as it is: "
+            "delete it to write both again"
+        )
     unlisted = sum(not image.is_listed for image in folder.images)
     if unlisted:
         warnings.append(
@@ -37,7 +38,7 @@ def find_warnings(
     missing = sum(not each.is_annotated for each in prepared)
     if missing and folder.kind is FolderKind.ANNOTATED:
         warnings.append(f"{missing} images have no annotation: annotate them, or run `reefline autolabel`")
-    if folder.kind is FolderKind.LABEL_FOLDERS:
+    if folder.kind is not FolderKind.IMAGES:
         warnings += _find_empty_labels(folder, prepared)
     if eval_fraction is not None:
         warnings += _find_unevaluated(prepared)
@@ -47,20 +48,12 @@ def find_warnings(
 def _find_empty_labels(folder: DataFolder, prepared: Sequence[Prepared]) -> Iterator[str]:
     written = {label for each in prepared for label in each.labels}
     found = {image.label for image in folder.images if image.label is not None}
-    empty = sorted(_label_folders(folder.root) - found)
+    empty = find_empty_label_folders(folder)
     if empty:
         yield f"no image in the folder of label {_name(empty)}: add images, or delete the folder"
     lost = sorted(found - written)
     if lost:
         yield f"no usable image of label {_name(lost)}: see the findings"
-
-
-def _label_folders(root: Path) -> set[str]:
-    """Return the folders that would be labels if they held images."""
-    tops = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    names = {path.name for path in tops if not (path / IGNORE_FILE).exists()}
-    images = next((path for path in tops if path.name.casefold() == "jpegimages"), None)
-    return names if images is None else {path.name for path in images.iterdir() if path.is_dir()}
 
 
 def _find_unevaluated(prepared: Sequence[Prepared]) -> Iterator[str]:

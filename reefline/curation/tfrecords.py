@@ -55,6 +55,22 @@ def write_tfrecords(
     shutil.copyfile(out / "label_map.pbtxt", folder / "label_map.pbtxt")
 
 
+def remove_tfrecords(out: Path) -> None:
+    """Delete what `write_tfrecords` wrote, which would no longer fit the images; other files stay.
+
+    Raises:
+        OSError: a file cannot be deleted.
+    """
+    folder = out / FOLDER
+    if not folder.is_dir():
+        return
+    for found in list(folder.iterdir()):
+        if found.name == "label_map.pbtxt" or _SHARD_NAME.fullmatch(found.name):
+            found.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def _load(out: Path, images: Sequence[tuple[str, PreparedImage]], label_map: LabelMap) -> Iterator[IngestedExample]:
     class_ids = label_map.ids_by_name()
     for sha256, image in images:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 
-from reefline.curation.data_folder import DataFolder
+from reefline.curation.data_folder import DataFolder, find_empty_label_folders
 from reefline.data.rules.severity import describe_finding
-from reefline.data.walking import IGNORE_FILE
 from reefline.images.codec import ImageProblemError, decode_upright
 from reefline.images.thumbnails import make_thumbnail
 from reefline.labelling.records import (
@@ -20,7 +18,6 @@ from reefline.labelling.records import (
     ScoreBin,
 )
 from reefline.report.gallery import BoxStyle, GalleryBox, GalleryGroup, GalleryPicture, GalleryTable, make_gallery_page
-from reefline.system.files import show_path
 
 REPORT_FILE = "autolabel.json"
 _BINS = 10
@@ -57,7 +54,8 @@ def summarize(
             *(f"{outcome.image}: {outcome.problem}" for outcome in outcomes if outcome.problem),
             *kept,
             *map(describe_finding, folder.findings),
-            *_find_empty_labels(folder),
+            *folder.warnings,
+            *(f"{name}: holds no images" for name in find_empty_label_folders(folder)),
         ),
     )
 
@@ -144,17 +142,3 @@ def _count_classes(outcomes: Sequence[ImageOutcome]) -> dict[str, ClassCount]:
         label: ClassCount(len(scores[label]), images[label], round(sum(scores[label]) / len(scores[label]), 4))
         for label in sorted(scores)
     }
-
-
-def _find_empty_labels(folder: DataFolder) -> list[str]:
-    """Return a line for each folder that would be a label but holds no image, and that no finding explains."""
-    labels = {image.label for image in folder.images}
-    if labels <= {None}:
-        return []
-    empty = (path for path in sorted(folder.root.iterdir()) if path.is_dir() and path.name not in labels)
-    explained = {PurePosixPath(finding.file).parts[0] for finding in folder.findings if finding.file}
-    return [
-        f"{show_path(path.name)}: holds no images"
-        for path in empty
-        if not path.name.startswith(".") and not (path / IGNORE_FILE).exists() and show_path(path.name) not in explained
-    ]

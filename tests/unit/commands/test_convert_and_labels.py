@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,22 @@ def test_labels_never_changes_the_input(data: Path) -> None:
     result = CliRunner().invoke(app, ["labels", str(data), "--rename", "cat=dog"])
     assert result.exit_code == 2
     assert "need --out DIR" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [["convert", "--to", "voc"], ["labels", "--rename", "cat=dog"]], ids=["convert", "labels"]
+)
+def test_annotations_changed_in_the_output_are_kept(data: Path, tmp_path: Path, arguments: list[str]) -> None:
+    command, *options = arguments
+    out = tmp_path / "out"
+    call = [command, str(data), *options, "--out", str(out)]
+    assert CliRunner().invoke(app, call).exit_code == 0
+    assert CliRunner().invoke(app, [*call, "--overwrite"]).exit_code == 0
+    xml = next(out.rglob("*.xml"))
+    later_ns = (out / ".reefline.json").stat().st_mtime_ns + 1_000_000_000
+    os.utime(xml, ns=(later_ns, later_ns))
+    for option in ("--resume", "--overwrite"):
+        result = CliRunner().invoke(app, [*call, option])
+        assert result.exit_code == 2
+        assert f"a.xml was added or changed since `reefline {command}` wrote it" in result.output
+    assert xml.exists()

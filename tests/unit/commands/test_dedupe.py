@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,14 @@ def test_ctrl_c_is_130(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(app, ["dedupe", str(folder)])
     assert result.exit_code == 130
     assert "stopped by Ctrl-C" in result.output
+
+
+def test_images_with_unusable_names_are_listed(folder: Path) -> None:
+    (folder / os.fsdecode(b"\xff.jpg")).write_bytes((folder / "a.jpg").read_bytes())
+    (folder / os.fsdecode(b"d\xffg")).mkdir()
+    (folder / "lost.xml").write_text("<annotation>")
+    result = CliRunner().invoke(app, ["dedupe", str(folder), "--dry-run"])
+    assert result.exit_code == 0, result.output
+    assert "left out: \\xff.jpg: the name is not UTF-8" in result.output
+    assert "left out: d\\xffg: the name is not UTF-8" in result.output
+    assert "lost.xml" not in result.output

@@ -53,3 +53,12 @@ def test_a_single_image_trains_and_one_of_two_evaluates() -> None:
     names = choose_eval_images(images, eval_fraction=0.5, seed=0)
     assert "alone" not in names
     assert len(names) == 1
+
+
+def test_a_label_of_two_large_groups_is_evaluated() -> None:
+    images = [make_choosable(f"{number}", "cat", group=number // 5) for number in range(10)]
+    assert len(choose_eval_images(images, eval_fraction=0.2, seed=0)) == 5
+    # Not where the only images of another label would leave training.
+    cats_and_dogs = [make_choosable(f"{number}", "cat", "dog", group=0) for number in range(5)]
+    more_cats = [make_choosable(f"more{number}", "cat", "eel", group=1) for number in range(5)]
+    assert not choose_eval_images([*cats_and_dogs, *more_cats], eval_fraction=0.2, seed=0)

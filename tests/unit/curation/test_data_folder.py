@@ -1,8 +1,10 @@
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
 
-from reefline.curation.data_folder import FolderKind, read_data_folder
+from reefline.curation.data_folder import FolderKind, find_empty_label_folders, read_data_folder
 from reefline.data.image_record import EVAL, TRAIN, UNASSIGNED
 from reefline.data.walking import IGNORE_FILE, select_data_paths
 from reefline.errors import DataError
@@ -92,3 +94,66 @@ def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
 def test_a_listing_leaves_out_what_a_walk_leaves_out() -> None:
     listed = ["a.jpg", "x/b.jpg", "x/y/c.jpg", f"x/y/{IGNORE_FILE}", ".hidden/d.jpg", IGNORE_FILE]
     assert select_data_paths(listed) == {"a.jpg", "x/b.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "warning"),
+    [
+        (("train/a.jpg", "boat/b.jpg"), ["boat", "train"], "train: used as labels, because"),
+        (("train/a.jpg", "test/b.jpg", "boat/c.jpg"), ["boat", "test", "train"], "test, train: used as labels"),
+        (("cat/a.jpg", "dog/b.jpg", "stray.jpg"), ["cat", "dog", None], "1 image (stray.jpg) is outside of the label"),
+        (("a.jpg", "cat/b.jpg"), [None, None], "folders give no labels: 1 image (a.jpg) is outside of them"),
+        (("train/a.jpg",), [None], "train: gives no label, because the name is that of a split"),
+        (("train/cat/a.jpg", "test/cat/b.jpg"), [None, None], "test/cat: gives no label"),
+        (("span-1/cat/a.jpg",), [None], "span-1/cat: gives no label"),
+    ],
+    ids=["a split's name", "splits' names", "stray", "mostly strays", "one split", "labels in splits", "in a span"],
+)
+def test_labels_that_are_unclear_have_a_warning(
+    tmp_path: Path, names: tuple[str, ...], labels: list[str | None], warning: str
+) -> None:
+    _add(tmp_path, *names)
+    folder = read_data_folder(tmp_path)
+    assert [each.label for each in folder.images] == labels
+    assert warning in folder.warnings[0]
+    assert all(each.is_listed for each in folder.images)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("span-1/a.jpg", "span-1/a.xml", "span-2/b.jpg"),
+        ("span-1/a.jpg", "span-2/b.jpg"),
+        ("img/a.jpg", "xml/a.xml"),
+        ("day/a.jpg", "day/a.xml", "night/b.jpg", "night/b.xml"),
+    ],
+    ids=["annotated spans", "spans", "img and xml", "classes are not the folders"],
+)
+def test_folders_that_only_sort_images_are_no_labels(tmp_path: Path, names: tuple[str, ...]) -> None:
+    _add(tmp_path, *names)
+    folder = read_data_folder(tmp_path)
+    assert {each.label for each in folder.images} == {None}
+    assert folder.warnings == ()
+
+
+def test_annotations_that_name_the_folders_leave_them_labels(tmp_path: Path) -> None:
+    _add(tmp_path, "cat/a.jpg", "cat/a.xml", "dog/b.jpg")
+    folder = read_data_folder(tmp_path)
+    assert folder.kind is FolderKind.ANNOTATED
+    assert [each.label for each in folder.images] == ["cat", "dog"]
+
+
+def test_empty_label_folders_are_named(tmp_path: Path) -> None:
+    _add(tmp_path, "cat/a.jpg", f"old/{IGNORE_FILE}")
+    for name in ("bird", "Annotations", "span-2", ".hidden"):
+        (tmp_path / name).mkdir()
+    assert find_empty_label_folders(read_data_folder(tmp_path)) == ["bird"]
+    prepared = tmp_path / "prepared"
+    _add(prepared, "JPEGImages/cat/a.jpg", "JPEGImages/cat/b.jpg")
+    for name in ("JPEGImages/bird", "ImageSets"):
+        (prepared / name).mkdir()
+    assert find_empty_label_folders(read_data_folder(prepared)) == ["bird"]
+    # Without labels, no folder is one.
+    _add(tmp_path / "plain", "a.jpg")
+    (tmp_path / "plain" / "bird").mkdir()
+    assert find_empty_label_folders(read_data_folder(tmp_path / "plain")) == []

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,51 @@ def test_the_report_shows_each_group(root: Path) -> None:
     page = (root / "duplicates" / "duplicates.html").read_text()
     assert page.count("<figure") == 3
     assert "2 exact copies" in page and str(root) not in page
+
+
+def test_an_annotation_that_a_stopped_call_left_behind_follows_its_image(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = snapshot(root)
+    duplicates = _find(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(duplicates_folder, "_move", _stop_before_annotations(duplicates_folder._move))
+        with pytest.raises(KeyboardInterrupt):
+            move_duplicates(root, duplicates[:1])
+    assert (root / "Annotations" / "b.xml").exists() and not (root / "JPEGImages" / "b.jpg").exists()
+    # The other copy is gone, so nothing else moves.
+    move_duplicates(root, ())
+    assert (root / "duplicates" / "Annotations" / "b.xml").exists()
+    assert not (root / "Annotations" / "b.xml").exists()
+    assert undo_moves(root).problems == ()
+    assert snapshot(root) == before
+
+
+def _stop_before_annotations(move: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+    def stop(source: Path, target: Path) -> None:
+        if source.suffix == ".xml":
+            raise KeyboardInterrupt
+        move(source, target)
+
+    return stop
+
+
+def test_annotations_of_new_images_stay(root: Path) -> None:
+    _move(root)
+    # Someone puts another image where a moved one was, and annotates it.
+    (root / "duplicates" / "Annotations" / "b.xml").unlink()
+    save_picture(root / "JPEGImages" / "b.jpg", make_picture(9))
+    (root / "Annotations" / "b.xml").write_bytes(make_xml())
+    move_duplicates(root, ())
+    assert (root / "Annotations" / "b.xml").exists()
+
+
+def test_a_relative_link_still_works_after_its_move(tmp_path: Path) -> None:
+    save_picture(tmp_path / "cat" / "a.jpg", make_picture(1))
+    (tmp_path / "cat" / "b.jpg").symlink_to("a.jpg")
+    save_picture(tmp_path / "cat" / "c.jpg", make_picture(2))
+    move_duplicates(tmp_path, _find(tmp_path))
+    moved = tmp_path / "duplicates" / "cat" / "b.jpg"
+    assert moved.is_symlink() and moved.read_bytes() == (tmp_path / "cat" / "a.jpg").read_bytes()
+    assert undo_moves(tmp_path).problems == ()
+    assert str((tmp_path / "cat" / "b.jpg").readlink()) == "a.jpg"

@@ -1,3 +1,6 @@
+from __future__ import annotations
+
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,7 @@ from reefline.curation.output_folder import (
     OutputMode,
     choose_output_mode,
     claim_output_folder,
+    complete_output_folder,
     copy_file,
     explain_write_errors,
     write_file,
@@ -31,6 +35,7 @@ def test_a_new_folder_is_created_and_marked(tmp_path: Path, source: Path) -> Non
 
 def test_a_used_folder_needs_an_option(tmp_path: Path, source: Path) -> None:
     _claim(tmp_path / "out", source)
+    write_file(tmp_path / "out" / "a.jpg", b"a")
     with pytest.raises(UsageError, match=r"exists and is not empty; pass --resume to continue, --overwrite"):
         _claim(tmp_path / "out", source)
 
@@ -74,13 +79,66 @@ def test_a_file_is_no_output_folder(tmp_path: Path, source: Path) -> None:
         _claim(tmp_path / "out", source)
 
 
-def test_a_failed_write_says_where_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_write_says_where_and_leaves_nothing(tmp_path: Path, source: Path) -> None:
+    (source / "a.jpg").write_bytes(b"a")
+    (tmp_path / "out" / "b.jpg").mkdir(parents=True)
     with (
-        pytest.raises(DataError, match=r"a\.jpg: cannot write it \(No such file or directory\): fix it"),
+        pytest.raises(DataError, match=r"\.part: cannot write it \(Is a directory\): fix it"),
+        explain_write_errors(tmp_path),
+    ):
+        copy_file(source / "a.jpg", tmp_path / "out" / "b.jpg")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.jpg"]
+
+
+def test_a_failed_read_is_no_failed_write(tmp_path: Path) -> None:
+    with (
+        pytest.raises(DataError, match=r"a\.jpg: cannot read it \(No such file or directory\): fix or remove it"),
         explain_write_errors(tmp_path),
     ):
         copy_file(tmp_path / "a.jpg", tmp_path / "out" / "b.jpg")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("mode", list(OutputMode), ids=[mode.name for mode in OutputMode])
+def test_a_folder_with_only_a_marker_counts_as_new(tmp_path: Path, source: Path, mode: OutputMode) -> None:
+    _claim(tmp_path / "out", source)
+    _claim(tmp_path / "out", source, mode)
+
+
+def test_overwrite_keeps_files_that_the_command_did_not_write(tmp_path: Path, source: Path) -> None:
+    out = tmp_path / "out"
+    _claim(out, source)
+    for name in ("a.jpg", "Annotations/a.xml", "Annotations/b.xml", ".DS_Store"):
+        write_file(out / name, b"")
+    written = {Path("a.jpg"), Path("Annotations/a.xml")}
+    with pytest.raises(DataError, match=r"Annotations/b\.xml was added or changed since .*, so --overwrite is refused"):
+        claim_output_folder(out, "prepare", inputs=[], mode=OutputMode.OVERWRITE, is_own=written.__contains__)
+    assert (out / "a.jpg").exists()
+    claim_output_folder(out, "prepare", inputs=[], mode=OutputMode.RESUME, is_own=written.__contains__)
+    (out / "Annotations" / "b.xml").unlink()
+    claim_output_folder(out, "prepare", inputs=[], mode=OutputMode.OVERWRITE, is_own=written.__contains__)
+    assert not (out / "a.jpg").exists()
+
+
+@pytest.mark.parametrize("mode", [OutputMode.RESUME, OutputMode.OVERWRITE], ids=["resume", "overwrite"])
+def test_annotations_changed_after_the_end_are_someones_work(tmp_path: Path, source: Path, mode: OutputMode) -> None:
+    out = tmp_path / "out"
+    _claim(out, source)
+    for name in ("a.xml", "b.xml", "a.jpg"):
+        write_file(out / name, b"")
+    # A call that was stopped: nothing tells its files apart.
+    _claim(out, source, OutputMode.RESUME)
+    complete_output_folder(out, "prepare")
+    later_ns = (out / MARKER_FILE).stat().st_mtime_ns + 1_000_000
+    for name in ("a.xml", "b.xml", "a.jpg"):
+        os.utime(out / name, ns=(later_ns, later_ns))
+    with pytest.raises(
+        DataError, match=rf"2 files \(a\.xml, …\) were added or changed since .*{mode.value} is refused"
+    ):
+        _claim(out, source, mode)
+    complete_output_folder(out, "prepare")
+    os.utime(out / MARKER_FILE, ns=(later_ns, later_ns))
+    _claim(out, source, mode)
 
 
 def test_options_exclude_each_other() -> None:

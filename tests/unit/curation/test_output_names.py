@@ -39,3 +39,9 @@ def test_long_names_stay_unique_and_fit() -> None:
     stems = choose_stems([f"{folder}/{'é' * 120}.jpg" for folder in ("a", "b", "c")])
     assert len(set(stems)) == 3
     assert max(len(stem.encode()) for stem in stems) <= 210
+
+
+def test_names_of_an_earlier_call_stay() -> None:
+    assert choose_stems(["cat/1.jpg", "dog/1.jpg"], {"cat/1.jpg": "1"}) == ("1", "dog_1")
+    # Also of images that no longer exist.
+    assert choose_stems(["dog/1.jpg"], {"cat/1.jpg": "1"}) == ("dog_1",)

@@ -233,7 +233,9 @@ def test_annotations_that_a_person_corrected_stay(source: Path, out: Path) -> No
     corrected.write_bytes(make_xml([make_object("bird")]))
     report = _prepare(source, out, mode=OutputMode.RESUME, min_dimension=20)
     assert corrected.read_bytes() == make_xml([make_object("bird")])
-    assert "'Annotations/image_001.xml': changed since prepare wrote it" in report.warnings[0]
+    assert (
+        "'Annotations/image_001.xml': added or changed since prepare wrote the data set, and kept" in report.warnings[0]
+    )
     # Also where its image is no longer wanted.
     (source / "image_001.jpg").unlink()
     _prepare(source, out, mode=OutputMode.RESUME)
@@ -311,3 +313,155 @@ def test_tfrecords_need_boxes(source: Path, out: Path) -> None:
     with pytest.raises(UsageError, match=r"--tfrecords needs boxes, and .* holds one folder of images per label"):
         _prepare(source, out, tfrecords=True)
     assert not out.exists()
+
+
+def test_an_annotation_in_a_label_folder_leaves_the_other_labels(source: Path, out: Path) -> None:
+    make_label_folders(source, images=3)
+    (source / "cat" / "0.xml").write_bytes(make_xml(size_px=(160, 120)))
+    report = _prepare(source, out, equal_counts=True)
+    assert {label: counts.images for label, counts in report.labels.items()} == {"cat": 3, "dog": 3}
+    assert 'name: "dog"' in (out / "label_map.pbtxt").read_text()
+
+
+def test_overwrite_deletes_nothing_that_a_person_made(source: Path, out: Path) -> None:
+    make_data_set(source, images=2)
+    _prepare(source, out, tfrecords=True)
+    corrected = out / "Annotations" / "image_001.xml"
+    written = corrected.read_bytes()
+    corrected.write_bytes(make_xml([make_object("bird")]))
+    with pytest.raises(DataError, match=r"Annotations/image_001\.xml was added or changed .* --overwrite is refused"):
+        _prepare(source, out, mode=OutputMode.OVERWRITE)
+    assert corrected.read_bytes() == make_xml([make_object("bird")])
+    corrected.write_bytes(written)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"notes\.txt was added or changed"):
+        _prepare(source, out, mode=OutputMode.OVERWRITE)
+    (out / "notes.txt").unlink()
+    assert _prepare(source, out, mode=OutputMode.OVERWRITE).images == 2
+
+
+def test_overwrite_deletes_nothing_before_the_input_is_usable(source: Path, out: Path) -> None:
+    make_data_set(source, images=1)
+    _prepare(source, out)
+    before = snapshot(out)
+    (source / "image_000.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match="the file is empty"):
+        _prepare(source, out, mode=OutputMode.OVERWRITE)
+    assert snapshot(out) == before
+
+
+def test_a_stopped_call_can_be_overwritten(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_data_set(source, images=3)
+    write = inspected_images.write_file
+
+    def write_and_stop(target: Path, content: bytes) -> None:
+        write(target, content)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inspected_images, "write_file", write_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            _prepare(source, out)
+    assert list(out.rglob("*.jpg"))
+    assert _prepare(source, out, mode=OutputMode.OVERWRITE).images == 3
+
+
+def _draw(out: Path, stem: str, label: str = "cat") -> Path:
+    xml = out / "Annotations" / f"{stem}.xml"
+    xml.parent.mkdir(exist_ok=True)
+    xml.write_bytes(make_xml([make_object(label)], size_px=(160, 120)))
+    return xml
+
+
+def test_images_of_drawn_annotations_stay_as_they_are(source: Path, out: Path) -> None:
+    make_label_folders(source, images=3)
+    _prepare(source, out)
+    xml, image = _draw(out, "cat_0"), out / "JPEGImages" / "cat" / "cat_0.jpg"
+    before = image.read_bytes(), xml.read_bytes()
+    report = _prepare(source, out, mode=OutputMode.RESUME, min_dimension=60)
+    assert (image.read_bytes(), xml.read_bytes()) == before
+    assert Image.open(out / "JPEGImages" / "cat" / "cat_1.jpg").size == (80, 60)
+    assert "'Annotations/cat_0.xml': added or changed" in report.warnings[0]
+    for seed in range(3):
+        _prepare(source, out, mode=OutputMode.RESUME, max_per_label=1, seed=seed)
+        assert (image.read_bytes(), xml.read_bytes()) == before
+    assert len(list(out.rglob("*.jpg"))) <= 3
+
+
+def test_images_keep_their_names_when_others_join_them(source: Path, out: Path) -> None:
+    save_picture(source / "cat" / "n0.jpg", make_picture(1))
+    _prepare(source, out)
+    xml = _draw(out, "n0")
+    save_picture(source / "dog" / "n0.png", make_picture(2))
+    _prepare(source, out, mode=OutputMode.RESUME)
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*.jpg")}
+    assert names == {"JPEGImages/cat/n0.jpg", "JPEGImages/dog/dog_n0.jpg"}
+    # Also when the image has left the input.
+    (source / "cat" / "n0.jpg").unlink()
+    _prepare(source, out, mode=OutputMode.RESUME)
+    assert names == {path.relative_to(out).as_posix() for path in out.rglob("*.jpg")}
+    assert xml.exists()
+
+
+def test_a_new_image_does_not_replace_one_that_a_person_added(source: Path, out: Path) -> None:
+    save_picture(source / "cat" / "a.jpg", make_picture(1))
+    _prepare(source, out)
+    added = save_picture(out / "JPEGImages" / "cat" / "b.jpg", make_picture(2))
+    _draw(out, "b")
+    before = added.read_bytes()
+    save_picture(source / "cat" / "b.jpg", make_picture(3))
+    _prepare(source, out, mode=OutputMode.RESUME)
+    assert added.read_bytes() == before
+    assert (out / "JPEGImages" / "cat" / "cat_b.jpg").exists()
+
+
+def test_corrected_annotations_count_everywhere(source: Path, out: Path) -> None:
+    import tensorflow as tf
+
+    from reefline.formats.tf_example import decode_example
+
+    make_data_set(source, images=2)
+    _prepare(source, out)
+    (out / "Annotations" / "image_001.xml").write_bytes(make_xml([make_object("bird")]))
+    report = _prepare(source, out, mode=OutputMode.RESUME, tfrecords=True, min_dimension=24)
+    assert {label: (each.images, each.boxes) for label, each in report.labels.items()} == {
+        "bird": (1, 1),
+        "cat": (1, 1),
+    }
+    assert 'name: "bird"' in (out / "label_map.pbtxt").read_text()
+    shards = [str(path) for path in (out / "tfrecords").glob("train-*")]
+    examples = {each.filename: each for each in (decode_example(r.numpy()) for r in tf.data.TFRecordDataset(shards))}
+    example = examples["JPEGImages/image_001.jpg"]
+    assert [item.class_name for item in example.objects] == ["bird"]
+    assert (example.width_px, example.height_px) == (64, 48)
+    # Without --tfrecords, outdated ones would stay.
+    (out / "tfrecords" / "notes.txt").write_text("mine")
+    _prepare(source, out, mode=OutputMode.RESUME)
+    assert [path.name for path in (out / "tfrecords").iterdir()] == ["notes.txt"]
+
+
+def test_label_folders_get_names_that_every_file_system_accepts(source: Path, out: Path) -> None:
+    for seed, label in enumerate(("a:b", "a?b", "a_b")):
+        save_picture(source / label / "0.png", make_picture(seed))
+    report = _prepare(source, out)
+    folders = sorted(path.name for path in (out / "JPEGImages").iterdir())
+    assert folders == ["a_b", "a_b_2", "a_b_3"] == list(report.labels)
+    assert report.warnings[0] == "label 'a:b' becomes 'a_b_2': not every file system accepts the name"
+
+
+def test_equal_counts_warn_of_a_rare_label(source: Path, out: Path) -> None:
+    make_label_folders(source, images=5)
+    save_picture(source / "eel" / "0.png", make_picture(500))
+    report = _prepare(source, out, equal_counts=True)
+    assert report.warnings == (
+        "--equal-counts keeps 3 of 11 images, because label 'eel' has only 1: add images of it, "
+        "or pass --max-per-label instead",
+    )
+
+
+def test_a_label_whose_name_is_not_utf8_is_not_called_empty(source: Path, out: Path) -> None:
+    make_label_folders(source, images=1)
+    save_picture(source / os.fsdecode(b"d\xffg") / "a.jpg", make_picture(7))
+    report = _prepare(source, out)
+    assert [finding.rule for finding in report.findings] == ["folder_unreadable"]
+    assert report.warnings == ()
