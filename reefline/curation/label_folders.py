@@ -46,12 +46,13 @@ def find_label_folders(
         return LabelFolders(nothing, () if is_annotated else tuple(_explain_layout(images, named)))
     strays = [image for image, label in labels.items() if label is None]
     if 2 * len(strays) >= len(images):
-        warning = f"folders give no labels: {_count(strays)} outside of them: move each image to its label's folder"
+        where = _count(strays, "is", "are")
+        warning = f"folders give no labels, because {where} outside of them: move each image to its label's folder"
         return LabelFolders(nothing, () if is_annotated else (warning,))
     if is_annotated and not _are_named_by(with_boxes, labels, named, read_classes):
         return LabelFolders(nothing)
     unlabelled = sorted(set(strays) - set(annotated))
-    warnings = [f"{_count(unlabelled)} outside of the label folders, without a label"] if unlabelled else []
+    warnings = [f"{_count(unlabelled, 'has', 'have')} no label: outside of the label folders"] if unlabelled else []
     words = sorted(filter(is_layout_folder, named))
     if words:
         warnings.append(f"{', '.join(words)}: used as labels, because other folders of images are next to them")
@@ -97,5 +98,6 @@ def _explain_layout(images: Sequence[str], named: set[str]) -> Iterator[str]:
         yield f"{nested[0]}: gives no label; only folders at the top of the data folder do"
 
 
-def _count(images: Sequence[str]) -> str:
-    return f"1 image ({images[0]}) is" if len(images) == 1 else f"{len(images)} images ({images[0]}, …) are"
+def _count(images: Sequence[str], one: str, several: str) -> str:
+    """Return the images as a subject, with its verb."""
+    return f"1 image ({images[0]}) {one}" if len(images) == 1 else f"{len(images)} images ({images[0]}, …) {several}"

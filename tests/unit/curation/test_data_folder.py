@@ -101,8 +101,12 @@ def test_a_listing_leaves_out_what_a_walk_leaves_out() -> None:
     [
         (("train/a.jpg", "boat/b.jpg"), ["boat", "train"], "train: used as labels, because"),
         (("train/a.jpg", "test/b.jpg", "boat/c.jpg"), ["boat", "test", "train"], "test, train: used as labels"),
-        (("cat/a.jpg", "dog/b.jpg", "stray.jpg"), ["cat", "dog", None], "1 image (stray.jpg) is outside of the label"),
-        (("a.jpg", "cat/b.jpg"), [None, None], "folders give no labels: 1 image (a.jpg) is outside of them"),
+        (
+            ("cat/a.jpg", "dog/b.jpg", "stray.jpg"),
+            ["cat", "dog", None],
+            "1 image (stray.jpg) has no label: outside of the",
+        ),
+        (("a.jpg", "cat/b.jpg"), [None, None], "folders give no labels, because 1 image (a.jpg) is outside"),
         (("train/a.jpg",), [None], "train: gives no label, because the name is that of a split"),
         (("train/cat/a.jpg", "test/cat/b.jpg"), [None, None], "test/cat: gives no label"),
         (("span-1/cat/a.jpg",), [None], "span-1/cat: gives no label"),
