@@ -122,10 +122,20 @@ def test_openssl_makes_keys_and_checks_and_signs_bundles(tmp_path: Path) -> None
 
 
 def test_a_key_in_an_environment_variable(tmp_path: Path, keys: KeyPair, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match=r"push.signing_key: env:SIGNING: the environment variable is not set"):
+    with pytest.raises(
+        ConfigError, match=r"push.signing_key: env:SIGNING: .* is not set.* kubeflow\.tasks\.Pusher\.secrets"
+    ):
         load_signer("env:SIGNING")
     monkeypatch.setenv("SIGNING", keys.private.read_text())
     check_signature(b"manifest", load_signer("env:SIGNING")(b"manifest"), keys.public, "m")
+
+
+def test_no_message_repeats_a_key(keys: KeyPair) -> None:
+    pem = keys.private.read_text()
+    for value in (pem, pem.replace("\n", ""), f"env:{pem}", "/etc/a\nb", "a\rb"):
+        with pytest.raises(ConfigError, match=r"^push\.signing_key: expected a file's path or env:NAME, ") as caught:
+            load_signer(value)
+        assert value not in str(caught.value) and "BEGIN" not in str(caught.value)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601], ids=oct)
