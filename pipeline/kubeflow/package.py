@@ -23,6 +23,7 @@ from pipeline.kubeflow.contract import (
     Resolver,
 )
 from pipeline.kubeflow.resources import (
+    list_secrets,
     make_container_resources,
     make_data_annotation,
     make_data_variable,
@@ -163,9 +164,7 @@ def _check_signing_secret(config: RunConfig) -> None:
     if not key.startswith(VARIABLE_PREFIX):
         return
     name = key.removeprefix(VARIABLE_PREFIX)
-    settings = config.kubeflow
-    secrets = (*settings.tasks.get(PUSHER_TASK, settings.default).secrets, *settings.secrets)
-    if not any(name in secret.env.values() for secret in secrets):
+    if not any(name in secret.env.values() for secret in list_secrets(PUSHER_TASK, config.kubeflow)):
         raise ConfigError(
             f"push.signing_key: no secret sets the environment variable {name} in the Pusher's pod; "
             "set it with kubeflow.tasks.Pusher.secrets"
