@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
-from reefline.bundle.checking import check_bundle_signature, refuse_unlisted, verify_bundle
+from reefline.bundle.checking import refuse_unlisted, verify_bundle
 from reefline.bundle.home import CURRENT_FILE, WITHDRAWN_FOLDER, Current, parse_version, parse_version_names
 from reefline.bundle.manifest import MANIFEST_FILE, Manifest
 from reefline.bundle.remote_bundle import fetch_remote_bundle, read_remote_manifest
@@ -93,9 +93,7 @@ class RemoteHome:
     def verify_for_use(self, version: int, public_key: Optional[Path]) -> Manifest:
         """See BundleHome; the files are downloaded for this."""
         with tempfile.TemporaryDirectory() as folder:
-            manifest = self.fetch(version, Path(folder))
-            if public_key is not None:
-                check_bundle_signature(Path(folder), public_key, shown_as=self.locate(version))
+            manifest = fetch_remote_bundle(open_storage(self.locate(version)), Path(folder), public_key)
         names = [stored.name.partition("/")[2] for stored in self._storage.list_objects(str(version))]
         refuse_unlisted(manifest, names, self.locate(version))
         return manifest

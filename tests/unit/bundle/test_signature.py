@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reefline.bundle import checking
 from reefline.bundle.checking import verify_for_use
 from reefline.bundle.manifest import MANIFEST_FILE
 from reefline.bundle.remote_bundle import open_bundle
@@ -70,6 +72,27 @@ def test_whatever_is_changed_is_noticed(tmp_path: Path, serving: str, keys: KeyP
     with pytest.raises(BundleError, match=message):
         rollback(serving, "detector", public_key=keys.public)
     assert read_current(serving, "detector") == 2
+
+
+def test_a_manifest_that_nobody_signed_is_not_parsed(tmp_path: Path, serving: str, keys: KeyPair) -> None:
+    for content in (b"one", b"two"):
+        _push(tmp_path, serving, content, keys)
+    open_storage(f"{serving}/detector/1").write(MANIFEST_FILE, b"{")
+    with pytest.raises(BundleError, match=r"its signature is not from .*, or the manifest was changed"):
+        rollback(serving, "detector", public_key=keys.public)
+
+
+def test_what_is_used_is_what_was_signed(tmp_path: Path, keys: KeyPair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody exchanges the manifest between the two checks."""
+    _push(tmp_path, str(tmp_path / "serving"), b"one", keys)
+    bundle = tmp_path / "serving" / "detector" / "1"
+
+    def check_and_exchange(*arguments: Any) -> None:
+        check_signature(*arguments)
+        (bundle / MANIFEST_FILE).write_text("{")
+
+    monkeypatch.setattr(checking, "check_signature", check_and_exchange)
+    assert checking.verify_for_use(bundle, keys.public).version == 1
 
 
 def test_only_a_rollback_to_a_signed_bundle_succeeds(tmp_path: Path, serving: str, keys: KeyPair) -> None:
