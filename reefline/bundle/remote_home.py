@@ -85,6 +85,12 @@ class RemoteHome:
         """See BundleHome."""
         return read_remote_manifest(open_storage(self.locate(version)))
 
+    def is_signed(self, version: int, sign: Signer) -> bool:
+        """See BundleHome."""
+        manifest = self._storage.read(f"{version}/{MANIFEST_FILE}")
+        signature = self._storage.read(f"{version}/{SIGNATURE_FILE}")
+        return manifest is not None and signature is not None and signature.data == sign(manifest.data)
+
     def verify(self, version: int) -> Manifest:
         """See BundleHome; the files are downloaded for this."""
         with tempfile.TemporaryDirectory() as folder:

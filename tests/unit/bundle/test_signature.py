@@ -15,7 +15,7 @@ from reefline.bundle.checking import verify_for_use
 from reefline.bundle.manifest import MANIFEST_FILE
 from reefline.bundle.remote_bundle import open_bundle
 from reefline.bundle.signature import SIGNATURE_FILE, check_signature, load_signer
-from reefline.bundle.store import push_bundle, read_current, rollback
+from reefline.bundle.store import PushRecord, push_bundle, read_current, rollback
 from reefline.errors import BundleError, ConfigError, UsageError
 from reefline.evaluation.report import EvaluationReport
 from reefline.storage.opening import open_storage
@@ -33,11 +33,11 @@ def serving(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path / "serving") if request.param == "folder" else request.getfixturevalue("s3_folder")
 
 
-def _push(tmp_path: Path, serving: str, content: bytes, keys: KeyPair | None) -> None:
+def _push(tmp_path: Path, serving: str, content: bytes, keys: KeyPair | None) -> PushRecord:
     scores = make_scores(baseline=make_metrics(), baseline_version=read_current(serving, "detector") or 0)
     candidate = write_candidate(tmp_path / "candidate", content)
     sign = load_signer(str(keys.private)) if keys else None
-    push_bundle(candidate, make_facts(evaluation=EvaluationReport(scores, ())), serving, sign)
+    return push_bundle(candidate, make_facts(evaluation=EvaluationReport(scores, ())), serving, sign)
 
 
 def test_a_signed_bundle_can_be_checked_where_it_serves_and_in_a_copy(
@@ -112,6 +112,24 @@ def test_a_rollback_refuses_files_that_the_manifest_does_not_list(tmp_path: Path
     with pytest.raises(BundleError, match=r"1/model_int8_edgetpu.tflite: not in the manifest; delete it or push again"):
         rollback(serving, "detector")
     assert read_current(serving, "detector") == 2
+
+
+@pytest.mark.parametrize("before", ["unsigned", "other-key"])
+def test_a_push_of_what_serves_unsigned_reports_it(tmp_path: Path, serving: str, keys: KeyPair, before: str) -> None:
+    _push(tmp_path, serving, b"one", write_key_pair(tmp_path / "others") if before == "other-key" else None)
+    record = _push(tmp_path, serving, b"one", keys)
+    assert record.version == 1
+    assert record.reason == (
+        "version 1 already serves, not signed with this key; nothing pushed. To sign it, check "
+        f"{serving}/detector/1/manifest.json, then sign it by hand: see Signed bundles in docs/security.md"
+    )
+    # By hand, as docs/security.md shows.
+    storage = open_storage(f"{serving}/detector/1")
+    manifest = storage.read(MANIFEST_FILE)
+    assert manifest is not None
+    storage.write(SIGNATURE_FILE, load_signer(str(keys.private))(manifest.data))
+    assert _push(tmp_path, serving, b"one", keys).reason == "version 1 serves and holds this very model"
+    assert _push(tmp_path, serving, b"one", None).reason == "version 1 serves and holds this very model"
 
 
 def test_a_signature_that_is_added_later_is_seen_in_the_cached_copy(
