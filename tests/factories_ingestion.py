@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,12 @@ from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.dsl.components.base.base_node import BaseNode
-from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 
 from components.annotation_validator.component import AnnotationValidator
 from components.voc_example_gen.component import VocExampleGen
+from pipeline.local.dag_runner import DagRunner
 from reefline.settings import IngestionSettings, ValidationSettings
 
 REPO_DIR = Path(__file__).resolve().parents[1]
@@ -53,7 +54,7 @@ def ingest(
     settings: IngestionSettings = IngestionSettings(),  # noqa: B008  frozen
     validation: ValidationSettings | None = None,
 ) -> IngestionRun:
-    """Run VocExampleGen, and all of validation where its settings are given, on LocalDagRunner with the cache on.
+    """Run VocExampleGen, and all of validation where its settings are given, on DagRunner with the cache on.
 
     `data_dir` is a folder, which is linked to as local_runner.py does, or a URI.
     """
@@ -73,7 +74,7 @@ def ingest(
     if validation is not None:
         nodes += _validating_nodes(example_gen, validation)
     connection = sqlite_metadata_connection_config(str(workspace / "metadata.db"))
-    LocalDagRunner().run(
+    DagRunner(uuid.uuid4().hex, lambda _run: None).run(
         Pipeline(
             pipeline_name="ingestion",
             pipeline_root=str(workspace / "artifacts"),

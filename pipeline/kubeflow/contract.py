@@ -10,9 +10,10 @@ SCHEMA_FILE = f"{IMAGE_HOME}/configs/schema.pbtxt"
 
 # KFP's cache key has a task's parameters, and from 2.18 on its container's environment, but not the pod's annotations.
 # What must not key the cache, such as the data set's address, travels as an annotation that Kubernetes offers as an
-# environment variable; a parameter refers to it as "env:NAME".
-ENVIRONMENT_PREFIX = "env:"
+# environment variable. DATA_REFERENCE is the parameter's value then. Other values that start with env:, such as a
+# signing key's, are their component's own: a secret never becomes a parameter.
 DATA_VARIABLE = "REEFLINE_DATA"
+DATA_REFERENCE = f"env:{DATA_VARIABLE}"
 DATA_ANNOTATION = "reefline/data"
 REPORTS_VARIABLE = "REEFLINE_REPORTS"
 MODEL_VARIABLE = "REEFLINE_MODEL"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.kubeflow.artifact_types import read_title
-from pipeline.kubeflow.contract import ENVIRONMENT_PREFIX, RUN_ID_PARAMETER, UNRESOLVED_PREFIX
+from pipeline.kubeflow.contract import DATA_REFERENCE, DATA_VARIABLE, RUN_ID_PARAMETER, UNRESOLVED_PREFIX
 from pipeline.kubeflow.uris import to_local_path
 from reefline.errors import UsageError
 
@@ -79,7 +79,7 @@ def parse_executor_input(text: str, inputs_spec: str = "") -> ExecutorInput:
     """Read an ExecutorInput; `inputs_spec` is the component's ComponentInputsSpec as JSON, "" for none.
 
     Raises:
-        UsageError: one of the two is not JSON, or a parameter refers to an environment variable that is missing.
+        UsageError: one of the two is not JSON, or a parameter is DATA_REFERENCE and DATA_VARIABLE is missing.
     """
     given, spec = _parse_object(text, "the executor input"), _parse_object(inputs_spec or "{}", "the inputs spec")
     inputs, outputs = given.get("inputs", {}), given.get("outputs", {})
@@ -110,12 +110,13 @@ def _parse_object(text: str, what: str) -> dict[str, Any]:
 def _read_parameter(key: str, value: Any, *, is_integer: bool) -> Any:
     if is_integer and isinstance(value, float):
         return int(value)
-    if isinstance(value, str) and value.startswith(ENVIRONMENT_PREFIX):
-        name = value.removeprefix(ENVIRONMENT_PREFIX)
-        found = os.environ.get(name)
+    if value == DATA_REFERENCE:
+        found = os.environ.get(DATA_VARIABLE)
         if not found:
             state = "not set" if found is None else "empty"
-            raise UsageError(f"parameter {key}: the environment variable {name} is {state}; compile the package again")
+            raise UsageError(
+                f"parameter {key}: the environment variable {DATA_VARIABLE} is {state}; compile the package again"
+            )
         return found
     return value
 

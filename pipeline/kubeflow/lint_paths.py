@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.kubeflow.contract import (
     DATA_ANNOTATION,
+    DATA_REFERENCE,
     DATA_VARIABLE,
-    ENVIRONMENT_PREFIX,
     IMAGE_HOME,
     REPORTS_VARIABLE,
 )
@@ -85,7 +85,7 @@ def _list_environment(container: Mapping[str, Any], kubernetes: Mapping[str, Any
 
 def _describe_problem(key: str, place: str, volumes: tuple[str, ...]) -> str:
     """Return what is wrong with a place, "" for nothing."""
-    if not place or place.startswith((DEMO, ENVIRONMENT_PREFIX)):
+    if not place or place == DATA_REFERENCE or place.startswith(DEMO):
         return ""
     scheme, separator, _ = place.partition("://")
     if separator:

@@ -12,9 +12,8 @@ from typing import Any
 
 from pipeline.kubeflow.artifact_types import name_types
 from pipeline.kubeflow.contract import (
-    DATA_VARIABLE,
+    DATA_REFERENCE,
     ENTRYPOINT_MODULE,
-    ENVIRONMENT_PREFIX,
     MODEL_VARIABLE,
     PUSHER_TASK,
     REPORTS_VARIABLE,
@@ -24,6 +23,7 @@ from pipeline.kubeflow.contract import (
     Resolver,
 )
 from pipeline.kubeflow.resources import (
+    list_secrets,
     make_container_resources,
     make_data_annotation,
     make_data_variable,
@@ -43,6 +43,7 @@ from pipeline.kubeflow.tasks import (
     make_resolver,
     make_summary_task,
 )
+from reefline.bundle.signature import VARIABLE_PREFIX
 from reefline.config.run_config import RunConfig
 from reefline.data.source import check_reach
 from reefline.errors import ConfigError, StorageError, UsageError
@@ -113,6 +114,8 @@ def make_package(request: PackageRequest) -> Package:
         DataError: Beam's workers cannot read the data.
     """
     _check_config(request.config)
+    if not request.for_vertex:
+        _check_signing_secret(request.config)
     check_reach(request.config.data.beam_options, request.data)
     _check_serving(request.serving)
     job = _compile_with_tfx(request)
@@ -151,6 +154,23 @@ def _check_config(config: RunConfig) -> None:
         )
 
 
+def _check_signing_secret(config: RunConfig) -> None:
+    """Check that the Pusher's pod gets the variable that holds the signing key: its push follows hours of training.
+
+    Raises:
+        ConfigError: no secret sets it.
+    """
+    key = config.push.signing_key or ""
+    if not key.startswith(VARIABLE_PREFIX):
+        return
+    name = key.removeprefix(VARIABLE_PREFIX)
+    if not any(name in secret.env.values() for secret in list_secrets(PUSHER_TASK, config.kubeflow)):
+        raise ConfigError(
+            f"push.signing_key: no secret sets the environment variable {name} in the Pusher's pod; "
+            "set it with kubeflow.tasks.Pusher.secrets"
+        )
+
+
 def _check_serving(serving: str) -> None:
     """Refuse a bucket: the reports are kept next to the serving folder.
 
@@ -176,7 +196,7 @@ def _compile_with_tfx(request: PackageRequest) -> dict[str, Any]:
     config = request.config
     work_dir = config.kubeflow.work_dir
     places = Places(
-        data_dir=f"{ENVIRONMENT_PREFIX}{DATA_VARIABLE}" if not request.for_vertex else request.data,
+        data_dir=DATA_REFERENCE if not request.for_vertex else request.data,
         hash_memory="",
         schema_file=SCHEMA_FILE,
         serving=request.serving.rstrip("/"),

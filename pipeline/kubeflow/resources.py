@@ -44,7 +44,7 @@ def make_platform_executor(task: str, settings: KubeflowSettings) -> dict[str, A
     if task == _TRAINER and settings.work_dir is not None:
         volumes.append(settings.work_dir)
     config: dict[str, Any] = {
-        "secretAsEnv": [*map(_make_secret, _unite(own.secrets, settings.secrets))],
+        "secretAsEnv": [*map(_make_secret, list_secrets(task, settings))],
         "pvcMount": [{"constant": volume.claim, "mountPath": volume.path} for volume in _drop_repeated(volumes)],
         "nodeSelector": {"labels": dict(own.node_selector)} if own.node_selector else {},
         "tolerations": [*map(_make_toleration, own.tolerations)],
@@ -53,6 +53,15 @@ def make_platform_executor(task: str, settings: KubeflowSettings) -> dict[str, A
         "activeDeadlineSeconds": str(own.deadline_s) if own.deadline_s else "",
     }
     return {key: value for key, value in config.items() if value}
+
+
+def list_secrets(task: str, settings: KubeflowSettings) -> list[SecretSettings]:
+    """Return a task's secrets, each name once: its own win over those of all tasks."""
+    own = settings.tasks.get(task, settings.default)
+    found: dict[str, SecretSettings] = {}
+    for secret in (*own.secrets, *settings.secrets):
+        found.setdefault(secret.name, secret)
+    return [*found.values()]
 
 
 def make_data_annotation(data: str) -> dict[str, Any]:
@@ -80,14 +89,6 @@ def make_retry_policy(settings: TaskSettings) -> dict[str, Any]:
         "backoffFactor": 2.0,
         "backoffMaxDuration": f"{longest_s}s",
     }
-
-
-def _unite(*groups: Iterable[SecretSettings]) -> list[SecretSettings]:
-    """Return the secrets of all groups, each name once: the first wins."""
-    found: dict[str, SecretSettings] = {}
-    for secret in (secret for group in groups for secret in group):
-        found.setdefault(secret.name, secret)
-    return [*found.values()]
 
 
 def _drop_repeated(volumes: Iterable[VolumeSettings]) -> list[VolumeSettings]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import shutil
 import time
@@ -15,6 +16,7 @@ from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
+from tfx.proto.orchestration import executable_spec_pb2
 
 from pipeline.local.metadata_queries import find_inputs_by_query, find_unfinished
 from reefline.errors import ReeflineError
@@ -91,7 +93,7 @@ class DagRunner(tfx_runner.IrBasedRunner):
         def announce() -> None:
             self._report(NodeRun(component, NodeState.STARTED, 0.0))
 
-        execution = launcher.Launcher(
+        execution = _Launcher(
             pipeline_node=node,
             mlmd_connection=metadata.Metadata(connection),
             pipeline_info=pipeline.pipeline_info,
@@ -107,6 +109,19 @@ class DagRunner(tfx_runner.IrBasedRunner):
         if state not in (NodeState.DONE, NodeState.CACHED):
             raise ReeflineError(f"{component}: its inputs are missing; see run.log next to the report")
         return NodeRun(component, state, time.monotonic() - started_s, execution_id)
+
+
+class _Launcher(launcher.Launcher):
+    """TFX's launcher with a cache key without the options of Beam: where the work is done changes no result."""
+
+    def __init__(self, executor_spec: Any, **arguments: Any) -> None:
+        super().__init__(executor_spec=executor_spec, **arguments)
+        # The operator has the complete spec already; the launcher reads its own for the cache key.
+        if isinstance(executor_spec, executable_spec_pb2.BeamExecutableSpec):
+            spec = copy.deepcopy(executor_spec)
+            spec.ClearField("beam_pipeline_args")
+            spec.ClearField("beam_pipeline_args_placeholders")
+            self._executor_spec = spec
 
 
 def _announcing(operator_class: type, announce: Callable[[], None]) -> type:

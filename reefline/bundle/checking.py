@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
 
-from reefline.bundle.manifest import MANIFEST_FILE, REMEDY, FileRecord, Manifest, read_manifest
+from reefline.bundle.manifest import (
+    MANIFEST_FILE,
+    REMEDY,
+    FileRecord,
+    Manifest,
+    parse_manifest,
+    read_manifest,
+    read_manifest_bytes,
+)
 from reefline.bundle.signature import SIGNATURE_FILE, check_signature
 from reefline.errors import BundleError
 from reefline.system.files import hash_file
@@ -21,7 +29,11 @@ def verify_bundle(bundle: Path, shown_as: Optional[object] = None) -> Manifest:
         BundleError: the manifest or a file is missing or damaged; one problem per file.
     """
     manifest = read_manifest(bundle)
-    place = bundle if shown_as is None else shown_as
+    _compare_files(bundle, manifest, bundle if shown_as is None else shown_as)
+    return manifest
+
+
+def _compare_files(bundle: Path, manifest: Manifest, place: object) -> None:
     problems = [
         f"{place}/{file.name}: {damage}; {REMEDY}"
         for file in manifest.files
@@ -29,39 +41,25 @@ def verify_bundle(bundle: Path, shown_as: Optional[object] = None) -> Manifest:
     ]
     if problems:
         raise BundleError(*problems)
-    return manifest
 
 
 def verify_for_use(bundle: Path, public_key: Optional[Path] = None) -> Manifest:
-    """Return a bundle's manifest after `verify_bundle`, if nothing else is in its folder.
+    """Return a bundle's manifest after comparing every file with it, if nothing else is in its folder.
 
-    With a `public_key`, its owner must have signed the manifest.
+    With a `public_key`, its owner must have signed the manifest. It is read once: what is used is what was signed.
 
     Raises:
         BundleError: a file is missing, damaged or not listed, or the signature is missing or wrong.
         UsageError: the file `public_key` holds no key.
     """
-    manifest = verify_bundle(bundle)
-    refuse_unlisted(manifest, [path.name for path in bundle.iterdir()], bundle)
+    content, path = read_manifest_bytes(bundle), bundle / MANIFEST_FILE
     if public_key is not None:
-        check_bundle_signature(bundle, public_key)
+        signature = bundle / SIGNATURE_FILE
+        check_signature(content, signature.read_bytes() if signature.is_file() else None, public_key, path)
+    manifest = parse_manifest(content, path)
+    _compare_files(bundle, manifest, bundle)
+    refuse_unlisted(manifest, [path.name for path in bundle.iterdir()], bundle)
     return manifest
-
-
-def check_bundle_signature(bundle: Path, public_key: Path, shown_as: Optional[object] = None) -> None:
-    """Make sure that a key signed a bundle; `shown_as` is as in `verify_bundle`.
-
-    Raises:
-        BundleError: the manifest is not signed, or not by this key.
-        UsageError: the file holds no Ed25519 public key.
-    """
-    signature = bundle / SIGNATURE_FILE
-    check_signature(
-        (bundle / MANIFEST_FILE).read_bytes(),
-        signature.read_bytes() if signature.is_file() else None,
-        public_key,
-        f"{bundle if shown_as is None else shown_as}/{MANIFEST_FILE}",
-    )
 
 
 def refuse_unlisted(manifest: Manifest, names: Iterable[str], place: object) -> None:

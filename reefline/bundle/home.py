@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Protocol, Union
 
-from reefline.bundle.manifest import Manifest
+from reefline.bundle.manifest import MANIFEST_FILE, Manifest
 from reefline.bundle.signature import Signer
 from reefline.errors import BundleError
 from reefline.storage.interface import Revision
@@ -81,6 +82,13 @@ class BundleHome(Protocol):
             BundleError: it is missing or damaged.
         """
 
+    def is_signed(self, version: int, sign: Signer) -> bool:
+        """Return whether a bundle has the signature that `sign` makes; equal content has equal signatures (RFC 8032).
+
+        Raises:
+            BundleError: its manifest is missing or damaged.
+        """
+
     def verify(self, version: int) -> Manifest:
         """Return a bundle's manifest after comparing every file with it.
 
@@ -136,6 +144,29 @@ class BundleHome(Protocol):
 
     def unmark_withdrawn(self, version: int) -> None:
         """Remove the mark of a version, if it has one."""
+
+
+def advise_another(home: BundleHome, unusable: int) -> str:
+    """Return what to do where the serving version is missing or damaged: serve the newest other one."""
+    start = f"{home.place / CURRENT_FILE}: names version {unusable}, so nothing can be compared with it;"
+    for version in sorted(set(home.list_versions()) - {unusable}, reverse=True):
+        with contextlib.suppress(BundleError):
+            home.read_manifest(version)
+            return f"{start} run `{make_rollback_command(home.place, version)}`"
+    return f"{start} delete CURRENT to begin without a serving version"
+
+
+def explain_unchanged(home: BundleHome, version: int, sign: Optional[Signer]) -> str:
+    """Return the reason why a push of what serves already changes nothing, and what to do if that is not signed.
+
+    A push does not sign it later: nothing shows that its manifest is still what was pushed.
+    """
+    if sign is None or home.is_signed(version, sign):
+        return f"version {version} serves and holds this very model"
+    return (
+        f"version {version} already serves, not signed with this key; nothing pushed. To sign it, check "
+        f"{home.locate(version)}/{MANIFEST_FILE}, then sign it by hand: see Signed bundles in docs/security.md"
+    )
 
 
 def parse_version(text: str, path: object) -> int:

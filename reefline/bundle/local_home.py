@@ -25,7 +25,7 @@ from reefline.bundle.home import (
     parse_version,
     parse_version_names,
 )
-from reefline.bundle.manifest import MANIFEST_FILE, Manifest, read_manifest
+from reefline.bundle.manifest import MANIFEST_FILE, Manifest, read_manifest, read_manifest_bytes
 from reefline.bundle.signature import SIGNATURE_FILE, Signer
 from reefline.errors import BundleError, WorkspaceError
 from reefline.system.files import NO_SPACE_ERRNOS, flush_to_disk, write_whole
@@ -93,6 +93,12 @@ class LocalHome:
     def read_manifest(self, version: int) -> Manifest:
         """See BundleHome."""
         return read_manifest(self.locate(version))
+
+    def is_signed(self, version: int, sign: Signer) -> bool:
+        """See BundleHome."""
+        bundle = self.locate(version)
+        signature = bundle / SIGNATURE_FILE
+        return signature.is_file() and signature.read_bytes() == sign(read_manifest_bytes(bundle))
 
     def verify(self, version: int) -> Manifest:
         """See BundleHome."""

@@ -180,6 +180,15 @@ def read_manifest(bundle: Path) -> Manifest:
     Raises:
         BundleError: it is missing or damaged, or a newer Reefline wrote it.
     """
+    return parse_manifest(read_manifest_bytes(bundle), bundle / MANIFEST_FILE)
+
+
+def read_manifest_bytes(bundle: Path) -> bytes:
+    """Return the content of a bundle's manifest, which is what a signature signs.
+
+    Raises:
+        BundleError: it is missing, unreadable or too large.
+    """
     path = bundle / MANIFEST_FILE
     try:
         if path.exists() and not path.is_file():
@@ -190,7 +199,7 @@ def read_manifest(bundle: Path) -> Manifest:
         raise BundleError(f"{path}: missing or unreadable ({error.strerror}); {REMEDY}") from error
     if len(content) > _MAX_BYTES:
         raise BundleError(f"{path}: more than {_MAX_BYTES} bytes; {REMEDY}")
-    return parse_manifest(content, path)
+    return content
 
 
 def parse_manifest(content: bytes, path: object) -> Manifest:

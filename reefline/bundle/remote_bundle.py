@@ -12,11 +12,11 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 from reefline.bundle.checking import verify_bundle
 from reefline.bundle.manifest import MANIFEST_FILE, REMEDY, Manifest, parse_manifest
-from reefline.bundle.signature import SIGNATURE_FILE
+from reefline.bundle.signature import SIGNATURE_FILE, check_signature
 from reefline.errors import BundleError
 from reefline.storage.interface import Storage
 from reefline.storage.location import Location
@@ -34,15 +34,22 @@ def read_remote_manifest(storage: Storage) -> Manifest:
     return parse_manifest(_read_manifest(storage), storage.location / MANIFEST_FILE)
 
 
-def fetch_remote_bundle(storage: Storage, folder: Path) -> Manifest:
+def fetch_remote_bundle(storage: Storage, folder: Path, public_key: Optional[Path] = None) -> Manifest:
     """Copy the bundle in a storage into a local folder, and verify it.
 
+    With a `public_key`, its owner must have signed the manifest.
+
     Raises:
-        BundleError: a file is missing or damaged; the messages name it in the store.
+        BundleError: a file is missing or damaged, or the signature is missing or wrong; the messages name the place in
+            the store.
+        UsageError: the file `public_key` holds no key.
         StorageError: the store cannot be read.
         OSError: the folder cannot be written.
     """
     content = _read_manifest(storage)
+    if public_key is not None:
+        signature = storage.read(SIGNATURE_FILE)
+        check_signature(content, signature.data if signature else None, public_key, storage.location / MANIFEST_FILE)
     manifest = parse_manifest(content, storage.location / MANIFEST_FILE)
     folder.mkdir(parents=True, exist_ok=True)
     for file in manifest.files:

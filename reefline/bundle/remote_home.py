@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
-from reefline.bundle.checking import check_bundle_signature, refuse_unlisted, verify_bundle
+from reefline.bundle.checking import refuse_unlisted, verify_bundle
 from reefline.bundle.home import CURRENT_FILE, WITHDRAWN_FOLDER, Current, parse_version, parse_version_names
 from reefline.bundle.manifest import MANIFEST_FILE, Manifest
 from reefline.bundle.remote_bundle import fetch_remote_bundle, read_remote_manifest
@@ -85,6 +85,12 @@ class RemoteHome:
         """See BundleHome."""
         return read_remote_manifest(open_storage(self.locate(version)))
 
+    def is_signed(self, version: int, sign: Signer) -> bool:
+        """See BundleHome."""
+        manifest = self._storage.read(f"{version}/{MANIFEST_FILE}")
+        signature = self._storage.read(f"{version}/{SIGNATURE_FILE}")
+        return manifest is not None and signature is not None and signature.data == sign(manifest.data)
+
     def verify(self, version: int) -> Manifest:
         """See BundleHome; the files are downloaded for this."""
         with tempfile.TemporaryDirectory() as folder:
@@ -93,9 +99,7 @@ class RemoteHome:
     def verify_for_use(self, version: int, public_key: Optional[Path]) -> Manifest:
         """See BundleHome; the files are downloaded for this."""
         with tempfile.TemporaryDirectory() as folder:
-            manifest = self.fetch(version, Path(folder))
-            if public_key is not None:
-                check_bundle_signature(Path(folder), public_key, shown_as=self.locate(version))
+            manifest = fetch_remote_bundle(open_storage(self.locate(version)), Path(folder), public_key)
         names = [stored.name.partition("/")[2] for stored in self._storage.list_objects(str(version))]
         refuse_unlisted(manifest, names, self.locate(version))
         return manifest

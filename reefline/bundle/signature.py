@@ -32,13 +32,20 @@ def load_signer(signing_key: str, *, outside_of: Optional[Path] = None) -> Signe
     A file must be readable by its owner alone, and not be in the folder `outside_of`, which is copied and shared.
 
     Raises:
-        ConfigError: the key is missing, exposed, or no Ed25519 key.
+        ConfigError: the key is missing, exposed, or no Ed25519 key. No message repeats a key.
     """
+    if "\n" in signing_key or "\r" in signing_key or "PRIVATE KEY" in signing_key:
+        # Messages repeat the value, and logs keep them.
+        raise ConfigError(
+            "push.signing_key: expected a file's path or env:NAME, found what may be the key itself (not shown); "
+            "put the key into a file, or into an environment variable"
+        )
     if signing_key.startswith(VARIABLE_PREFIX):
         content = os.environ.get(signing_key.removeprefix(VARIABLE_PREFIX), "").encode()
         if not content:
             raise ConfigError(
-                f"push.signing_key: {signing_key}: the environment variable is not set; set it to the key"
+                f"push.signing_key: {signing_key}: the environment variable is not set; set it to the key, "
+                "on Kubeflow set it with kubeflow.tasks.Pusher.secrets"
             )
     else:
         content = _read_key_file(Path(signing_key), outside_of)

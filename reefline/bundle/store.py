@@ -24,7 +24,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional, Union
 
-from reefline.bundle.home import CURRENT_FILE, BundleHome, Current, Place, make_rollback_command, to_place
+from reefline.bundle.home import (
+    BundleHome,
+    Current,
+    Place,
+    advise_another,
+    explain_unchanged,
+    make_rollback_command,
+    to_place,
+)
 from reefline.bundle.layout import find_shipped_model
 from reefline.bundle.manifest import BundleFacts, FileRecord, Manifest, find_shipped_file, record_files
 from reefline.bundle.signature import Signer
@@ -145,7 +153,7 @@ def fetch_bundle(destination: Destination, model_name: str, version: int, folder
         current = home.read_current()
         if current is None or current.version != version:
             raise
-        raise BundleError(*error.problems, _advise_another(home, version)) from error
+        raise BundleError(*error.problems, advise_another(home, version)) from error
 
 
 def resolve_baseline(destination: Destination, model_name: str, candidate: Path) -> Baseline:
@@ -166,7 +174,7 @@ def resolve_baseline(destination: Destination, model_name: str, candidate: Path)
     try:
         serving = home.read_manifest(current.version)
     except BundleError as error:
-        raise BundleError(*error.problems, _advise_another(home, current.version)) from error
+        raise BundleError(*error.problems, advise_another(home, current.version)) from error
     if serving.shipped_file.sha256 != hash_file(find_shipped_model(candidate)):
         return Baseline(current.version, serving.shipped_file.sha256)
     if serving.replaces is None or not home.has_bundle(serving.replaces):
@@ -196,8 +204,7 @@ def push_bundle(
     with home.changing():
         current = home.read_current()
         if current is not None and _holds(home, current.version, files):
-            reason = f"version {current.version} serves and holds this very model"
-            return _record(home, current.version, files, reason)
+            return _record(home, current.version, files, explain_unchanged(home, current.version, sign))
         withdrawn = find_withdrawn(home, files)
         if withdrawn is not None:
             reason = (
@@ -258,16 +265,6 @@ def _find_replaced(home: BundleHome, current: Current) -> int:
             f"{home.locate(current.version)}: nothing to roll back to, as version {current.version} replaced no other"
         )
     return replaced
-
-
-def _advise_another(home: BundleHome, unusable: int) -> str:
-    """Return what to do where the serving version is missing or damaged: serve the newest other one."""
-    start = f"{home.place / CURRENT_FILE}: names version {unusable}, so nothing can be compared with it;"
-    for version in sorted(set(home.list_versions()) - {unusable}, reverse=True):
-        with contextlib.suppress(BundleError):
-            home.read_manifest(version)
-            return f"{start} run `{make_rollback_command(home.place, version)}`"
-    return f"{start} delete CURRENT to begin without a serving version"
 
 
 def open_home(destination: Destination, model_name: str) -> BundleHome:

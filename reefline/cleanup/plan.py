@@ -16,6 +16,7 @@ from reefline.report.image_list import list_image_lists
 from reefline.report.run_facts import read_all_runs
 from reefline.report.run_folder import list_run_folders
 from reefline.structures.artifacts import ModelRunFolder
+from reefline.training.resumable_folder import UNFINISHED_FOLDER
 
 
 class Kind(str, enum.Enum):
@@ -109,7 +110,8 @@ def plan_cleanup(workspace: Path, keep: int) -> CleanupPlan:
 
 
 def _find_old_artifacts(artifacts: Path, kept: KeptRuns) -> Iterator[Path]:
-    for folder in sorted(artifacts.glob("*/*/*/")):
+    # Python 3.10 yields files for a pattern that ends with a slash, too.
+    for folder in sorted(path for path in artifacts.glob("*/*/*") if path.is_dir()):
         is_hidden = any(part.startswith(".") for part in folder.relative_to(artifacts).parts)
         is_ours = folder.name.isdigit() and not is_hidden and not folder.is_symlink()
         if is_ours and name_folder(folder) not in kept.folders:
@@ -121,7 +123,7 @@ def _find_old_trainings(artifacts: Path, kept: KeptRuns) -> Iterator[Path]:
     resumed = {os.path.realpath(folder) for folder in kept.unfinished}
     reports = [ModelRunFolder(artifacts / name).report for name in kept.folders]
     # Next to the folders are the files that lock them.
-    for folder in sorted(path for path in artifacts.glob("*/*/.unfinished/*") if path.is_dir()):
+    for folder in sorted(path for path in artifacts.glob(f"*/*/{UNFINISHED_FOLDER}/*") if path.is_dir()):
         own = ModelRunFolder(folder).report
         is_linked = own.is_file() and any(other.is_file() and own.samefile(other) for other in reports)
         if not (folder.name.startswith(".") or os.path.realpath(folder) in resumed or is_linked):

@@ -14,6 +14,7 @@ from reefline.cleanup.plan import CleanupPlan
 from reefline.lineage.deletion import mark_deleted
 from reefline.report.index_page import write_index
 from reefline.system.leftovers import remove_folder, remove_leftovers
+from reefline.training.resumable_folder import UNFINISHED_FOLDER, remove_orphaned_locks
 
 
 def remove_planned(plan: CleanupPlan) -> None:
@@ -27,6 +28,8 @@ def remove_planned(plan: CleanupPlan) -> None:
     remove_leftovers(plan.workspace)
     for folder in (*plan.artifacts, *plan.unfinished):
         remove_folder(folder)
+    for unfinished in plan.workspace.glob(f"artifacts/*/*/{UNFINISHED_FOLDER}"):
+        remove_orphaned_locks(unfinished)
     _remove_working_folders(plan)
     gone = [id_ for id_, folder in plan.gone_artifacts.items() if not folder.exists()]
     mark_deleted(plan.workspace / "metadata.db", gone)
@@ -40,5 +43,6 @@ def remove_planned(plan: CleanupPlan) -> None:
 
 def _remove_working_folders(plan: CleanupPlan) -> None:
     """Remove TFX's own working folders: every execution leaves two or three, empty."""
-    for folder in plan.workspace.glob("artifacts/*/.system/*/*/"):
-        shutil.rmtree(folder)
+    for path in plan.workspace.glob("artifacts/*/.system/*/*"):
+        if path.is_dir():
+            shutil.rmtree(path)

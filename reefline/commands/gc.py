@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from reefline.commands.options import DEFAULT_WORKSPACE, WorkspaceOption
+from reefline.commands.options import DEFAULT_WORKSPACE
 from reefline.errors import UsageError, WorkspaceError
 from reefline.system.terminal import format_bytes, say
 
@@ -16,10 +17,17 @@ if TYPE_CHECKING:
 
     from reefline.cleanup.plan import Share
 
+_PERMISSION_ERRNOS = (errno.EACCES, errno.EPERM, errno.EROFS)
+
 
 def gc(
     keep: Annotated[int, typer.Option("--keep", metavar="N", min=1, help="how many of the newest runs to keep")],
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    workspace: Annotated[
+        Optional[Path],
+        typer.Option(
+            metavar="DIR", help="the folder of runs, artifacts and bundles", show_default=str(DEFAULT_WORKSPACE)
+        ),
+    ] = None,
     serving: Annotated[
         str,
         typer.Option(metavar="URI", help="remove bundles of an object store instead, keeping the N newest per model"),
@@ -28,9 +36,11 @@ def gc(
 ) -> None:
     """Remove artifacts, reports and bundles that nothing needs. Never what serves, or what a rollback needs."""
     if serving:
+        if workspace is not None:
+            raise UsageError("--workspace, --serving: each names a place to clean; pass one of them")
         _clean_store(serving, keep, dry_run=dry_run)
     else:
-        _clean_workspace(workspace, keep, dry_run=dry_run)
+        _clean_workspace(workspace or DEFAULT_WORKSPACE, keep, dry_run=dry_run)
 
 
 def _clean_workspace(workspace: Path, keep: int, *, dry_run: bool) -> None:
@@ -47,12 +57,15 @@ def _clean_workspace(workspace: Path, keep: int, *, dry_run: bool) -> None:
             if not dry_run:
                 remove_planned(plan)
     except OSError as error:
-        raise WorkspaceError(
-            f"{error.filename or workspace}: {error.strerror}; fix its permissions, and run the same command again"
-        ) from error
+        raise WorkspaceError(_describe(error, workspace)) from error
     _show(shares, dry_run=dry_run)
     kept = plan.runs - len(plan.reports)
     say(f"{'Would keep' if dry_run else 'Kept'} {kept} of {plan.runs} runs.")
+
+
+def _describe(error: OSError, workspace: Path) -> str:
+    remedy = "fix its permissions, and run" if error.errno in _PERMISSION_ERRNOS else "correct this, then run"
+    return f"{error.filename or workspace}: {error.strerror or error}; {remedy} the same command again"
 
 
 def _clean_store(serving: str, keep: int, *, dry_run: bool) -> None:
@@ -63,6 +76,10 @@ def _clean_store(serving: str, keep: int, *, dry_run: bool) -> None:
     from reefline.storage.location import Location
 
     destination = Location.parse(serving)
+    if not destination.is_remote:
+        raise UsageError(
+            f"--serving {serving}: a folder of this machine, where a run may be under way; use --workspace DIR"
+        )
     models = list_models(destination)
     if not models:
         raise UsageError(f"{destination}: no model is served here; pass another --serving URI")

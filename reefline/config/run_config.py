@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,8 @@ def choose_config_file(config_file: Optional[Path], data_dir: Optional[Path]) ->
 def load_config(path: Path, overrides: Sequence[Override] = ()) -> RunConfig:
     """Read a config and apply the overrides in order.
 
-    A relative path in the file is relative to the file's folder, one in an override to the working folder;
+    A relative path in the file is relative to the file's folder, one in an override to the working folder; ~ is the
+    user's home folder.
     `data.image_dir` and `data.annotation_dir` are names inside the data set and stay as they are.
 
     Raises:
@@ -175,7 +177,9 @@ def _resolve_paths(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         for key in path:
             value = value.get(key) if isinstance(value, Mapping) else None
         if isinstance(value, str) and value and not _is_no_path(value):
-            resolved = apply_override(resolved, Override(path, str(folder / value)))
+            # pathlib's own raises where a user is unknown.
+            expanded = os.path.expanduser(value)  # noqa: PTH111
+            resolved = apply_override(resolved, Override(path, str(folder / expanded)))
     return resolved
 
 

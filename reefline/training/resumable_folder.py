@@ -16,7 +16,7 @@ from reefline.errors import WorkspaceError
 from reefline.system.lock_file import LockHolder, try_lock
 from reefline.system.terminal import say
 
-_FOLDER = ".unfinished"
+UNFINISHED_FOLDER = ".unfinished"
 _POLL_S = 2.0
 
 
@@ -50,7 +50,7 @@ def open_unfinished(output_dir: Path, identity: Sequence[str], work_dir: Path | 
 def locate_unfinished(output_dir: Path, identity: Sequence[str], work_dir: Path | None = None) -> Path:
     """Return where `open_unfinished` keeps that work, whether it exists or not."""
     digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:16]
-    return (work_dir or output_dir.parent) / _FOLDER / digest
+    return (work_dir or output_dir.parent) / UNFINISHED_FOLDER / digest
 
 
 def _await_lock(path: Path) -> IO[str]:
@@ -97,6 +97,17 @@ def _remove_unless_held(folder: Path) -> None:
         with file:
             shutil.rmtree(folder)
             lock.unlink()
+
+
+def remove_orphaned_locks(unfinished: Path) -> None:
+    """Remove the locks, in a folder of unfinished work, of work that is gone; those that a process holds stay."""
+    for lock in unfinished.glob("*.lock"):
+        if lock.with_suffix("").exists():
+            continue
+        file = try_lock(lock)
+        if file is not None:
+            with file:
+                lock.unlink()
 
 
 def _link_or_copy(source: str, target: str) -> None:

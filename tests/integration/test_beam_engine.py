@@ -82,6 +82,13 @@ def test_directrunner_writes_the_same_files(data: Path, tmp_path: Path) -> None:
     assert _outputs(ingest(data, tmp_path / "beam", settings=settings)) == local
 
 
+def test_other_options_of_beam_find_the_result_in_the_cache(data: Path, tmp_path: Path) -> None:
+    runs = [("--runner=DirectRunner",), ("--runner=DirectRunner", "--direct_num_workers=1"), ()]
+    for beam_args in runs:
+        run = ingest(data, tmp_path / "ws", settings=IngestionSettings(beam_args=beam_args, **SETTINGS))
+    assert run.states("VocExampleGen") == ["COMPLETE", "CACHED", "CACHED"]
+
+
 def _make_write_task(data: Path, out: Path) -> WriteTask:
     part = DataPart(str(data))
     inspect = InspectTask(part, (Candidate("image_000.jpg", "image_000.xml", ""),), ImageLimits(10**8), None)
@@ -94,7 +101,7 @@ def test_what_a_task_cannot_do_is_an_error_of_the_run(data: Path, tmp_path: Path
     task = _make_write_task(data, tmp_path / "out")
     (data / "image_000.jpg").write_bytes(make_jpeg(seed=77))
     engine = BeamEngine(lambda: beam.Pipeline(argv=[]), Location.parse(tmp_path / "exchange"))
-    with pytest.raises(DataError, match=r"^image_000\.jpg: changed during ingestion: run again$"):
+    with pytest.raises(DataError, match=r"^image_000\.jpg: changed since it was inspected: run again$"):
         list(engine.run([task]))
 
 

@@ -6,14 +6,16 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reefline.bundle import checking
 from reefline.bundle.checking import verify_for_use
 from reefline.bundle.manifest import MANIFEST_FILE
 from reefline.bundle.remote_bundle import open_bundle
 from reefline.bundle.signature import SIGNATURE_FILE, check_signature, load_signer
-from reefline.bundle.store import push_bundle, read_current, rollback
+from reefline.bundle.store import PushRecord, push_bundle, read_current, rollback
 from reefline.errors import BundleError, ConfigError, UsageError
 from reefline.evaluation.report import EvaluationReport
 from reefline.storage.opening import open_storage
@@ -31,11 +33,11 @@ def serving(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path / "serving") if request.param == "folder" else request.getfixturevalue("s3_folder")
 
 
-def _push(tmp_path: Path, serving: str, content: bytes, keys: KeyPair | None) -> None:
+def _push(tmp_path: Path, serving: str, content: bytes, keys: KeyPair | None) -> PushRecord:
     scores = make_scores(baseline=make_metrics(), baseline_version=read_current(serving, "detector") or 0)
     candidate = write_candidate(tmp_path / "candidate", content)
     sign = load_signer(str(keys.private)) if keys else None
-    push_bundle(candidate, make_facts(evaluation=EvaluationReport(scores, ())), serving, sign)
+    return push_bundle(candidate, make_facts(evaluation=EvaluationReport(scores, ())), serving, sign)
 
 
 def test_a_signed_bundle_can_be_checked_where_it_serves_and_in_a_copy(
@@ -72,6 +74,27 @@ def test_whatever_is_changed_is_noticed(tmp_path: Path, serving: str, keys: KeyP
     assert read_current(serving, "detector") == 2
 
 
+def test_a_manifest_that_nobody_signed_is_not_parsed(tmp_path: Path, serving: str, keys: KeyPair) -> None:
+    for content in (b"one", b"two"):
+        _push(tmp_path, serving, content, keys)
+    open_storage(f"{serving}/detector/1").write(MANIFEST_FILE, b"{")
+    with pytest.raises(BundleError, match=r"its signature is not from .*, or the manifest was changed"):
+        rollback(serving, "detector", public_key=keys.public)
+
+
+def test_what_is_used_is_what_was_signed(tmp_path: Path, keys: KeyPair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody exchanges the manifest between the two checks."""
+    _push(tmp_path, str(tmp_path / "serving"), b"one", keys)
+    bundle = tmp_path / "serving" / "detector" / "1"
+
+    def check_and_exchange(*arguments: Any) -> None:
+        check_signature(*arguments)
+        (bundle / MANIFEST_FILE).write_text("{")
+
+    monkeypatch.setattr(checking, "check_signature", check_and_exchange)
+    assert checking.verify_for_use(bundle, keys.public).version == 1
+
+
 def test_only_a_rollback_to_a_signed_bundle_succeeds(tmp_path: Path, serving: str, keys: KeyPair) -> None:
     for content, signed in ((b"one", keys), (b"two", None), (b"three", keys)):
         _push(tmp_path, serving, content, signed)
@@ -89,6 +112,24 @@ def test_a_rollback_refuses_files_that_the_manifest_does_not_list(tmp_path: Path
     with pytest.raises(BundleError, match=r"1/model_int8_edgetpu.tflite: not in the manifest; delete it or push again"):
         rollback(serving, "detector")
     assert read_current(serving, "detector") == 2
+
+
+@pytest.mark.parametrize("before", ["unsigned", "other-key"])
+def test_a_push_of_what_serves_unsigned_reports_it(tmp_path: Path, serving: str, keys: KeyPair, before: str) -> None:
+    _push(tmp_path, serving, b"one", write_key_pair(tmp_path / "others") if before == "other-key" else None)
+    record = _push(tmp_path, serving, b"one", keys)
+    assert record.version == 1
+    assert record.reason == (
+        "version 1 already serves, not signed with this key; nothing pushed. To sign it, check "
+        f"{serving}/detector/1/manifest.json, then sign it by hand: see Signed bundles in docs/security.md"
+    )
+    # By hand, as docs/security.md shows.
+    storage = open_storage(f"{serving}/detector/1")
+    manifest = storage.read(MANIFEST_FILE)
+    assert manifest is not None
+    storage.write(SIGNATURE_FILE, load_signer(str(keys.private))(manifest.data))
+    assert _push(tmp_path, serving, b"one", keys).reason == "version 1 serves and holds this very model"
+    assert _push(tmp_path, serving, b"one", None).reason == "version 1 serves and holds this very model"
 
 
 def test_a_signature_that_is_added_later_is_seen_in_the_cached_copy(
@@ -122,10 +163,20 @@ def test_openssl_makes_keys_and_checks_and_signs_bundles(tmp_path: Path) -> None
 
 
 def test_a_key_in_an_environment_variable(tmp_path: Path, keys: KeyPair, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match=r"push.signing_key: env:SIGNING: the environment variable is not set"):
+    with pytest.raises(
+        ConfigError, match=r"push.signing_key: env:SIGNING: .* is not set.* kubeflow\.tasks\.Pusher\.secrets"
+    ):
         load_signer("env:SIGNING")
     monkeypatch.setenv("SIGNING", keys.private.read_text())
     check_signature(b"manifest", load_signer("env:SIGNING")(b"manifest"), keys.public, "m")
+
+
+def test_no_message_repeats_a_key(keys: KeyPair) -> None:
+    pem = keys.private.read_text()
+    for value in (pem, pem.replace("\n", ""), f"env:{pem}", "/etc/a\nb", "a\rb"):
+        with pytest.raises(ConfigError, match=r"^push\.signing_key: expected a file's path or env:NAME, ") as caught:
+            load_signer(value)
+        assert value not in str(caught.value) and "BEGIN" not in str(caught.value)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601], ids=oct)

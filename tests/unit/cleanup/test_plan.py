@@ -13,6 +13,7 @@ from reefline.cleanup import removal
 from reefline.cleanup.plan import CleanupPlan, Kind, plan_cleanup
 from reefline.cleanup.removal import remove_planned
 from reefline.errors import BundleError
+from reefline.system.lock_file import try_lock
 from tests.factories_workspace import WorkspaceFactory
 
 
@@ -141,6 +142,37 @@ def test_folders_of_other_people_stay(workspace: WorkspaceFactory) -> None:
         folder.mkdir()
     _clean(workspace, 1)
     assert notes.is_dir() and own.is_dir()
+
+
+def test_files_of_other_people_stay(workspace: WorkspaceFactory) -> None:
+    """In Python 3.10, a pattern that ends with a slash finds files too."""
+    workspace.add()
+    workspace.add()
+    trainer = workspace.root / "artifacts" / "Trainer"
+    files = [trainer / "model_run" / "2026", trainer / ".system" / "stateful_working_dir" / "notes.txt"]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("mine")
+    plan = _clean(workspace, 1)
+    assert all(file.is_file() for file in files) and not {*files} & {*plan.artifacts}
+
+
+def test_the_lock_of_a_removed_training_goes_and_those_of_others_stay(workspace: WorkspaceFactory) -> None:
+    for _ in range(2):
+        workspace.add(stopped=True)
+    for _ in range(2):
+        workspace.add()
+    unfinished = workspace.root / "artifacts/Trainer/model_run/.unfinished"
+    assert len(list(unfinished.glob("*.lock"))) == 2
+    # A clean-up that was killed leaves a lock without its folder.
+    (unfinished / "0123456789abcdef.lock").touch()
+    held = try_lock(unfinished / "fedcba9876543210.lock")
+    assert held is not None
+    with held:
+        _clean(workspace, 1)
+    (kept,) = (path for path in unfinished.iterdir() if path.is_dir())
+    locks = {path.name for path in unfinished.glob("*.lock")}
+    assert locks == {f"{kept.name}.lock", "fedcba9876543210.lock"}
 
 
 def test_a_file_with_links_counts_once_and_only_if_all_go(workspace: WorkspaceFactory) -> None:

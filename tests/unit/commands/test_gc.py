@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 
 from reefline.bundle.store import push_bundle, read_current
 from reefline.cleanup import plan as plan_module
+from reefline.cleanup import removal
 from reefline.cli import app
 from reefline.evaluation.report import EvaluationReport
 from reefline.system.lock_file import hold_workspace
@@ -65,6 +68,16 @@ def test_a_workspace_with_a_run_under_way_is_left_alone(workspace: Path) -> None
         ),
         pytest.param([], "Missing option '--keep'", id="no-number"),
         pytest.param(["--keep", "0"], "greater than or equal to 1", id="zero"),
+        pytest.param(
+            ["--keep", "1", "--serving", "workspace/serving"],
+            "--serving workspace/serving: a folder of this machine, where a run may be under way; use --workspace DIR",
+            id="local-serving",
+        ),
+        pytest.param(
+            ["--keep", "1", "--serving", "s3://bucket/serving", "--workspace", "workspace"],
+            "--workspace, --serving: each names a place to clean; pass one of them",
+            id="both",
+        ),
         pytest.param(["--keep", "1", "--serving", "hdfs://a/b"], "hdfs:// is not supported", id="scheme"),
     ],
 )
@@ -72,6 +85,28 @@ def test_errors_say_what_to_do(arguments: list[str], message: str) -> None:
     result = gc(*arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        pytest.param(errno.EACCES, "fix its permissions, and run the same command again", id="permission"),
+        pytest.param(errno.EPERM, "fix its permissions, and run the same command again", id="owner"),
+        pytest.param(errno.EROFS, "fix its permissions, and run the same command again", id="read-only"),
+        pytest.param(errno.EIO, "correct this, then run the same command again", id="disk"),
+        pytest.param(errno.ENOTEMPTY, "correct this, then run the same command again", id="not-empty"),
+    ],
+)
+def test_what_cannot_be_removed_is_named(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+) -> None:
+    def fail(folder: Path) -> None:
+        raise OSError(number, os.strerror(number), str(folder))
+
+    monkeypatch.setattr(removal, "remove_folder", fail)
+    result = gc("--keep", "1", "--workspace", workspace)
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"/1: {os.strerror(number)}; {advice}\n")
 
 
 def test_bundles_of_an_object_store(tmp_path: Path, s3_folder: str) -> None:

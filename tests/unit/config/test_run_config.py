@@ -426,9 +426,19 @@ def test_malformed_url_is_refused(write, url: str) -> None:
     [
         pytest.param("keys/a.pem", "{}/keys/a.pem", id="relative"),
         pytest.param("/etc/a.pem", "/etc/a.pem", id="absolute"),
+        pytest.param("~/a.pem", "/srv/me/a.pem", id="home"),
+        pytest.param("~nobody-here/a.pem", "{}/~nobody-here/a.pem", id="unknown-user"),
         pytest.param("env:KEY", "env:KEY", id="variable"),
     ],
 )
-def test_a_signing_key_is_found_from_the_configs_folder(write, tmp_path: Path, written: str, expected: str) -> None:
+def test_a_signing_key_is_found_from_the_configs_folder(
+    write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, expected: str
+) -> None:
+    monkeypatch.setenv("HOME", "/srv/me")
     config = _load(write(f"{MINIMAL}push: {{signing_key: '{written}'}}\n"))
     assert config.push.signing_key == expected.format(tmp_path)
+
+
+def test_an_override_knows_the_home_folder_too(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/srv/me")
+    assert _load(write(MINIMAL), "push.signing_key=~/a.pem").push.signing_key == "/srv/me/a.pem"

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.kubeflow.executor_input import parse_executor_input, write_executor_output, write_output_parameters
+from reefline.bundle.signature import check_signature, load_signer
 from reefline.errors import UsageError
-from tests.factories_kubeflow import RUN_ID, make_executor_input, read_output
+from tests.factories_keys import write_key_pair
+from tests.factories_kubeflow import RUN_ID, compile_package, make_executor_input, read_output
 
 SPEC = json.dumps(
     {
@@ -66,6 +68,29 @@ def test_what_must_not_key_the_cache_comes_from_the_environment(
         parse_executor_input(text)
     monkeypatch.setenv("REEFLINE_DATA", "s3://b/data")
     assert parse_executor_input(text).parameters["data_dir"] == "s3://b/data"
+
+
+def test_no_other_parameter_gets_the_content_of_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "secret")
+    text = make_executor_input(tmp_path, parameters={"signing_key": "env:KEY", "data_dir": "env:KEY"})
+    assert parse_executor_input(text).parameters == {"signing_key": "env:KEY", "data_dir": "env:KEY"}
+
+
+def test_the_pusher_of_a_package_signs_with_the_key_of_its_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/security.md shows this config."""
+    secrets = "[{name: reefline-signing, env: {key: REEFLINE_SIGNING_KEY}}]"
+    package = compile_package(
+        "push.signing_key=env:REEFLINE_SIGNING_KEY", f"kubeflow.tasks={{Pusher: {{secrets: {secrets}}}}}"
+    )
+    given = package.pipeline["root"]["dag"]["tasks"]["Pusher"]["inputs"]["parameters"]
+    constants = {key: one["runtimeValue"]["constant"] for key, one in given.items() if "runtimeValue" in one}
+    keys = write_key_pair(tmp_path / "keys")
+    monkeypatch.setenv("REEFLINE_SIGNING_KEY", keys.private.read_text())
+    parameters = parse_executor_input(make_executor_input(tmp_path, parameters=constants)).parameters
+    assert "PRIVATE KEY" not in str(parameters)
+    check_signature(b"manifest", load_signer(parameters["signing_key"])(b"manifest"), keys.public, "m")
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,30 @@ def test_what_no_package_can_do_is_refused(override: str, message: str) -> None:
         compile_package(override)
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        pytest.param((), id="none"),
+        # It would put the key into the package.
+        pytest.param(("kubeflow.env={KEY: text}",), id="plain-variable"),
+        # A task with an entry of its own gets nothing of `default`.
+        pytest.param(
+            ("kubeflow.default={secrets: [{name: s, env: {k: KEY}}]}", "kubeflow.tasks={Pusher: {cpu: 1}}"),
+            id="default-of-others",
+        ),
+    ],
+)
+def test_a_signing_key_that_no_secret_sets_is_refused_before_any_training(overrides: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"variable KEY in .* pod; set it with kubeflow\.tasks\.Pusher\.secrets$"):
+        compile_package("push.signing_key=env:KEY", *overrides)
+
+
+def test_a_secret_for_all_tasks_sets_the_signing_key() -> None:
+    package = compile_package("push.signing_key=env:KEY", "kubeflow.secrets=[{name: s, env: {k: KEY}}]")
+    parameters = package.pipeline["root"]["dag"]["tasks"]["Pusher"]["inputs"]["parameters"]
+    assert parameters["signing_key"] == {"runtimeValue": {"constant": "env:KEY"}}
+
+
 FLINK = "data.beam_args=[--runner=FlinkRunner, --flink_master=flink:8081, --temp_location=s3://bucket/tmp]"
 
 
