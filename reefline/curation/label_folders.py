@@ -50,7 +50,9 @@ def find_label_folders(
         warning = f"folders give no labels, because {where} outside of them: move each image to its label's folder"
         return LabelFolders(nothing, () if is_annotated else (warning,))
     if is_annotated and not _are_named_by(with_boxes, labels, named, read_classes):
-        return LabelFolders(nothing)
+        without = len(images) - len(annotated)
+        warning = f"folders give no labels: most annotations in them name other classes; {without} images have none"
+        return LabelFolders(nothing, (warning,) if len(named) > 1 and without > len(annotated) else ())
     unlabelled = sorted(set(strays) - set(annotated))
     warnings = [f"{_count(unlabelled, 'has', 'have')} no label: outside of the label folders"] if unlabelled else []
     words = sorted(filter(is_layout_folder, named))

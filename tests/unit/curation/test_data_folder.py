@@ -110,8 +110,18 @@ def test_a_listing_leaves_out_what_a_walk_leaves_out() -> None:
         (("train/a.jpg",), [None], "train: gives no label, because the name is that of a split"),
         (("train/cat/a.jpg", "test/cat/b.jpg"), [None, None], "test/cat: gives no label"),
         (("span-1/cat/a.jpg",), [None], "span-1/cat: gives no label"),
+        (("day/a.jpg", "day/a.xml", "day/b.jpg", "night/c.jpg"), [None, None, None], "name other classes; 2 images"),
     ],
-    ids=["a split's name", "splits' names", "stray", "mostly strays", "one split", "labels in splits", "in a span"],
+    ids=[
+        "a split's name",
+        "splits' names",
+        "stray",
+        "mostly strays",
+        "one split",
+        "labels in splits",
+        "in a span",
+        "other classes",
+    ],
 )
 def test_labels_that_are_unclear_have_a_warning(
     tmp_path: Path, names: tuple[str, ...], labels: list[str | None], warning: str
