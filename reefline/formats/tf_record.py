@@ -58,8 +58,10 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    if value < 0x80:
+    if 0 <= value < 0x80:
         return bytes((value,))
+    # Protocol Buffers write a negative number as its two's complement in 64 bits.
+    value &= 0xFFFF_FFFF_FFFF_FFFF
     parts = bytearray()
     while value >= 0x80:
         parts.append(value & 0x7F | 0x80)
