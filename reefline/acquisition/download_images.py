@@ -81,8 +81,9 @@ class FolderResult:
     def describe_failures(self) -> str:
         """Return how many downloads failed and the most frequent reasons, "" if none did."""
         if self.failures:
-            reasons = Counter(failure.reason for failure in self.failures).most_common(_LISTED_REASONS)
-            listed = "; ".join(f"{count}× {reason}" for reason, count in reasons)
+            counts = Counter(failure.reason for failure in self.failures)
+            reasons = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            listed = "; ".join(f"{count}× {reason}" for reason, count in reasons[:_LISTED_REASONS])
             return f"{len(self.failures)} failed ({listed}), see {self.path / FAILURES_FILE}"
         if self.earlier_failures:
             return f"{self.earlier_failures} failed in earlier runs, see {self.path / FAILURES_FILE}"

@@ -86,7 +86,7 @@ def test_the_whole_of_the_summary(first: PipelineRun) -> None:
     assert summary.pop("run_id") == (first.workspace / "reports" / "latest").resolve().name
     assert (summary.pop("model"), summary.pop("verdict"), summary.pop("failure")) == ("demo", "BLESSED", None)
     data = summary.pop("data")
-    assert set(data) == {"splits", "findings", "anomalies"}
+    assert set(data) == {"splits", "findings", "anomalies", "spans"}
     assert data["anomalies"] == []
     assert set(data["splits"]) >= {"train", "eval"}
     assert sum(split["images"] for split in data["splits"].values()) == QUICK["demo.images"]
