@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from reefline.commands.options import WorkersOption
+from reefline.commands.usage_errors import advise_after_ctrl_c
 from reefline.errors import DataError, UsageError
 from reefline.system.terminal import ProgressBar, say
 
@@ -46,15 +47,16 @@ def dedupe(
         _undo(folder)
         return
     request = DedupeRequest(folder, against, Turns(rotations, flips), max_bits, workers or count_cores())
-    search = _search(request)
-    for unreadable in search.unreadable:
-        say(f"unreadable, left where it is: {unreadable.image}: {unreadable.problem}")
-    for finding in search.findings:
-        say(f"left out: {describe_finding(finding)}")
-    if dry_run:
-        _print_duplicates(search)
-    else:
-        _move(folder, search)
+    with advise_after_ctrl_c("run the same command to finish, or pass --undo to bring everything back"):
+        search = _search(request)
+        for unreadable in search.unreadable:
+            say(f"unreadable, left where it is: {unreadable.image}: {unreadable.problem}")
+        for finding in search.findings:
+            say(f"left out: {describe_finding(finding)}")
+        if dry_run:
+            _print_duplicates(search)
+        else:
+            _move(folder, search)
 
 
 def _search(request: DedupeRequest) -> DuplicateSearch:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from reefline.commands.options import OverwriteOption, ResumeOption, WorkersOption
+from reefline.commands.usage_errors import advise_after_ctrl_c
 from reefline.errors import UsageError
 from reefline.system.terminal import ProgressBar, say
 
@@ -69,7 +70,10 @@ def prepare(
         mode=choose_output_mode(resume=resume, overwrite=overwrite),
         workers=workers or count_cores(),
     )
-    with ProgressBar(plain_line_every_s=_PROGRESS_EVERY_S) as bar:
+    with (
+        advise_after_ctrl_c("run the same command with --resume to continue"),
+        ProgressBar(plain_line_every_s=_PROGRESS_EVERY_S) as bar,
+    ):
         report = preparing.prepare(
             request,
             lambda verb, done, total: bar.show(done, total, f"{done:,} of {total:,} images {verb}", now=done == total),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -71,5 +72,7 @@ def _show(review: LabelReview, out: Path) -> None:
     if len(review.problems) > _SHOWN_PROBLEMS:
         say_error(f"{len(review.problems) - _SHOWN_PROBLEMS} more problems")
     say(f"pictures: {out / 'review.html'}; list: {out / 'review.csv'}")
-    if review.doubts:
-        say(f"correct them: labelImg {out / 'to_review'} {out / 'classes.txt'}")
+    # Without the third argument LabelImg reads and saves annotations where it did last time.
+    folders = sorted({out / "to_review" / posixpath.dirname(doubt.image) for doubt in review.doubts})
+    for folder in folders[:_SHOWN_PROBLEMS]:
+        say(f"correct them: labelImg {folder} {out / 'classes.txt'} {folder}")

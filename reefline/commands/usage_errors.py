@@ -55,6 +55,16 @@ class CommandGroup(EscapingGroup):
 
 
 @contextlib.contextmanager
+def advise_after_ctrl_c(advice: str) -> Iterator[None]:
+    """End with exit code 130 at Ctrl-C, and say how to continue."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say_error(f"stopped by Ctrl-C; {advice}")
+        raise typer.Exit(128 + signal.SIGINT) from None
+
+
+@contextlib.contextmanager
 def _escape_usage_errors() -> Iterator[None]:
     # The one public subclass of the class that all of typer's usage errors share.
     usage_error: Any = typer.BadParameter.__mro__[1]

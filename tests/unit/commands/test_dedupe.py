@@ -64,7 +64,7 @@ def test_ctrl_c_is_130(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "read_data_folder", stop)
     result = CliRunner().invoke(app, ["dedupe", str(folder)])
     assert result.exit_code == 130
-    assert "stopped by Ctrl-C" in result.output
+    assert "stopped by Ctrl-C; run the same command to finish, or pass --undo" in result.output
 
 
 def test_images_with_unusable_names_are_listed(folder: Path) -> None:

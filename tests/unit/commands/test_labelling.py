@@ -107,7 +107,7 @@ def test_review_labels_sums_up(folder: Path) -> None:
         "not compared: 1 box(es) of bird, a class that the model does not know",
         lines[5],
         "pictures: out/review.html; list: out/review.csv",
-        "correct them: labelImg out/to_review out/classes.txt",
+        "correct them: labelImg out/to_review out/classes.txt out/to_review",
     ]
     assert lines[5].startswith("error: b.xml")
 
