@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ from reefline.structures.image_origin import ORIGINS_FILE
 from reefline.system.files import show_path
 
 _LISTED_PROBLEMS = 10
+_OTHER_IMAGE_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd"})
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,22 @@ def list_any_files(data_dir: Path) -> DataFiles:
     if not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder: expected a folder of images")
     walk = walk_data_folder(data_dir)
-    findings = _report_unusable(walk, None, None)
+    findings = (*_report_unusable(walk, None, None), *_report_other_images(walk))
     files = _sort_out(walk.files, findings=findings)
     if not files.images:
         reasons = map(describe_finding, findings[:_LISTED_PROBLEMS])
         raise DataError(f"{data_dir}: holds no images", *reasons, findings=findings)
     return files
+
+
+def _report_other_images(walk: Walk) -> list[Finding]:
+    """Return a finding for each kind of image that cameras and editors write and Reefline does not read."""
+    counts = Counter(posixpath.splitext(path)[1].lower() for path in walk.files)
+    messages = (
+        f"{counts[suffix]} {suffix} files are not read: convert them to JPEG"
+        for suffix in sorted(counts.keys() & _OTHER_IMAGE_SUFFIXES)
+    )
+    return [Finding("", None, "file_unusable", message, Action.KEPT) for message in messages]
 
 
 def select_data_files(

@@ -171,3 +171,13 @@ def test_empty_label_folders_are_named(tmp_path: Path) -> None:
     _add(tmp_path / "plain", "a.jpg")
     (tmp_path / "plain" / "bird").mkdir()
     assert find_empty_label_folders(read_data_folder(tmp_path / "plain")) == []
+
+
+def test_images_that_are_not_read_are_a_finding(tmp_path: Path) -> None:
+    _add(tmp_path, "a.jpg", "b.HEIC", "c.heic", "notes.txt")
+    assert [finding.message for finding in read_data_folder(tmp_path).findings] == [
+        "2 .heic files are not read: convert them to JPEG"
+    ]
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(DataError, match=r"holds no images\n.*2 \.heic files are not read"):
+        read_data_folder(tmp_path)
