@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reefline.bundle.checking import verify_bundle
+from reefline.bundle.home import CURRENT_FILE
 from reefline.bundle.manifest import MANIFEST_FILE
 from reefline.bundle.remote_bundle import open_bundle
+from reefline.bundle.store import read_current
 from reefline.errors import BundleError, DownloadError, UsageError
 from reefline.inference.detect.runtime import load_model
 from reefline.inference.detector import PLAIN_PIXELS, SavedModelDetector, TfliteDetector
@@ -61,6 +63,8 @@ def open_box_source(model: str | None, label_map: str | None = None) -> BoxSourc
     path = location.local_path
     if path.is_file():
         return _open_file(path, names)
+    if (path / CURRENT_FILE).is_file():
+        path /= str(read_current(path.parent, path.name))
     if (path / MANIFEST_FILE).is_file():
         return _open_bundle(path, names)
     for folder in (path, path / "saved_model"):

@@ -67,6 +67,11 @@ def test_pixels_of_a_float_model_are_scaled_as_its_metadata_say(
     assert seen.scores.max() == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_model_s_folder_stands_for_the_version_that_serves(tmp_path: Path) -> None:
+    bundle = push_small_bundle(tmp_path)
+    assert open_box_source(str(bundle.parent)).labels == open_box_source(str(bundle)).labels
+
+
 def test_a_bundle_brings_its_labels_and_thresholds(tmp_path: Path) -> None:
     bundle = push_small_bundle(tmp_path, thresholds={"cat": 0.7, "dog": None})
     source = open_box_source(str(bundle))
