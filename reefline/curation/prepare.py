@@ -27,7 +27,7 @@ from reefline.curation.prepare_warnings import Prepared, find_warnings
 from reefline.curation.prepared_files import PreparedFiles, WrittenFile
 from reefline.curation.tfrecords import FOLDER as TFRECORDS_FOLDER
 from reefline.curation.tfrecords import PreparedImage, remove_tfrecords, write_tfrecords
-from reefline.data.image_record import EVAL, TEST, TRAIN
+from reefline.data.image_record import LIST_NAMES, TEST, TRAIN
 from reefline.data.inspection import ImageLimits
 from reefline.data.planning import sort_findings
 from reefline.errors import DataError, UsageError
@@ -39,7 +39,6 @@ from reefline.structures.label_map import LabelMap, replace_control_characters
 COMMAND = "prepare"
 _LISTS_FOLDER = "ImageSets/Main"
 # The lists that the splits are written to. Images without a split are divided by ingestion.
-_LIST_OF_SPLIT = {TRAIN: "train", EVAL: "val", TEST: "test"}
 _UNDIVIDED = "trainval"
 _LABEL_MAP_FILE = "label_map.pbtxt"
 
@@ -122,7 +121,7 @@ def prepare(request: PrepareRequest, on_progress: Progress) -> PrepareReport:
 def _recognize_own(out: Path) -> IsOwn:
     """Return what tells the files that an earlier call wrote, and that nobody changed since."""
     files = PreparedFiles(out)
-    lists = (f"{_LISTS_FOLDER}/{name}.txt" for name in (*_LIST_OF_SPLIT.values(), _UNDIVIDED))
+    lists = (f"{_LISTS_FOLDER}/{name}.txt" for name in (*LIST_NAMES.values(), _UNDIVIDED))
     derived = {REPORT_FILE, _LABEL_MAP_FILE, ORIGINS_FILE, *lists}
     return lambda name: name.as_posix() in derived or name.parts[0] == TFRECORDS_FOLDER or files.wrote(name)
 
@@ -189,7 +188,7 @@ def _name(chosen: Sequence[InspectedImage], files: PreparedFiles) -> list[_Plann
             # Folders that may be labels stay, for `reefline autolabel`.
             name="/".join(("JPEGImages", *filter(None, [each.source.label]), f"{stem}.jpg")),
             xml_name=None if each.objects is None else f"Annotations/{stem}.xml",
-            list_name=_LIST_OF_SPLIT.get(each.source.split, _UNDIVIDED),
+            list_name=LIST_NAMES.get(each.source.split, _UNDIVIDED),
         )
         for each, stem in zip(chosen, stems, strict=True)
     ]
@@ -236,10 +235,10 @@ def _write_lists(out: Path, planned: Sequence[_PlannedImage]) -> None:
     """Write a list per split, and trainval.txt with all but the test images, and remove those of an earlier call."""
     lists: dict[str, list[str]] = {}
     for each in planned:
-        names = {each.list_name} if each.list_name == _LIST_OF_SPLIT[TEST] else {each.list_name, _UNDIVIDED}
+        names = {each.list_name} if each.list_name == LIST_NAMES[TEST] else {each.list_name, _UNDIVIDED}
         for name in names:
             lists.setdefault(name, []).append(each.stem)
-    for name in (*_LIST_OF_SPLIT.values(), _UNDIVIDED):
+    for name in (*LIST_NAMES.values(), _UNDIVIDED):
         path = out / _LISTS_FOLDER / f"{name}.txt"
         if name in lists:
             write_file(path, "".join(f"{stem}\n" for stem in sorted(lists[name])).encode())
@@ -264,7 +263,7 @@ def _write_tfrecords(request: PrepareRequest, planned: Sequence[_PlannedImage], 
     splits: dict[str, list[PreparedImage]] = {}
     for each in planned:
         if each.inspected.objects is not None:
-            split = _LIST_OF_SPLIT[TRAIN] if each.list_name == _UNDIVIDED else each.list_name
+            split = LIST_NAMES[TRAIN] if each.list_name == _UNDIVIDED else each.list_name
             record = each.inspected.record
             image = PreparedImage(each.name, record.width_px, record.height_px, each.inspected.objects)
             splits.setdefault(split, []).append(image)

@@ -13,6 +13,9 @@ TRAIN = "train"
 EVAL = "eval"
 TEST = "test"
 SPLITS = (TRAIN, EVAL, TEST)
+# How lists, folders and formats call the splits, and the name that is written.
+SPLIT_WORDS = {"train": TRAIN, **dict.fromkeys(("val", "valid", "validation", "eval"), EVAL), "test": TEST}
+LIST_NAMES = {TRAIN: "train", EVAL: "val", TEST: "test"}
 # Divided among all splits, and between train and eval, where the data keep their own test images.
 UNASSIGNED = ""
 TRAIN_OR_EVAL = "train or eval"

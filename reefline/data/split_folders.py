@@ -6,9 +6,7 @@ import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED
-
-_FOLDER_SPLITS = {"train": TRAIN, "valid": EVAL, "val": EVAL, "validation": EVAL, "eval": EVAL, "test": TEST}
+from reefline.data.image_record import EVAL, SPLIT_WORDS, TEST, TRAIN, UNASSIGNED
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def find_split_folders(files: Iterable[str]) -> SplitFolders | None:
     siblings: dict[str, dict[str, str]] = {}
     for folder in folders:
         parent, name = posixpath.split(folder)
-        if (split := _FOLDER_SPLITS.get(name.casefold())) is not None:
+        if (split := SPLIT_WORDS.get(name.casefold())) is not None:
             siblings.setdefault(parent, {})[folder] = split
     splits: dict[str, str] = {}
     for family in siblings.values():

@@ -8,15 +8,10 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from reefline.data.image_record import EVAL, TEST, TRAIN, UNASSIGNED
+from reefline.data.image_record import EVAL, SPLIT_WORDS, TRAIN, UNASSIGNED
 from reefline.images.codec import IMAGE_SUFFIXES
 
-_LIST_SPLITS = {
-    "train": TRAIN,
-    **dict.fromkeys(("val", "valid", "validation", "eval"), EVAL),
-    "test": TEST,
-    "trainval": UNASSIGNED,
-}
+_LIST_SPLITS = {**SPLIT_WORDS, "trainval": UNASSIGNED}
 _ORDER = tuple(_LIST_SPLITS)
 # The lists of one class, such as cat_train.txt, have a second column: 1, 0 (difficult) or -1.
 _CLASS_COLUMN = re.compile(r"\s+(?:-1|0|1)$")

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from reefline.curation.output_names import choose_stems
-from reefline.data.image_record import EVAL, SPLITS, TEST, TRAIN, UNASSIGNED
+from reefline.data.image_record import LIST_NAMES, SPLITS, UNASSIGNED
 from reefline.labelling.records import ImageOutcome, OutcomeKind
 
 IMAGES, ANNOTATIONS, REVIEW = "JPEGImages", "Annotations", "review"
-_LIST_NAMES = {TRAIN: "train", EVAL: "val", TEST: "test"}
 # Folders that hold the images of a VOC data set: they are no part of an image's name.
 _IMAGE_FOLDERS = frozenset({"jpegimages", "images"})
 
@@ -59,7 +58,7 @@ def format_split_lists(outcomes: Sequence[ImageOutcome]) -> dict[str, bytes]:
                 for outcome in outcomes
                 if outcome.split == split and outcome.saved_as and is_in_review(outcome.kind) is part
             ]
-            path = f"{prefix}ImageSets/Main/{_LIST_NAMES[split]}.txt"
+            path = f"{prefix}ImageSets/Main/{LIST_NAMES[split]}.txt"
             files[path] = "".join(f"{stem}\n" for stem in sorted(stems)).encode()
     return files
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from reefline.data.image_record import EVAL, TEST, TRAIN
+from reefline.data.image_record import SPLIT_WORDS
 
 
 class DataFormat(enum.Enum):
@@ -15,11 +15,6 @@ class DataFormat(enum.Enum):
     YOLO = "yolo"
     CVAT = "cvat"
     LABEL_STUDIO = "label-studio"
-
-
-# How formats and tools call the splits.
-SPLIT_WORDS = {"train": TRAIN, "val": EVAL, "valid": EVAL, "validation": EVAL, "eval": EVAL, "test": TEST}
-SHORT_NAMES = {TRAIN: "train", EVAL: "val", TEST: "test"}
 
 
 def find_split(words: tuple[str, ...]) -> str:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reefline.curation.convert.kinds import SHORT_NAMES, DataFormat
+from reefline.curation.convert.kinds import DataFormat
 from reefline.curation.convert.reading import LABEL_CONFIG_FILE, LABEL_MAP_FILE, ReadData
 from reefline.curation.convert.yolo_folder import format_data_yaml
 from reefline.curation.output_folder import copy_file, explain_write_errors, write_file
 from reefline.curation.output_names import choose_stems
-from reefline.data.image_record import EVAL
+from reefline.data.image_record import EVAL, LIST_NAMES
 from reefline.formats.coco_json import format_coco
 from reefline.formats.cvat import format_cvat
 from reefline.formats.label_studio import format_label_config, format_label_studio
@@ -48,7 +48,7 @@ def write_format(
     """
     folder_of: Callable[[LabelledImage], str] = {
         DataFormat.VOC: lambda image: "JPEGImages",
-        DataFormat.YOLO: lambda image: f"{_IMAGES}/{SHORT_NAMES.get(image.split, 'train')}",
+        DataFormat.YOLO: lambda image: f"{_IMAGES}/{LIST_NAMES.get(image.split, 'train')}",
     }.get(format, lambda image: _IMAGES)
     plan = _plan(data, folder_of)
     with explain_write_errors(out, advice=_AGAIN):
@@ -100,13 +100,13 @@ def _write_voc(plan: _Plan) -> Mapping[str, bytes]:
     for split, images in _by_split(plan.images).items():
         stems = "".join(f"{posixpath.splitext(image.annotation.filename)[0]}\n" for image in images)
         if split:
-            files[f"ImageSets/Main/{SHORT_NAMES[split]}.txt"] = stems.encode()
+            files[f"ImageSets/Main/{LIST_NAMES[split]}.txt"] = stems.encode()
     return files
 
 
 def _write_coco(plan: _Plan) -> Mapping[str, bytes]:
     return {
-        f"annotations/instances{f'_{SHORT_NAMES[split]}' if split else ''}.json": format_coco(
+        f"annotations/instances{f'_{LIST_NAMES[split]}' if split else ''}.json": format_coco(
             [image.annotation for image in images], plan.names
         )
         for split, images in _by_split(plan.images).items()

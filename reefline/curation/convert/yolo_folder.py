@@ -21,7 +21,7 @@ _NAME_LISTS = ("classes.txt", "obj.names", "labels/classes.txt")
 
 
 def is_yolo_folder(folder: Path) -> bool:
-    """Return whether a folder names YOLO classes, and has labels where only a list of names says so.
+    """Return whether a folder is YOLO: it has data.yaml, or a list of class names and label files.
 
     Label tools write classes.txt next to VOC annotations, too.
     """
