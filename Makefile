@@ -111,12 +111,11 @@ audit: $(if $(filter $(PINNED_UV),$(UV)),$(PINNED_UV))
 	$(UV) tool run pip-audit==2.10.1 --requirement requirements.lock --require-hashes --disable-pip --strict \
 	  --progress-spinner off $(addprefix --ignore-vuln ,$(AUDIT_ACCEPTED))
 
+COMPILE_LOCK = $(UV) pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --custom-compile-command 'make lock' --extra pipeline --extra serve --extra video
 lock: $(if $(filter $(PINNED_UV),$(UV)),$(PINNED_UV))
-	$(UV) pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
-	$(UV) pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --custom-compile-command 'make lock' --extra dev --constraint requirements.lock \
-	  --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE_LOCK) --output-file requirements.lock pyproject.toml
+	$(COMPILE_LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	@if grep -nE '^(-i|-f|--index-url|--extra-index-url|--find-links)|https?://|file:' requirements.lock \
 	  requirements-dev.lock; then echo "a lock names a registry: remove it" >&2; exit 1; fi
 
