@@ -25,9 +25,10 @@ from reefline.commands.report import report
 from reefline.commands.review_labels import review_labels
 from reefline.commands.rollback import rollback
 from reefline.commands.train_worker import train_worker
-from reefline.commands.usage_errors import CommandGroup
+from reefline.commands.usage_errors import CommandGroup, needs
 from reefline.commands.verify import verify
 from reefline.commands.verify_bundle import verify_bundle
+from reefline.system.extras import Extra
 
 app = typer.Typer(
     name="reefline",
@@ -38,26 +39,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+# A command without `cls` runs on the base dependencies alone; any other names the extra that it needs.
 app.command("doctor")(doctor)
-app.command("verify")(verify)
-app.command("recommend")(recommend)
-app.command("dedupe")(dedupe)
-app.command("prepare")(prepare)
+app.command("verify", cls=needs(Extra.PIPELINE))(verify)
+app.command("recommend", cls=needs(Extra.PIPELINE))(recommend)
+app.command("dedupe", cls=needs(Extra.PIPELINE))(dedupe)
+app.command("prepare", cls=needs(Extra.PIPELINE))(prepare)
 app.command("detect")(detect)
-app.command("download")(download)
-app.command("convert")(convert)
-app.command("labels")(labels)
-app.command("autolabel")(autolabel)
-app.command("review-labels")(review_labels)
-app.command("coco-results")(coco_results)
+app.command("download", cls=needs(Extra.PIPELINE))(download)
+app.command("convert", cls=needs(Extra.PIPELINE))(convert)
+app.command("labels", cls=needs(Extra.PIPELINE))(labels)
+app.command("autolabel", cls=needs(Extra.PIPELINE))(autolabel)
+app.command("review-labels", cls=needs(Extra.PIPELINE))(review_labels)
+app.command("coco-results", cls=needs(Extra.PIPELINE))(coco_results)
 app.command("parse-log")(parse_log)
 app.command("compile")(compile_model)
 app.command("analyze")(analyze)
-app.command("train-worker")(train_worker)
+app.command("train-worker", cls=needs(Extra.PIPELINE))(train_worker)
 app.command("rollback")(rollback)
-app.command("report")(report)
+app.command("report", cls=needs(Extra.PIPELINE))(report)
 app.command("verify-bundle")(verify_bundle)
-app.command("gc")(gc)
+app.command("gc", cls=needs(Extra.PIPELINE))(gc)
 
 
 def main() -> None:

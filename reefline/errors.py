@@ -3,6 +3,7 @@
 ReeflineError                 exit code 1
 └── UserError                 exit code 2: something the user can fix; one message per problem
     ├── UsageError            the command line
+    ├── MissingExtraError     an optional dependency that is not installed (system/extras.py)
     ├── ConfigError           the YAML, a --set, a pipeline.config, a label map
     ├── DataError             images, annotations, splits; carries the findings
     ├── PreflightError        a model that the gate would refuse for its Edge TPU placement (edgetpu/record.py)
@@ -46,6 +47,10 @@ class UserError(ReeflineError):
 
 class UsageError(UserError):
     """A command line that makes no sense."""
+
+
+class MissingExtraError(UserError):
+    """An optional dependency that is not installed."""
 
 
 class ConfigError(UserError):

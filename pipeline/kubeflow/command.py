@@ -9,8 +9,9 @@ from typing import Annotated, Optional
 import typer
 
 from reefline.commands.options import OverridesOption
-from reefline.commands.usage_errors import CommandGroup
+from reefline.commands.usage_errors import CommandGroup, needs
 from reefline.errors import ReeflineError
+from reefline.system.extras import Extra
 from reefline.system.terminal import say
 
 _EXIT_CODES = (
@@ -45,7 +46,7 @@ app = typer.Typer(
 PackageArgument = Annotated[Path, typer.Argument(metavar="PIPELINE.yaml", help="a compiled package")]
 
 
-@app.command("compile")
+@app.command("compile", cls=needs(Extra.PIPELINE))
 def compile_package(
     config: Annotated[Path, typer.Option("--config", metavar="FILE", help="a YAML config; see configs/")],
     image: Annotated[
@@ -72,7 +73,7 @@ def compile_package(
         say(line)
 
 
-@app.command("lint")
+@app.command("lint", cls=needs(Extra.PIPELINE))
 def lint_package(package: PackageArgument) -> None:
     """Name what Kubeflow Pipelines would refuse in a package, and what cannot work, with the fix."""
     from pipeline.kubeflow.lint import lint_file
@@ -85,7 +86,7 @@ def lint_package(package: PackageArgument) -> None:
     raise typer.Exit(2 if errors else 0)
 
 
-@app.command("submit")
+@app.command("submit", cls=needs(Extra.PIPELINE))
 def submit_package(
     package: PackageArgument,
     host: Annotated[str, typer.Option("--host", metavar="URL", help="the address of KFP's API")],

@@ -14,8 +14,9 @@ from reefline.commands.options import (
     OverridesOption,
     WorkspaceOption,
 )
-from reefline.commands.usage_errors import EscapingCommand
+from reefline.commands.usage_errors import needs
 from reefline.config.run_request import RunRequest
+from reefline.system.extras import Extra
 from reefline.system.terminal import say
 
 _HELP = """\
@@ -31,7 +32,7 @@ _EXIT_CODES = (
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command(cls=EscapingCommand, help=_HELP, epilog=_EXIT_CODES)
+@app.command(cls=needs(Extra.PIPELINE), help=_HELP, epilog=_EXIT_CODES)
 def run(
     config: ConfigOption = None,
     data: DataOption = None,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from reefline.errors import BundleError, ConfigError, UsageError
+from reefline.system.extras import Extra, require_extra
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -69,6 +70,7 @@ def _read_key_file(path: Path, outside_of: Optional[Path]) -> bytes:
 
 
 def _parse_private_key(content: bytes, name: str) -> Ed25519PrivateKey:
+    require_extra(Extra.SIGNING, "push.signing_key")
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -94,7 +96,9 @@ def check_signature(content: bytes, signature: Optional[bytes], public_key: Path
     Raises:
         BundleError: the manifest is not signed, or not by this key.
         UsageError: the file holds no Ed25519 public key.
+        MissingExtraError: the extra `signing` is not installed.
     """
+    require_extra(Extra.SIGNING, f"checking a signature with {public_key}")
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from reefline.errors import ReeflineError, UserError
+from reefline.errors import MissingExtraError, ReeflineError, UserError
+from reefline.system.extras import Extra, require_extra
 from reefline.system.terminal import escape_control, say_error
 
 
@@ -20,6 +21,32 @@ class EscapingCommand(TyperCommand):
     def make_context(self, *arguments: Any, **named: Any) -> Any:
         with _escape_usage_errors():
             return super().make_context(*arguments, **named)
+
+
+def needs(extra: Extra) -> type[EscapingCommand]:
+    """Return the class of a command that needs an extra: without it, the command says so and exits with 2.
+
+    Its `--help` always works. Usage: `app.command("serve", cls=needs(Extra.SERVE))(serve)`.
+    """
+
+    class NeedingCommand(EscapingCommand):
+        needed_extra = extra
+
+        def make_context(self, info_name: Any, args: list[str], parent: Any = None, **named: Any) -> Any:
+            # Before parsing: without the extra, nobody should have to complete the command line first.
+            if "--help" not in args:
+                _require_or_exit(extra, f"{parent.command_path} {info_name}" if parent else info_name)
+            return super().make_context(info_name, args, parent, **named)
+
+    return NeedingCommand
+
+
+def _require_or_exit(extra: Extra, command: str) -> None:
+    try:
+        require_extra(extra, f"`{command}`")
+    except MissingExtraError as error:
+        say_error(str(error))
+        raise typer.Exit(error.exit_code) from error
 
 
 class EscapingGroup(TyperGroup):

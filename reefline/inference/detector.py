@@ -1,4 +1,4 @@
-"""Running a trained detector on one image: the SavedModel and the TFLite model behind one protocol."""
+"""Running a trained detector on one image: the protocol of all detectors, and the TFLite model behind it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _logger = logging.getLogger(__name__)
-_OUTPUTS = frozenset({"detection_boxes", "detection_classes", "detection_scores", "num_detections"})
-# Outputs whose last dimension is the number of classes.
-_SCORE_TABLES = ("detection_multiclass_scores", "raw_detection_scores")
 # How a model expects pixels of 0..255: (pixel - mean) / std.
 PLAIN_PIXELS = (0.0, 1.0)
 
@@ -39,71 +36,6 @@ class TimedDetections:
 
     detections: Detections
     latency_ms: float
-
-
-class SavedModelDetector:
-    """The OD API's "image_tensor" SavedModel: any image size, fractions and 1-based classes out.
-
-    `batch_size` is the number of images that it detects in at a time, None for any.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        """Load the model.
-
-        Raises:
-            BundleError: the folder holds no SavedModel with a signature serving_default for images of uint8.
-        """
-        import tensorflow as tf
-
-        try:
-            # Kept on self: the signature holds its variables weakly.
-            self._model = tf.saved_model.load(str(directory))
-            self._infer = self._model.signatures["serving_default"]
-        except (OSError, KeyError) as error:
-            raise BundleError(
-                f"{directory}: not a SavedModel with a signature serving_default ({error}); export it again"
-            ) from error
-        self._input_name, spec = next(iter(self._infer.structured_input_signature[1].items()))
-        if spec.dtype != tf.uint8 or spec.shape.rank not in (None, 4):
-            raise BundleError(
-                f"{directory}: input {spec.shape} of {spec.dtype.name} found, images [batch, height, width, 3] of "
-                "uint8 expected; export it with the OD API's input type image_tensor"
-            )
-        missing = sorted(_OUTPUTS - set(self._infer.structured_outputs))
-        if missing:
-            raise BundleError(f"{directory}: no output {', '.join(missing)}; expected a detector of the OD API")
-        self.batch_size: int | None = spec.shape[0] if spec.shape.rank else None
-
-    @property
-    def score_columns(self) -> int | None:
-        """How many classes a score is computed for, sometimes with the background; None where that is unknown."""
-        outputs = self._infer.structured_outputs
-        found = (outputs[name].shape for name in _SCORE_TABLES if name in outputs)
-        return next((int(shape[-1]) for shape in found if shape.rank and shape[-1] is not None), None)
-
-    def detect(self, image_rgb: npt.NDArray[np.uint8]) -> Detections:
-        """Return the detections in an image, uint8 [height, width, 3], with boxes in pixels of that image."""
-        return self.detect_batch([image_rgb])[0]
-
-    def detect_batch(self, images_rgb: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
-        """Return what `detect` returns for each of up to `batch_size` images, which have the same size."""
-        import numpy as np
-        import tensorflow as tf
-
-        # A model with a fixed batch runs on a full one.
-        padding = [images_rgb[-1]] * ((self.batch_size or 0) - len(images_rgb))
-        found = self._infer(**{self._input_name: tf.constant(np.stack([*images_rgb, *padding]))})
-        outputs = {name: found[name].numpy() for name in _OUTPUTS}
-        return [
-            _to_detections(
-                image_rgb,
-                boxes_yxyx=outputs["detection_boxes"][index],
-                class_indices=outputs["detection_classes"][index] - 1,
-                scores=outputs["detection_scores"][index],
-                count=float(outputs["num_detections"][index]),
-            )
-            for index, image_rgb in enumerate(images_rgb)
-        ]
 
 
 class TfliteDetector:
@@ -170,7 +102,7 @@ class TfliteDetector:
         """Return what `detect` returns, and how long the model ran."""
         latency_ms = self._infer(resize_like_training(image_rgb, self._height_px, self._width_px))
         op = self._postprocess
-        detections = _to_detections(
+        detections = to_detections(
             image_rgb,
             boxes_yxyx=self._interpreter.get_tensor(op.boxes_index)[0],
             class_indices=self._interpreter.get_tensor(op.classes_index)[0],
@@ -261,7 +193,7 @@ def _interpolate(
     return before, np.minimum(before + 1, size_px - 1), position - floor
 
 
-def _to_detections(
+def to_detections(
     image_rgb: npt.NDArray[np.uint8],
     boxes_yxyx: npt.NDArray[np.float32],
     class_indices: npt.NDArray[np.float32],

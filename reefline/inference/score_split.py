@@ -19,7 +19,8 @@ from reefline.evaluation.coco_metrics import compute_metrics
 from reefline.evaluation.scores import Precision, Scores
 from reefline.formats.tf_example import IngestedExample, read_examples
 from reefline.images.thumbnails import ThumbnailWriter
-from reefline.inference.detector import Detector, SavedModelDetector, TfliteDetector
+from reefline.inference.detector import Detector, TfliteDetector
+from reefline.inference.saved_model_detector import SavedModelDetector
 from reefline.od_api.label_map_file import read_label_map
 from reefline.structures.detections import Detections, GroundTruth
 from reefline.structures.label_map import LabelMap

@@ -13,7 +13,8 @@ from reefline.bundle.remote_bundle import open_bundle
 from reefline.bundle.store import read_current
 from reefline.errors import BundleError, DownloadError, UsageError
 from reefline.inference.detect.runtime import load_model
-from reefline.inference.detector import PLAIN_PIXELS, SavedModelDetector, TfliteDetector
+from reefline.inference.detector import PLAIN_PIXELS, TfliteDetector
+from reefline.inference.saved_model_detector import SavedModelDetector
 from reefline.labelling.box_source import BoxSource
 from reefline.labelling.label_names import ClassNames, fit_names, guess_names, parse_label_lines, read_label_map
 from reefline.od_api.model_config import list_templates, load_template

@@ -7,6 +7,7 @@ from typing import Union
 
 from reefline.storage.interface import Storage
 from reefline.storage.location import Location
+from reefline.system.extras import Extra, require_extra
 
 
 def open_storage(place: Union[str, os.PathLike[str], Location]) -> Storage:
@@ -14,9 +15,11 @@ def open_storage(place: Union[str, os.PathLike[str], Location]) -> Storage:
 
     Raises:
         StorageError: the URI is malformed, or the environment lacks what its store needs.
+        MissingExtraError: the extra `storage` is not installed.
     """
     location = Location.parse(place)
     if location.is_remote:
+        require_extra(Extra.STORAGE, str(location))
         from reefline.storage.object_storage import ObjectStorage
 
         return ObjectStorage(location)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from reefline.errors import BundleError
-from reefline.inference.detector import SavedModelDetector, TfliteDetector, resize_like_training
+from reefline.inference.detector import TfliteDetector, resize_like_training
+from reefline.inference.saved_model_detector import SavedModelDetector
 from reefline.tflite.postprocess import read_postprocess_op
 from tests.factories_evaluation import build_tflite, make_image, write_saved_model
 from tests.factories_tflite import add_unstable_convolution

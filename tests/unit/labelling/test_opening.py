@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from reefline.errors import BundleError, DownloadError, UsageError
-from reefline.inference.detector import SavedModelDetector
+from reefline.inference.saved_model_detector import SavedModelDetector
 from reefline.labelling import opening
 from reefline.labelling.box_source import BoxSource
 from reefline.labelling.opening import open_box_source
