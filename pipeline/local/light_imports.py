@@ -1,4 +1,4 @@
-"""Makes TFX light to import: a run that finds everything in the cache does not wait for libraries that it never uses."""
+"""Makes TFX light to import: a run that finds everything in the cache waits for no library that it never uses."""
 
 from __future__ import annotations
 
@@ -78,6 +78,16 @@ def delay(modules: Sequence[DelayedModule]) -> Iterator[None]:
         for _, placed in delayed:
             if _STATE in vars(placed):
                 vars(placed)[_STATE].stand_ins = ()
+
+
+def defer_package(name: str) -> None:
+    """Delay a package, but not the modules below it, for the rest of the process.
+
+    Raises:
+        ModuleNotFoundError: the package is not installed.
+    """
+    with delay([DelayedModule(name, is_open=True)]):
+        return
 
 
 @dataclass

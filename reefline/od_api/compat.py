@@ -27,7 +27,7 @@ def apply() -> None:
 
 
 def select_legacy_keras() -> None:
-    """Select Keras 2, whose layers the OD API subclasses, without importing TensorFlow, which chooses Keras 3 otherwise.
+    """Select Keras 2, whose layers the OD API subclasses; TensorFlow 2.16 uses Keras 3 unless told before its import.
 
     Raises:
         RuntimeError: TensorFlow was already imported with Keras 3.

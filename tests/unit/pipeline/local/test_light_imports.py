@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.local.light_imports import DelayedModule, delay
+from pipeline.local.light_imports import DelayedModule, defer_package, delay
 
 PACKAGE = "delayed_for_a_test"
 REPO_DIR = Path(__file__).resolve().parents[4]
@@ -57,6 +57,13 @@ def test_a_module_below_an_open_package_does_not_run_it(package: str) -> None:
     with delay([DelayedModule(package, is_open=True)]):
         assert importlib.import_module(f"{package}.light").weight == 1
     assert not _is_loaded(package)
+
+
+def test_a_deferred_package_is_an_open_one(package: str) -> None:
+    defer_package(package)
+    assert importlib.import_module(f"{package}.light").weight == 1
+    assert not _is_loaded(package)
+    assert importlib.import_module(package).weight == 1000
 
 
 def test_a_module_below_a_package_runs_the_package_first(package: str) -> None:
