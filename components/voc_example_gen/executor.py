@@ -17,7 +17,6 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.types.artifact import Artifact
 
-from components.voc_example_gen.beam_engine import BeamEngine
 from components.voc_example_gen.driver import FINGERPRINT_PROPERTY
 from reefline.beam_options import BeamOptions
 from reefline.data.engine import Engine
@@ -93,7 +92,11 @@ class Executor(BaseBeamExecutor):
             # Beam would add 0.6 s to every run, and its own processes import TensorFlow first (benchmarks/README.md).
             with LocalEngine(workers) as engine:
                 yield engine, examples_dir
-        elif self._options.shares_disk:
+            return
+        # Imports Beam, which a cached run does without.
+        from components.voc_example_gen.beam_engine import BeamEngine
+
+        if self._options.shares_disk:
             yield BeamEngine(self._make_beam_pipeline, Location.parse(work_dir / "exchange")), examples_dir
         else:
             exchange = Location.parse(self._options.exchange) / f"reefline-{uuid.uuid4().hex}"

@@ -41,15 +41,18 @@ def run(
     overrides: OverridesOption = None,
 ) -> None:
     """Run the pipeline and exit with the code of its outcome."""
-    from pipeline.local.run import describe_outcome, run_pipeline
     from pipeline.local.workspace import make_run_folder, open_workspace
-    from reefline.data.spans import describe_spans, join_folders
     from reefline.errors import UserError
-    from reefline.report.text import VERDICT_COLOURS
 
     try:
         opened = open_workspace(workspace)
         run_folder = make_run_folder(opened, datetime.datetime.now())
+        # Before the rest is imported: the first line comes at once.
+        say(f"run: {run_folder.name} in {workspace}")
+        from pipeline.local.run import describe_outcome, run_pipeline
+        from reefline.data.spans import describe_spans, join_folders
+        from reefline.report.text import VERDICT_COLOURS
+
         data_dir = join_folders(data) if data else None
     except UserError as error:
         for problem in error.problems:

@@ -13,9 +13,11 @@ from typing import Any, Optional
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import constants
+from tfx.dsl.io import filesystem_registry
+from tfx.dsl.io.plugins.local import LocalFilesystem
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
-from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
+from tfx.orchestration.portable import base_executor_operator, launcher, runtime_parameter_utils, tfx_runner
 from tfx.proto.orchestration import executable_spec_pb2
 
 from pipeline.local.metadata_queries import find_inputs_by_query, find_unfinished
@@ -125,12 +127,20 @@ class _Launcher(launcher.Launcher):
 
 
 def _announcing(operator_class: type, announce: Callable[[], None]) -> type:
-    """Return an executor operator that calls `announce` when the executor starts; a cached node has no executor run."""
+    """Return an executor operator that calls `announce` when the executor starts; a cached node has no executor run.
 
-    class AnnouncingOperator(operator_class):
+    TFX's operator is created then, too: creating it imports the executor.
+    """
+
+    class AnnouncingOperator(base_executor_operator.BaseExecutorOperator):
+        SUPPORTED_EXECUTOR_SPEC_TYPE = operator_class.SUPPORTED_EXECUTOR_SPEC_TYPE
+        SUPPORTED_PLATFORM_CONFIG_TYPE = operator_class.SUPPORTED_PLATFORM_CONFIG_TYPE
+
         def run_executor(self, execution_info: Any) -> Any:
             announce()
-            return super().run_executor(execution_info)
+            operator = operator_class(self._executor_spec, self._platform_config)
+            operator.with_execution_watcher(self._execution_watcher_address)
+            return operator.run_executor(execution_info)
 
     return AnnouncingOperator
 
@@ -145,6 +155,11 @@ def _read_state(connection: Any, execution_id: Optional[int]) -> NodeState:
     with metadata.Metadata(connection) as handle:
         (execution,) = handle.store.get_executions_by_id([execution_id])
     return states.get(execution.last_known_state, NodeState.FAILED)
+
+
+def read_local_files_directly() -> None:
+    """Make TFX use Python for local paths: by default it prefers TensorFlow, whose import takes seconds."""
+    filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(LocalFilesystem, priority=-1)
 
 
 def abandon_unfinished(connection: Any, pipeline_root: Path) -> None:

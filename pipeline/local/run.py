@@ -148,15 +148,8 @@ def _keep_config(config: RunConfig, run_folder: Path, progress: _Progress) -> No
 
 
 def _run_dag(config: RunConfig, workspace: Workspace, run_id: str, progress: _Progress) -> None:
-    from reefline.od_api import compat
-
-    # Before anything imports TensorFlow, which decides then whether Keras is the legacy one.
-    compat.apply()
-    from pipeline.local.light_imports import defer_package
-
-    defer_package("tfx.components")
+    pipeline = _compile_pipeline(config, workspace)
     from pipeline.local.dag_runner import DagRunner, NodeState
-    from pipeline.pipeline import Places, create_pipeline
 
     def report(run: NodeRun) -> None:
         if run.state is NodeState.STARTED:
@@ -169,20 +162,38 @@ def _run_dag(config: RunConfig, workspace: Workspace, run_id: str, progress: _Pr
             for line in warn_of_long_run(config.trainer):
                 say(line)
 
-    places = Places(
-        data_dir=str(workspace.source),
-        hash_memory=str(workspace.hash_memory),
-        schema_file=str(place_by_content(workspace, SCHEMA_FILE)),
-        serving=str(workspace.serving),
-        artifacts=str(workspace.artifacts),
-        metadata_db=str(workspace.metadata_db),
-        start_memory=str(workspace.start_memory),
-    )
     runner = DagRunner(run_id, report)
     try:
-        runner.run(create_pipeline(config, places))
+        runner.run_with_ir(pipeline)
     finally:
         progress.stage = runner.broken_off_component or progress.stage
+
+
+def _compile_pipeline(config: RunConfig, workspace: Workspace) -> Any:
+    """Return the pipeline in TFX's intermediate representation, without importing what only executors need."""
+    from reefline.od_api import compat
+
+    # Before anything imports TensorFlow, which decides then whether Keras is the legacy one.
+    compat.select_legacy_keras()
+    from pipeline.local.light_imports import TFX_IMPORTS, delay
+
+    with delay(TFX_IMPORTS):
+        from tfx.dsl.compiler.compiler import Compiler
+
+        from pipeline.local.dag_runner import read_local_files_directly
+        from pipeline.pipeline import Places, create_pipeline
+
+        read_local_files_directly()
+        places = Places(
+            data_dir=str(workspace.source),
+            hash_memory=str(workspace.hash_memory),
+            schema_file=str(place_by_content(workspace, SCHEMA_FILE)),
+            serving=str(workspace.serving),
+            artifacts=str(workspace.artifacts),
+            metadata_db=str(workspace.metadata_db),
+            start_memory=str(workspace.start_memory),
+        )
+        return Compiler().compile(create_pipeline(config, places))
 
 
 def _make_records(

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from reefline.errors import WorkspaceError
 from reefline.lineage.store import find_store_problem
-from reefline.recommendation import memory as recommendation_memory
 from reefline.system.files import is_out_of_space, write_whole
 from reefline.system.lock_file import hold_workspace
 
@@ -62,7 +61,10 @@ class Workspace:
     @property
     def recommendations(self) -> Path:
         """What was recommended, by data and command line, so that a second run gets the same config."""
-        return self.root / recommendation_memory.FOLDER
+        # Imported here: it brings numpy and Pillow, which would delay the first line of every run.
+        from reefline.recommendation.memory import FOLDER
+
+        return self.root / FOLDER
 
     @property
     def start_memory(self) -> Path:

@@ -19,15 +19,19 @@ def apply() -> None:
     Raises:
         RuntimeError: TensorFlow was already imported with Keras 3, on which the OD API's models cannot be built.
     """
-    _select_legacy_keras()
+    select_legacy_keras()
     _restore_estimator()
     _restore_control_flow_ops()
     _restore_font_getsize()
     _restore_numpy_aliases()
 
 
-def _select_legacy_keras() -> None:
-    """The OD API subclasses Keras 2 layers; TensorFlow 2.16 uses Keras 3 unless this is set before its import."""
+def select_legacy_keras() -> None:
+    """Select Keras 2, whose layers the OD API subclasses; TensorFlow 2.16 uses Keras 3 unless told before its import.
+
+    Raises:
+        RuntimeError: TensorFlow was already imported with Keras 3.
+    """
     if os.environ.get(LEGACY_KERAS_VARIABLE) in ("1", "true", "True"):
         return
     if "tensorflow" in sys.modules:

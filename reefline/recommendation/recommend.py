@@ -52,12 +52,12 @@ def recommend(
     folder = provide_data(data_dir, None, work_dir, say)
     likely = wishes.config.trainer.model if wishes.sets("trainer.model") else recipes.PUBLISHED_ORDER[0]
     _fetch_weights(wishes, likely)
-    from reefline.od_api import trial
-
-    say("starting TensorFlow")
-    import_s = trial.load_libraries()
     say("checking the data")
     sample = _take_sample(folder, wishes, work_dir / "described", images=_DESCRIBED_IMAGES)
+    say("starting TensorFlow")
+    from reefline.od_api import trial
+
+    import_s = trial.load_libraries()
     from reefline.recommendation.candidates import list_candidates
     from reefline.recommendation.facts import describe_sample
     from reefline.recommendation.machine import read_machine

@@ -48,14 +48,18 @@ def _describe_verdict(report: VerificationReport) -> str:
     return f"NOT READY: {counts}" if report.errors else f"ready to run: {counts}"
 
 
-def _describe_data(data: DataFacts) -> Iterator[tuple[str, str]]:
+def describe_counts(data: DataFacts) -> str:
+    """Return how many images each split has, and how many were sampled."""
     about = "" if data.counts_are_exact else "about "
     test = f", {data.test_images:,} test" if data.test_images else ""
-    yield (
-        "data",
+    return (
         f"{data.images:,} images: {about}{data.train_images:,} train, {data.eval_images:,} eval{test}; "
-        f"sampled {data.sampled_images} images with {data.sampled_boxes} boxes",
+        f"sampled {data.sampled_images} images with {data.sampled_boxes} boxes"
     )
+
+
+def _describe_data(data: DataFacts) -> Iterator[tuple[str, str]]:
+    yield "data", describe_counts(data)
     names = ", ".join(data.classes[:_LISTED_CLASSES])
     more = f" and {len(data.classes) - _LISTED_CLASSES} more" if len(data.classes) > _LISTED_CLASSES else ""
     yield "classes", f"{len(data.classes)}: {names}{more} (from {data.read_annotations:,} annotations)"

@@ -31,6 +31,7 @@ from reefline.verification.rules import (
     check_settings,
 )
 from reefline.verification.sample import DataSample, take_sample
+from reefline.verification.text import describe_counts
 
 if TYPE_CHECKING:
     from reefline.od_api import model_config
@@ -95,15 +96,16 @@ class _Examination:
 
         Without `build_model`, the model's config is checked, but no model is built.
         """
-        from reefline.od_api import trial
-
         self._gatherer.add(check_settings(self._settings))
         if self._config.push.signing_key is not None:
             with self._gatherer.gathering("push.signing_key"):
                 load_signer(self._config.push.signing_key)
-        self._say("starting TensorFlow")
-        import_s = trial.load_libraries()
         sample = self._read_data(data_dir)
+        self._say("starting TensorFlow")
+        # Not earlier: what is known of the data should not wait for it.
+        from reefline.od_api import trial
+
+        import_s = trial.load_libraries()
         start = self._find_start()
         pipeline_config = self._build_config(sample)
         if pipeline_config is not None and build_model:
@@ -128,6 +130,7 @@ class _Examination:
             self._gatherer.add(sample.problems)
             self._gatherer.add(check_counts(self._settings, sample.facts))
             self._report = replace(self._report, data=sample.facts)
+            self._say(describe_counts(sample.facts))
             return sample
         return None
 
