@@ -4,7 +4,10 @@
 
 The images are generated (240 px, 2 objects each), or copies of those of a VOC data set (--source), made to differ.
 Reefline's figure is all that VocExampleGen's executor does: finding, decoding every image far enough to know that it is
-whole, hashing, checking, planning and writing. The peer decodes and checks nothing. Rounds are interleaved.
+complete, hashing, checking, planning and writing. The peer decodes and checks nothing. Rounds are interleaved. The driver
+hashes every file before that, once per file and workspace; it has its own line.
+CPU is that of all processes: on a machine with other work, its ratio says more than the wall clock's. With 1 and 2
+workers, the serial share is what Amdahl's law leaves to one process: twice the time of two minus the time of one.
 Like local_runner.py, this script imports nothing heavy by itself: each worker process imports it too.
 """
 
@@ -13,12 +16,15 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import shutil
 import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 REPO_DIR = Path(__file__).resolve().parents[1]
@@ -27,33 +33,56 @@ sys.path.insert(0, str(REPO_DIR))
 LABELS = {"disc": 1, "square": 2, "triangle": 3, "RBC": 1, "WBC": 2, "Platelets": 3}
 
 
+@dataclass
+class Measured:
+    """Seconds of each round: by the clock, and of the CPU in all processes."""
+
+    wall_s: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+
+    def add(self, run: Callable[[], object]) -> None:
+        """Measure one more round."""
+        started_s, used_s = time.perf_counter(), _read_cpu_s()
+        run()
+        self.wall_s.append(time.perf_counter() - started_s)
+        self.cpu_s.append(_read_cpu_s() - used_s)
+
+
 def main() -> None:
+    silence_libraries()
     from reefline.data.demo import generate_demo_data
     from reefline.od_api import compat
 
     options = _parse_options()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     compat.apply()
     with tempfile.TemporaryDirectory() as folder:
-        data, out = Path(folder) / "data", Path(folder) / "out"
+        data, out, memory = Path(folder) / "data", Path(folder) / "out", Path(folder) / "hashes.db"
         if options.source is None:
             generate_demo_data(data, images=options.images)
         else:
             multiply(options.source, data, options.images)
+        driver = Measured()
+        driver.add(lambda: read_fingerprint(data, memory))
+        fingerprint = read_fingerprint(data, memory)
         contestants: dict[str, Callable[[], None]] = {"create_pascal_tf_record": lambda: convert_with_od_api(data, out)}
         for workers in options.workers:
-            contestants[f"{workers} worker(s)"] = lambda workers=workers: ingest(data, out, workers)
-        seconds: dict[str, list[float]] = {name: [] for name in contestants}
+            contestants[_name(workers)] = lambda workers=workers: ingest(data, out, workers, memory, fingerprint)
+        measured = {name: Measured() for name in contestants}
         # The first round imports what each needs, and does not count.
         for number in range(options.rounds + 1):
             for name, run in contestants.items():
                 shutil.rmtree(out, ignore_errors=True)
                 out.mkdir()
-                started = time.perf_counter()
-                run()
-                if number:
-                    seconds[name].append(time.perf_counter() - started)
-    _print_table(seconds, options.images)
+                (measured[name] if number else Measured()).add(run)
+    _print_table(measured, options.images)
+    _print_serial_share(measured, options.images)
+    print(f"the driver's hashing, the first time: {driver.cpu_s[0] / options.images * 1e6:.0f} us of CPU an image")
+
+
+def silence_libraries() -> None:
+    """Keep warnings of libraries, which say nothing about what is measured, off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.simplefilter("ignore")
 
 
 def multiply(source: Path, data: Path, images: int) -> None:
@@ -70,8 +99,16 @@ def multiply(source: Path, data: Path, images: int) -> None:
         (data / "Annotations" / f"{copy}.xml").write_text(renamed, encoding="utf-8")
 
 
-def ingest(data: Path, out: Path, workers: int) -> None:
-    """Run VocExampleGen's executor as the pipeline does."""
+def read_fingerprint(data: Path, memory: Path) -> str:
+    """Do what VocExampleGen's driver does; `memory` remembers the hashes of files."""
+    from reefline.data.fingerprint import fingerprint_data
+    from reefline.settings import IngestionSettings
+
+    return fingerprint_data(data, IngestionSettings(), memory)
+
+
+def ingest(data: Path, out: Path, workers: int, memory: Path, fingerprint: str) -> None:
+    """Run VocExampleGen's executor as the pipeline does, after its driver: see `read_fingerprint`."""
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
     from tfx.types.standard_artifacts import Config, ExampleAnomalies, Examples
 
@@ -81,9 +118,13 @@ def ingest(data: Path, out: Path, workers: int) -> None:
     outputs = {"examples": [Examples()], "label_map": [Config()], "report": [ExampleAnomalies()]}
     for name, (artifact,) in outputs.items():
         artifact.uri = str(out / name)
-    context = BaseBeamExecutor.Context()
-    settings = IngestionSettings(workers=workers).to_json()
-    Executor(context).Do({}, outputs, {"data_dir": str(data), "settings": settings, "input_fingerprint": ""})
+    properties = {
+        "data_dir": str(data),
+        "settings": IngestionSettings(workers=workers).to_json(),
+        "hash_memory": str(memory),
+        "input_fingerprint": fingerprint,
+    }
+    Executor(BaseBeamExecutor.Context()).Do({}, outputs, properties)
 
 
 def convert_with_od_api(data: Path, out: Path) -> None:
@@ -103,13 +144,35 @@ def convert_with_od_api(data: Path, out: Path) -> None:
             writer.write(example.SerializeToString())
 
 
-def _print_table(seconds: dict[str, list[float]], images: int) -> None:
-    peer = seconds["create_pascal_tf_record"]
-    print(f"{'':24}{'images/s':>10}{'ratio':>8}   seconds of each round")
-    for name, each in seconds.items():
-        ratio = statistics.median(theirs / ours for theirs, ours in zip(peer, each, strict=True))
-        rounds = " ".join(f"{value:.1f}" for value in each)
-        print(f"{name:24}{images / statistics.median(each):10.0f}{ratio:8.2f}   {rounds}")
+def _name(workers: int) -> str:
+    return f"{workers} worker{'s' if workers > 1 else ''}"
+
+
+def _read_cpu_s() -> float:
+    """Return the CPU seconds of this process and of those it started that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def _print_table(measured: dict[str, Measured], images: int) -> None:
+    peer = measured["create_pascal_tf_record"]
+    print(f"{'':24}{'images/s':>10}{'ratio':>8}{'CPU ms':>8}{'ratio':>8}   seconds of each round")
+    for name, each in measured.items():
+        wall, cpu = statistics.median(each.wall_s), statistics.median(each.cpu_s)
+        ratio, cpu_ratio = (_compare(peer.wall_s, each.wall_s), _compare(peer.cpu_s, each.cpu_s))
+        rounds = " ".join(f"{value:.1f}" for value in each.wall_s)
+        print(f"{name:24}{images / wall:10.0f}{ratio:8.2f}{cpu / images * 1e3:8.2f}{cpu_ratio:8.2f}   {rounds}")
+
+
+def _compare(theirs: list[float], ours: list[float]) -> float:
+    return statistics.median(one / other for one, other in zip(theirs, ours, strict=True))
+
+
+def _print_serial_share(measured: dict[str, Measured], images: int) -> None:
+    if _name(1) in measured and _name(2) in measured:
+        pairs = zip(measured[_name(1)].wall_s, measured[_name(2)].wall_s, strict=True)
+        serial_s = statistics.median(2 * two - one for one, two in pairs)
+        print(f"serial share, from 1 and 2 workers: {serial_s / images * 1e6:.0f} us an image (target 60)")
 
 
 def _parse_options() -> argparse.Namespace:

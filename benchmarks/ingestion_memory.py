@@ -9,7 +9,6 @@ end. Exit code 1 where it grows by more than the limit from the first size to th
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 REPO_DIR = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPO_DIR), str(REPO_DIR / "benchmarks")]
 
-from ingestion import ingest  # noqa: E402  the repository has to be on the path first
+from ingestion import ingest, read_fingerprint, silence_libraries  # noqa: E402  the repository has to be on the path first
 
 from reefline.data.demo import generate_demo_data  # noqa: E402
 from reefline.od_api import compat  # noqa: E402
@@ -28,8 +27,10 @@ from reefline.od_api import compat  # noqa: E402
 def main() -> int:
     options = _parse_options()
     if options.child is not None:
+        silence_libraries()
         compat.apply()
-        ingest(options.child / "data", options.child / "out", workers=1)
+        data, memory = options.child / "data", options.child / "hashes.db"
+        ingest(data, options.child / "out", workers=1, memory=memory, fingerprint=read_fingerprint(data, memory))
         # Linux counts in KiB.
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
         return 0
@@ -46,8 +47,7 @@ def measure_peak_mb(images: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         generate_demo_data(Path(folder) / "data", images=images)
         command = [sys.executable, __file__, "--child", folder]
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return int(done.stdout.split()[-1])
 
 

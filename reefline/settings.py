@@ -56,7 +56,8 @@ class IngestionSettings(Section):
     """How images and annotations are found, repaired and split.
 
     `split_folders` is whether folders named train, valid and test give the splits where ImageSets does not.
-    `beam_args` are options of Beam, such as --runner=FlinkRunner; without any, ingestion uses `workers` processes.
+    `beam_args` are options of Beam, such as --runner=FlinkRunner; without any, ingestion uses `workers` processes, by
+    default (None) one per core.
     """
 
     label_map: Optional[str] = None
@@ -69,7 +70,7 @@ class IngestionSettings(Section):
     test_fraction: Fraction = 0.0
     split_folders: bool = True
     images_per_shard: Count = 500
-    workers: Annotated[int, pydantic.Field(gt=0, le=1024)] = 1
+    workers: Optional[Annotated[int, pydantic.Field(gt=0, le=1024)]] = None
     beam_args: tuple[str, ...] = ()
 
     @pydantic.field_validator("beam_args", mode="after")

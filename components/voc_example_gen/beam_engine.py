@@ -33,12 +33,14 @@ class BeamEngine:
         self._make_pipeline = make_pipeline
         self._exchange = exchange
 
-    def run(self, tasks: Sequence[Task[ResultT]]) -> Iterator[ResultT]:
+    def run(self, tasks: Sequence[Task[ResultT]], meanwhile: Callable[[], None] | None = None) -> Iterator[ResultT]:
         """See Engine.
 
         Raises:
             ConfigError: the runner's service does not answer.
         """
+        if meanwhile is not None:
+            meanwhile()
         if not tasks:
             return
         kind: Any = type(tasks[0])

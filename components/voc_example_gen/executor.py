@@ -22,7 +22,7 @@ from reefline.beam_options import BeamOptions
 from reefline.data.engine import Engine
 from reefline.data.fingerprint import check_unchanged
 from reefline.data.ingestion import find_data, ingest
-from reefline.data.local_engine import LocalEngine
+from reefline.data.local_engine import LocalEngine, choose_workers
 from reefline.data.reports import IngestionReport
 from reefline.data.source import check_reach
 from reefline.errors import StorageError
@@ -86,11 +86,11 @@ class Executor(BaseBeamExecutor):
         _describe_examples(examples, ingested, fingerprint)
 
     @contextlib.contextmanager
-    def _start_engine(self, workers: int, work_dir: Path, examples_dir: str) -> Iterator[tuple[Engine, str]]:
+    def _start_engine(self, workers: int | None, work_dir: Path, examples_dir: str) -> Iterator[tuple[Engine, str]]:
         """Yield who does the work, and the folder or URI for its examples, which are in `examples_dir` afterwards."""
         if not self._options.arguments:
             # Beam would add 0.6 s to every run, and its own processes import TensorFlow first (benchmarks/README.md).
-            with LocalEngine(workers) as engine:
+            with LocalEngine(choose_workers(workers)) as engine:
                 yield engine, examples_dir
             return
         # Imports Beam, which a cached run does without.

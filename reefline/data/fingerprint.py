@@ -22,6 +22,10 @@ _TABLE = (
     "(path TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL)"
 )
 
+_SELECT = "SELECT path, bytes, mtime_ns, sha256 FROM file_hash WHERE path BETWEEN ? AND ?"
+# So that memory holds the rows of a batch and not of a data set.
+_FILES_PER_BATCH = 10_000
+
 
 def fingerprint_data(data_dir: str | Path, settings: IngestionSettings, hash_memory: Path | None) -> str:
     """Return one hash of all that is ingested: images, annotations, split lists and the given label map.
@@ -116,42 +120,51 @@ def fingerprint_files(data_dir: Path, files: Iterable[str], memory: Path | None,
     for content in extra:
         digest.update(f"extra\0{hashlib.sha256(content).hexdigest()}\n".encode())
     # By real path: the folder's path may be a link whose target changes.
-    real_dir = data_dir.resolve()
-    remembered = _read_memory(memory)
-    fresh = []
-    for name in sorted(files):
-        row = _hash_row(real_dir / name, remembered)
-        digest.update(os.fsencode(name) + f"\0{row[-1]}\n".encode())
-        if remembered.get(row[0]) != row[1:]:
-            fresh.append(row)
-    _add_to_memory(memory, fresh)
+    real_dir = str(data_dir.resolve())
+    names = sorted(files)
+    for start in range(0, len(names), _FILES_PER_BATCH):
+        batch = names[start : start + _FILES_PER_BATCH]
+        paths = [f"{real_dir}/{name}" for name in batch]
+        remembered = _read_memory(memory, paths)
+        rows = [_hash_row(path, remembered) for path in paths]
+        for name, row in zip(batch, rows, strict=True):
+            digest.update(os.fsencode(name) + f"\0{row[-1]}\n".encode())
+        _add_to_memory(memory, [row for row in rows if remembered.get(row[0]) != row[1:]])
     return digest.hexdigest()
 
 
-def _hash_row(path: Path, remembered: Mapping[str, tuple[Any, ...]]) -> tuple[str, int, int, str]:
+def _hash_row(path: str, remembered: Mapping[str, tuple[Any, ...]]) -> tuple[str, int, int, str]:
     """Return the file's path, size, mtime_ns and sha256, the latter from memory where the others are unchanged."""
-    # The path of the data folder may not be UTF-8, which SQLite requires.
-    key = show_path(str(path))
+    key = _memory_key(path)
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116  a Path takes longer than the system call
         known = remembered.get(key)
         if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
             return key, status.st_size, status.st_mtime_ns, known[2]
-        found = hash_file(path)
+        found = hash_file(Path(path))
     except OSError as error:
         raise DataError(f"{path}: cannot read it ({error.strerror})") from error
     return key, status.st_size, status.st_mtime_ns, found
 
 
-def _read_memory(path: Path | None) -> dict[str, tuple[Any, ...]]:
-    """Return what is remembered by path. A damaged file is deleted and remembers nothing: it only saves time."""
+def _memory_key(path: str) -> str:
+    # The path of the data folder may not be UTF-8, which SQLite requires.
+    return path if path.isascii() else show_path(path)
+
+
+def _read_memory(path: Path | None, files: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """Return what is remembered of sorted files, by path.
+
+    A damaged memory is deleted and remembers nothing: it only saves time.
+    """
     if path is None:
         return {}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute(_TABLE)
-            rows = connection.execute("SELECT path, bytes, mtime_ns, sha256 FROM file_hash").fetchall()
+            between = (_memory_key(files[0]), _memory_key(files[-1]))
+            rows = connection.execute(_SELECT, between).fetchall()
     except (OSError, sqlite3.Error) as error:
         # An OperationalError is about the disk or a lock, except for a table with other columns.
         if not isinstance(error, (OSError, sqlite3.OperationalError)) or "no such column" in str(error):

@@ -62,6 +62,11 @@ class ImageRecord(NamedTuple):
     passes_through: bool
     objects: tuple[ObjectRecord, ...]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the objects as one flat tuple: pickling each object and box takes five times as long."""
+        flat = tuple(value for item in self.objects for value in (*item[:2], *item[2], *item[3:]))
+        return _restore_record, (self[:-1], flat)
+
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON's types."""
         return {**self._asdict(), "objects": [item.to_json() for item in self.objects]}
@@ -70,6 +75,16 @@ class ImageRecord(NamedTuple):
     def from_json(cls, record: dict[str, Any]) -> ImageRecord:
         """Read back what `to_json` wrote."""
         return cls(**{**record, "objects": tuple(map(ObjectRecord.from_json, record["objects"]))})
+
+
+def _restore_record(facts: tuple[Any, ...], flat: tuple[Any, ...]) -> ImageRecord:
+    values = iter(flat)
+    # Each of the nine columns takes its next value from the same iterator.
+    objects = tuple(
+        ObjectRecord(index, label, BoxXyxyPx(x_min, y_min, x_max, y_max), difficult, truncated, pose)
+        for index, label, x_min, y_min, x_max, y_max, difficult, truncated, pose in zip(*[values] * 9, strict=True)
+    )
+    return ImageRecord(*facts, objects)
 
 
 def write_records(path: Path, records: Iterable[ImageRecord]) -> None:

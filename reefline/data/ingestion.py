@@ -22,7 +22,10 @@ from reefline.storage.location import Location
 from reefline.structures.artifacts import IngestionFolder
 from reefline.structures.label_map import LabelMap
 
-_CANDIDATES_PER_TASK = 64
+# Few, so that the last task of a process keeps nobody waiting; more where there would be very many tasks.
+_CANDIDATES_PER_TASK = 32
+_MAX_CANDIDATES_PER_TASK = 500
+_MANY_TASKS = 4096
 
 
 @dataclass(frozen=True)
@@ -82,13 +85,11 @@ def ingest(
         names_splits=discovery.names_splits,
         origins=discovery.origins,
     )
-    _write_reports(data, plan, settings.max_image_pixels, folder)
-    for _ in engine.run(
-        [
-            WriteTask(data.part(record.image for record in shard.records), shard, plan.label_map, examples)
-            for shard in plan.shards
-        ]
-    ):
+    tasks = [
+        WriteTask(data.part(record.image for record in shard.records), shard, plan.label_map, examples)
+        for shard in plan.shards
+    ]
+    for _ in engine.run(tasks, lambda: _write_reports(data, plan, settings.max_image_pixels, folder)):
         pass
     return plan.report
 
@@ -99,9 +100,10 @@ def _inspect(
     candidates = found.discovery.candidates
     limits = ImageLimits(settings.max_image_pixels, settings.max_dimension)
     names = given_label_map.names if given_label_map else None
+    size = min(max(_CANDIDATES_PER_TASK, len(candidates) // _MANY_TASKS), _MAX_CANDIDATES_PER_TASK)
     tasks = []
-    for start in range(0, len(candidates), _CANDIDATES_PER_TASK):
-        chosen = candidates[start : start + _CANDIDATES_PER_TASK]
+    for start in range(0, len(candidates), size):
+        chosen = candidates[start : start + size]
         part = found.data.part(name for candidate in chosen for name in (candidate.image, candidate.xml))
         tasks.append(InspectTask(part, chosen, limits, names))
     for result in engine.run(tasks):

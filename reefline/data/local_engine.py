@@ -1,26 +1,40 @@
-"""Ingestion on this machine: in this process, and in further ones where `data.workers` is above 1."""
+"""Ingestion on this machine: in this process, and in further ones where there is more than one worker."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import multiprocessing
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from reefline.data.tasks import ResultT, Task
+from reefline.errors import DataError
+from reefline.system.cores import count_cores
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+# More would mostly wait for the part that one process does (benchmarks/README.md), and each needs memory.
+_MOST_DEFAULT_WORKERS = 8
+_ALLOCATIONS_PER_COLLECTION = 100_000
+
+
+def choose_workers(setting: int | None) -> int:
+    """Return the number of processes for the setting `data.workers`, whose default (None) depends on the cores."""
+    return min(count_cores(), _MOST_DEFAULT_WORKERS) if setting is None else setting
 
 
 class LocalEngine:
     """Runs tasks in this process and in `workers` - 1 fresh ones; use it as a context manager, which ends them."""
 
     def __init__(self, workers: int) -> None:
-        """Start the processes; they are ready in half a second."""
+        """Prepare the processes: each starts with the first task for it."""
         self._pool = start_workers(workers - 1) if workers > 1 else None
 
     def __enter__(self) -> Self:
@@ -32,19 +46,31 @@ class LocalEngine:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def run(self, tasks: Sequence[Task[ResultT]]) -> Iterator[ResultT]:
-        """See Engine."""
-        if self._pool is None:
+    def run(self, tasks: Sequence[Task[ResultT]], meanwhile: Callable[[], None] | None = None) -> Iterator[ResultT]:
+        """See Engine.
+
+        Raises:
+            DataError: a process was killed.
+        """
+        if self._pool is None or len(tasks) == 1:
+            if meanwhile is not None:
+                meanwhile()
             yield from (task.run() for task in tasks)
             return
-        pending = [self._pool.submit(_run, task) for task in tasks]
-        # Those that no process has started, last first, are done here.
-        own: dict[Future[ResultT], ResultT] = {}
-        for task, future in zip(reversed(tasks), reversed(pending), strict=True):
-            if future.cancel():
-                own[future] = task.run()
-        for future in pending:
-            yield own.pop(future) if future in own else future.result()
+        with _explain_killed_process():
+            pending = [self._pool.submit(_run, task) for task in tasks]
+            # Those that no process has started, last first, are done here.
+            own: dict[Future[ResultT], ResultT] = {}
+            for task, future in zip(reversed(tasks), reversed(pending), strict=True):
+                if future.cancel():
+                    own[future] = task.run()
+            # The others still have a few tasks each, which only they can do.
+            if meanwhile is not None:
+                meanwhile()
+            pending.reverse()
+            while pending:
+                future = pending.pop()
+                yield own.pop(future) if future in own else future.result()
 
 
 def start_workers(count: int) -> ProcessPoolExecutor:
@@ -56,6 +82,14 @@ def start_workers(count: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)
 
 
+@contextlib.contextmanager
+def _explain_killed_process() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise DataError("a worker process was killed, probably for lack of memory: set data.workers to 1") from error
+
+
 def _run(task: Task[ResultT]) -> ResultT:
     return task.run()
 
@@ -63,6 +97,8 @@ def _run(task: Task[ResultT]) -> ResultT:
 def _start_worker() -> None:
     # Ctrl-C reaches every process of the terminal, but only the parent ends the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_PER_COLLECTION)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

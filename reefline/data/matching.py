@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from reefline.data.annotation_file import read_annotation, split_path
 from reefline.data.image_record import TRAIN_OR_EVAL, UNASSIGNED
@@ -24,8 +25,7 @@ from reefline.structures.annotation import Annotation
 from reefline.structures.image_origin import ImageOrigin, join_origins
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An image and its annotation, to be inspected; `split` is UNASSIGNED or TRAIN_OR_EVAL where the content decides.
 
     `annotation` is what the XML holds where matching had to read it, else None.

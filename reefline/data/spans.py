@@ -6,6 +6,7 @@ has any, else by the hash of each image's content, so that new images never move
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -23,7 +24,12 @@ _SPAN_FOLDER = re.compile(r"span[-_]?([0-9]{1,9})", re.IGNORECASE)
 def span_of(path: str) -> int | None:
     """Return the number of the span that a file of the data folder belongs to, by its relative path."""
     folder, slash, _ = path.partition("/")
-    found = _SPAN_FOLDER.fullmatch(folder) if slash else None
+    return _read_span(folder) if slash else None
+
+
+@functools.lru_cache(maxsize=64)
+def _read_span(folder: str) -> int | None:
+    found = _SPAN_FOLDER.fullmatch(folder)
     return int(found[1]) if found else None
 
 
@@ -43,6 +49,8 @@ def group_by_span(files: DataFiles) -> list[DataFiles]:
         return tuple(path for path in paths if group_of(path) == group)
 
     groups = sorted({group_of(path) for path in (*files.images, *files.annotations, *files.split_lists)})
+    if len(groups) == 1:
+        return [DataFiles(files.images, files.annotations, files.split_lists)]
     return [
         DataFiles(select(group, files.images), select(group, files.annotations), select(group, files.split_lists))
         for group in groups

@@ -51,11 +51,11 @@ class SplitLists:
 
 def list_keys(path: str) -> Iterator[Key]:
     """Yield every key by which a list may name a file, the nearest root first."""
-    stem = posixpath.splitext(posixpath.basename(path))[0]
-    folder = posixpath.dirname(path)
+    folder, _, name = path.rpartition("/")
+    stem = posixpath.splitext(name)[0]
     yield folder, stem
     while folder:
-        folder = posixpath.dirname(folder)
+        folder = folder.rpartition("/")[0]
         yield folder, stem
 
 

@@ -58,7 +58,9 @@ class IngestedExample:
 def encode_example(example: IngestedExample) -> bytes:
     """Return the example as a serialized tf.Example; boxes become fractions 0..1, class ids stay 1-based."""
     width, height, objects = example.width_px, example.height_px, example.objects
-    boxes = [item.box_xyxy_px for item in objects]
+    # Columns of the boxes and of what else an object has; one without any object has empty ones.
+    boxes, class_ids, names, difficult, truncated, poses = zip(*objects) if objects else ((),) * 6
+    x_min, y_min, x_max, y_max = zip(*boxes) if boxes else ((),) * 4
     return encode_features(
         {
             "image/width": encode_integers([width]),
@@ -68,15 +70,15 @@ def encode_example(example: IngestedExample) -> bytes:
             "image/key/sha256": encode_bytes([example.sha256.encode()]),
             "image/encoded": encode_bytes([example.encoded_jpeg]),
             "image/format": encode_bytes([b"jpeg"]),
-            "image/object/bbox/xmin": encode_floats([box.x_min / width for box in boxes]),
-            "image/object/bbox/ymin": encode_floats([box.y_min / height for box in boxes]),
-            "image/object/bbox/xmax": encode_floats([box.x_max / width for box in boxes]),
-            "image/object/bbox/ymax": encode_floats([box.y_max / height for box in boxes]),
-            "image/object/class/label": encode_integers([item.class_id for item in objects]),
-            "image/object/class/text": encode_bytes([item.class_name.encode() for item in objects]),
-            "image/object/difficult": encode_integers([int(item.difficult) for item in objects]),
-            "image/object/truncated": encode_integers([int(item.truncated) for item in objects]),
-            "image/object/view": encode_bytes([item.pose.encode() for item in objects]),
+            "image/object/bbox/xmin": encode_floats([value / width for value in x_min]),
+            "image/object/bbox/ymin": encode_floats([value / height for value in y_min]),
+            "image/object/bbox/xmax": encode_floats([value / width for value in x_max]),
+            "image/object/bbox/ymax": encode_floats([value / height for value in y_max]),
+            "image/object/class/label": encode_integers(class_ids),
+            "image/object/class/text": encode_bytes([name.encode() for name in names]),
+            "image/object/difficult": encode_integers(difficult),
+            "image/object/truncated": encode_integers(truncated),
+            "image/object/view": encode_bytes([pose.encode() for pose in poses]),
         }
     )
 

@@ -7,11 +7,14 @@ format (https://protobuf.dev/programming-guides/encoding). A TFRecord frames it 
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Mapping, Sequence
 
 _LENGTH_DELIMITED = 2
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
+# Smaller integers are one byte as a varint.
+_ONE_BYTE = 0x80
 _CRC_MASK = 0xA282EAD8
 _UINT32 = 0xFFFFFFFF
 
@@ -21,13 +24,13 @@ def encode_features(features: Mapping[str, bytes]) -> bytes:
 
     The names are in order, as in protobuf's deterministic serialization: equal features give equal bytes.
     """
-    entries = (_field(1, name.encode()) + _field(2, feature) for name, feature in sorted(features.items()))
-    return _field(1, b"".join(_field(1, entry) for entry in entries))
+    entries = [_field(1, _encode_name(name) + _field(2, feature)) for name, feature in sorted(features.items())]
+    return _field(1, b"".join(entries))
 
 
 def encode_bytes(values: Sequence[bytes]) -> bytes:
     """Return a feature that is a list of byte strings."""
-    return _field(_BYTES_LIST, b"".join(_field(1, value) for value in values))
+    return _field(_BYTES_LIST, b"".join([_field(1, value) for value in values]))
 
 
 def encode_floats(values: Sequence[float]) -> bytes:
@@ -37,7 +40,10 @@ def encode_floats(values: Sequence[float]) -> bytes:
 
 def encode_integers(values: Sequence[int]) -> bytes:
     """Return a feature that is a list of integers from 0 to 2**63 - 1."""
-    return _field(_INT64_LIST, _field(1, b"".join(map(_varint, values))) if values else b"")
+    if not values:
+        return _field(_INT64_LIST, b"")
+    is_short = min(values) >= 0 and max(values) < _ONE_BYTE
+    return _field(_INT64_LIST, _field(1, bytes(values) if is_short else b"".join(map(_varint, values))))
 
 
 def frame_record(data: bytes) -> bytes:
@@ -53,18 +59,25 @@ def _masked_crc(data: bytes) -> bytes:
     return struct.pack("<I", (((crc >> 15) | (crc << 17)) + _CRC_MASK) & _UINT32)
 
 
+@functools.cache
+def _encode_name(name: str) -> bytes:
+    return _field(1, name.encode())
+
+
 def _field(number: int, content: bytes) -> bytes:
-    return b"".join((_varint(number << 3 | _LENGTH_DELIMITED), _varint(len(content)), content))
+    """Return a length-delimited field with a number below 16."""
+    length = len(content)
+    if length < _ONE_BYTE:
+        return b"%c%c%b" % (number << 3 | _LENGTH_DELIMITED, length, content)
+    return b"%c%b%b" % (number << 3 | _LENGTH_DELIMITED, _varint(length), content)
 
 
 def _varint(value: int) -> bytes:
-    if 0 <= value < 0x80:
-        return bytes((value,))
     # Protocol Buffers write a negative number as its two's complement in 64 bits.
     value &= 0xFFFF_FFFF_FFFF_FFFF
     parts = bytearray()
-    while value >= 0x80:
-        parts.append(value & 0x7F | 0x80)
+    while value >= _ONE_BYTE:
+        parts.append(value & 0x7F | _ONE_BYTE)
         value >>= 7
     parts.append(value)
     return bytes(parts)

@@ -8,11 +8,12 @@ and does not become one pixel.
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections.abc import Callable
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
+
 
 import defusedxml.ElementTree
 from defusedxml.common import DefusedXmlException
@@ -76,7 +77,7 @@ def format_voc_annotation(annotation: Annotation) -> bytes:
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n'
         f"<annotation{verified}>\n"
-        f"  <filename>{escape(annotation.filename)}</filename>\n"
+        f"  <filename>{_escape(annotation.filename)}</filename>\n"
         f"  <size><width>{annotation.width_px or 0}</width><height>{annotation.height_px or 0}</height>"
         "<depth>3</depth></size>\n"
         "  <segmented>0</segmented>\n"
@@ -200,8 +201,8 @@ def _format_object(item: AnnotatedObject) -> str:
     score = "" if item.score is None else f"    <score>{item.score:.4f}</score>\n"
     return (
         "  <object>\n"
-        f"    <name>{escape(item.label)}</name>\n"
-        f"    <pose>{escape(item.pose)}</pose>\n"
+        f"    <name>{_escape(item.label)}</name>\n"
+        f"    <pose>{_escape(item.pose)}</pose>\n"
         f"    <truncated>{int(item.truncated)}</truncated>\n"
         f"    <difficult>{int(item.difficult)}</difficult>\n"
         f"{score}"
@@ -210,6 +211,11 @@ def _format_object(item: AnnotatedObject) -> str:
         f"<xmax>{box.x_max:.10g}</xmax><ymax>{box.y_max:.10g}</ymax></bndbox>\n"
         "  </object>\n"
     )
+
+
+def _escape(text: str) -> str:
+    # xml.sax.saxutils has the same function, but imports urllib, http and email with it.
+    return html.escape(text, quote=False)
 
 
 def _text(element: ElementTree.Element, path: str) -> str:

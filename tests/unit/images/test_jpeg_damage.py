@@ -13,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from reefline.images.codec import ImageProblemError, inspect_image
+from reefline.images.jpeg_damage import decode_draft
 from tests.factories import make_pixels
 
 LIMIT = 10**8
@@ -64,6 +65,8 @@ SCANS = [found.start() for found in re.finditer(b"\xff\xda", PROGRESSIVE)]
         pytest.param(_replace(_jpeg(NOISE), 0.3, bytes(4096)), "image_truncated", "last row comes before", id="hole"),
         pytest.param(_replace(_jpeg(SMOOTH), 0.3, bytes(4096)), "image_truncated", "end before", id="hole-in-smooth"),
         pytest.param(_jpeg(mode="L")[:-900] + b"\xff\xd9", "image_truncated", "end before", id="half-grey"),
+        pytest.param(_replace(RESTARTS, 0.5, bytes(64)), "image_unreadable", r"damaged \(premature end of data segment", id="hole-in-restarts"),
+        pytest.param(_replace(PROGRESSIVE, 0.9, bytes(64)), "image_unreadable", r"damaged \(bad Huffman code", id="hole-in-progressive"),
     ],
 )  # fmt: skip
 def test_damage_is_found(content: bytes, rule: str, message: str) -> None:
@@ -117,12 +120,16 @@ def test_padding_before_the_end_is_no_damage(value: bytes) -> None:
     inspect_image(GOOD[:-2] + value * 200 + GOOD[-2:], max_image_pixels=LIMIT)
 
 
-def test_the_draft_is_the_same_as_pillows() -> None:
-    image = Image.open(io.BytesIO(GOOD))
-    image.draft("L", (40, 30))
+@pytest.mark.parametrize("form", [{}, {"progressive": True}, {"subsampling": 0}, {"mode": "L"}], ids=str)
+@pytest.mark.parametrize("size_px", [(320, 240), (33, 31), (300, 8)], ids=str)
+def test_the_draft_is_the_same_as_pillows(size_px: tuple[int, int], form: dict[str, object]) -> None:
     from reefline.images.perceptual_hash import compute_perceptual_hash
 
-    assert inspect_image(GOOD, max_image_pixels=LIMIT).perceptual_hash == compute_perceptual_hash(image)
+    content = _jpeg(make_pixels(width_px=size_px[0], height_px=size_px[1]), **form)
+    image = Image.open(io.BytesIO(content))
+    image.draft("L", (max(1, size_px[0] // 8), max(1, size_px[1] // 8)))
+    assert decode_draft(content).tolist() == np.asarray(image).tolist()
+    assert inspect_image(content, max_image_pixels=LIMIT).perceptual_hash == compute_perceptual_hash(image)
 
 
 @pytest.mark.parametrize(
