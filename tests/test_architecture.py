@@ -6,7 +6,9 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 import pytest
@@ -70,35 +72,78 @@ DOORS = {
 MAY_BE_URI = re.compile(r"destination|serving|data_dir|bundle_uri|\['path'\]")
 
 
-def _sources(*folders: str) -> list[Path]:
+@dataclass(frozen=True)
+class Source:
+    """A file of the library, parsed once for all rules."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.relative_to(REPO_DIR).as_posix()
+
+    @cached_property
+    def text(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(self.tree))
+
+    @cached_property
+    def calls(self) -> list[tuple[str, ast.Call]]:
+        """Each call, with the text of what is called."""
+        return [(ast.unparse(node.func), node) for node in self.nodes if isinstance(node, ast.Call)]
+
+    @cached_property
+    def called(self) -> set[str]:
+        return {name for name, _ in self.calls}
+
+    @cached_property
+    def imported(self) -> list[str]:
+        names = []
+        for node in self.nodes:
+            if isinstance(node, ast.Import):
+                names += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{self.name}: a relative import hides which layer it reaches into"
+                names.append(f"{node.module}")
+        return names
+
+    @property
+    def packages(self) -> set[str]:
+        """The top-level packages that it imports."""
+        return {name.partition(".")[0] for name in self.imported}
+
+
+@cache
+def _sources(*folders: str) -> list[Source]:
     paths = [path for folder in folders for path in (REPO_DIR / folder).rglob("*.py")]
-    return sorted(path for path in paths if "__pycache__" not in path.parts)
+    return [_source(path) for path in sorted(paths) if "__pycache__" not in path.parts]
 
 
-def _library() -> list[Path]:
-    return [*_sources(*LAYERS), *(REPO_DIR / name for name in RUNNERS)]
+@cache
+def _source(path: Path) -> Source:
+    return Source(path)
 
 
-def _name(path: Path) -> str:
-    return path.relative_to(REPO_DIR).as_posix()
+def _library() -> list[Source]:
+    return [*_sources(*LAYERS), *(_source(REPO_DIR / name) for name in RUNNERS)]
 
 
-def _imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{_name(path)}: a relative import hides which layer it reaches into"
-            yield f"{node.module}"
+def _find_breaches(sources: Iterable[Source], find: Callable[[Source], Iterable[object]]) -> dict[str, list[object]]:
+    """Return what a rule finds in each file, without the files where it finds nothing."""
+    found = {source.name: sorted(find(source), key=str) for source in sources}
+    return {name: breaches for name, breaches in found.items() if breaches}
 
 
 def _room(parts: tuple[str, ...]) -> str:
     """Return the room of a module of the library: the folder or file right below `reefline`."""
     return parts[1]
-
-
-def _tops(path: Path) -> set[str]:
-    return {name.partition(".")[0] for name in _imported(path)}
 
 
 def _tracked_text_files() -> Iterator[tuple[str, str]]:
@@ -109,111 +154,135 @@ def _tracked_text_files() -> Iterator[tuple[str, str]]:
             yield name, path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", _library(), ids=_name)
-def test_imports_go_one_way(path: Path) -> None:
-    layer = _name(path).partition("/")[0]
+def test_imports_go_one_way() -> None:
     forbidden = {
         "reefline": {"components", "pipeline", "local_runner", "kubeflow_runner", "tfx", "apache_beam"},
         "components": {"pipeline", "local_runner", "kubeflow_runner"},
         "pipeline": {"local_runner", "kubeflow_runner"},
-    }.get(layer, set())
-    assert not _tops(path) & forbidden
+    }
+    breaches = _find_breaches(
+        _library(), lambda source: source.packages & forbidden.get(source.name.partition("/")[0], set())
+    )
+    assert not breaches
 
 
-@pytest.mark.parametrize("path", _sources("reefline"), ids=_name)
-def test_rooms_stand_on_floors_below(path: Path) -> None:
-    own = _room(path.relative_to(REPO_DIR).with_suffix("").parts)
-    above = {
+def _imports_from_above(source: Source) -> set[str]:
+    own = _room(source.path.relative_to(REPO_DIR).with_suffix("").parts)
+    return {
         name
-        for name in _imported(path)
+        for name in source.imported
         if name.startswith("reefline.")
         and (room := _room(tuple(name.split(".")))) != own
         and FLOOR_OF[room] >= FLOOR_OF[own]
         and not {room, own} <= GROUND | {"cli", "__main__"}
     }
-    assert not above
+
+
+def test_rooms_stand_on_floors_below() -> None:
+    assert not _find_breaches(_sources("reefline"), _imports_from_above)
 
 
 def test_every_room_has_a_floor_and_says_what_it_is_for() -> None:
     rooms = {path.stem for path in (REPO_DIR / "reefline").iterdir() if path.suffix == ".py" or path.is_dir()}
     assert rooms - {"__init__", "__pycache__"} == set(FLOOR_OF)
-    for face in (REPO_DIR / "reefline").rglob("__init__.py"):
-        tree = ast.parse(face.read_text(encoding="utf-8"))
-        assert ast.get_docstring(tree), _name(face)
-        # A face that hands names on would couple the cache keys of all who enter the room.
-        assert not [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))], _name(face)
+    for face in _sources("reefline"):
+        if face.path.name == "__init__.py":
+            assert ast.get_docstring(face.tree), face.name
+            # A face that hands names on would couple the cache keys of all who enter the room.
+            assert not face.imported, face.name
 
 
-@pytest.mark.parametrize("path", _sources("components"), ids=_name)
-def test_components_do_not_import_each_other(path: Path) -> None:
-    own = _name(path).split("/")[1]
-    others = {n for n in _imported(path) if n.startswith("components.") and n.split(".")[1] != own}
-    assert not others - {"components.driver"}
+def _imports_of_other_components(source: Source) -> set[str]:
+    own = source.name.split("/")[1]
+    others = {n for n in source.imported if n.startswith("components.") and n.split(".")[1] != own}
+    return others - {"components.driver"}
 
 
-@pytest.mark.parametrize("path", _library(), ids=_name)
-def test_awkward_dependencies_have_one_door(path: Path) -> None:
-    behind = {dependency for dependency, door in DOORS.items() if not _name(path).startswith(door)}
-    assert not _tops(path) & behind
+def test_components_do_not_import_each_other() -> None:
+    assert not _find_breaches(_sources("components"), _imports_of_other_components)
 
 
-@pytest.mark.parametrize("path", _sources("reefline"), ids=_name)
-def test_only_lineage_reads_ml_metadata_and_imports_it_late(path: Path) -> None:
-    if not _name(path).startswith("reefline/lineage/"):
-        assert "ml_metadata" not in _tops(path)
-    top_level = ast.parse(path.read_text(encoding="utf-8")).body
-    imports = [node for node in top_level if isinstance(node, (ast.Import, ast.ImportFrom))]
-    assert not [node for node in imports if "ml_metadata" in ast.unparse(node)]
+def _goes_around_a_door(source: Source) -> set[str]:
+    return source.packages & {dependency for dependency, door in DOORS.items() if not source.name.startswith(door)}
 
 
-@pytest.mark.parametrize("path", _library(), ids=_name)
-def test_no_path_is_made_of_what_may_be_a_uri(path: Path) -> None:
+def test_awkward_dependencies_have_one_door() -> None:
+    assert not _find_breaches(_library(), _goes_around_a_door)
+
+
+def _imports_ml_metadata(source: Source) -> list[str]:
+    early = [ast.unparse(node) for node in source.tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    elsewhere = [] if source.name.startswith("reefline/lineage/") else source.imported
+    return [text for text in early if "ml_metadata" in text] + [
+        name for name in elsewhere if name.partition(".")[0] == "ml_metadata"
+    ]
+
+
+def test_only_lineage_reads_ml_metadata_and_imports_it_late() -> None:
+    assert not _find_breaches(_sources("reefline"), _imports_ml_metadata)
+
+
+def _makes_paths_of_uris(source: Source) -> list[str]:
+    arguments = [ast.unparse(call.args[0]) for name, call in source.calls if name == "Path" and call.args]
+    return [text for text in arguments if MAY_BE_URI.search(text)]
+
+
+def test_no_path_is_made_of_what_may_be_a_uri() -> None:
     """`Path("s3://bucket/x")` is the folder s3:/bucket/x of this machine: a push there would seem to succeed."""
-    calls = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call) and n.args]
-    arguments = [ast.unparse(call.args[0]) for call in calls if ast.unparse(call.func) == "Path"]
-    assert not [text for text in arguments if MAY_BE_URI.search(text)]
+    assert not _find_breaches(_library(), _makes_paths_of_uris)
 
 
-@pytest.mark.parametrize("path", _library(), ids=_name)
-def test_files_and_functions_are_short(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= MAX_FILE_LINES
-    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+def test_files_are_short() -> None:
+    lengths = {source.name: len(source.text.splitlines()) for source in _library()}
+    assert not {name: lines for name, lines in lengths.items() if lines > MAX_FILE_LINES}
+
+
+def _long_functions(source: Source) -> list[str]:
+    functions = [n for n in source.nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
     lengths = {f.name: f.end_lineno - f.body[0].lineno + 1 for f in functions if f.name not in LONG_ON_PURPOSE}
-    assert not {name: lines for name, lines in lengths.items() if lines > MAX_FUNCTION_LINES}
+    return [f"{name}: {lines} lines" for name, lines in lengths.items() if lines > MAX_FUNCTION_LINES]
 
 
-@pytest.mark.parametrize("path", _library(), ids=_name)
-def test_no_catch_all_module_and_no_stop_in_the_library(path: Path) -> None:
-    assert path.stem not in ("utils", "helpers", "common", "misc")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
-    if path.name not in RUNNERS:
-        calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
-        assert not {"sys.exit", "exit", "quit", "os._exit"} & set(calls)
+def test_functions_are_short() -> None:
+    assert not _find_breaches(_library(), _long_functions)
 
 
-@pytest.mark.parametrize("path", _library(), ids=_name)
-def test_only_the_terminal_prints(path: Path) -> None:
+def test_no_module_catches_all() -> None:
+    assert not [source.name for source in _library() if source.path.stem in ("utils", "helpers", "common", "misc")]
+
+
+def _asserts_or_stops(source: Source) -> list[str]:
+    asserts = [f"assert in line {node.lineno}" for node in source.nodes if isinstance(node, ast.Assert)]
+    stops = set() if source.name in RUNNERS else {"sys.exit", "exit", "quit", "os._exit"} & source.called
+    return [*asserts, *stops]
+
+
+def test_no_assert_and_no_stop_in_the_library() -> None:
+    assert not _find_breaches(_library(), _asserts_or_stops)
+
+
+def test_only_the_terminal_prints() -> None:
     """It escapes control characters, so that no text from data or configs moves the cursor."""
-    if path == REPO_DIR / "reefline" / "system" / "terminal.py":
-        return
-    calls = {ast.unparse(n.func) for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)}
-    assert not calls & {"print", "typer.echo", "click.echo", "sys.stdout.write", "sys.stderr.write"}
+    printing = {"print", "typer.echo", "click.echo", "sys.stdout.write", "sys.stderr.write"}
+    others = [source for source in _library() if source.name != "reefline/system/terminal.py"]
+    assert not _find_breaches(others, lambda source: source.called & printing)
 
 
-@pytest.mark.parametrize("path", _sources("components"), ids=_name)
-def test_component_functions_keep_their_annotations(path: Path) -> None:
+def test_component_functions_keep_their_annotations() -> None:
     """TFX's @component reads annotations; as strings (PEP 563) it cannot."""
-    text = path.read_text(encoding="utf-8")
-    assert "@component" not in text or "from __future__ import annotations" not in text
+    with_components = [source for source in _sources("components") if "@component" in source.text]
+    postponed = "from __future__ import annotations"
+    assert with_components
+    assert not [source.name for source in with_components if postponed in source.text]
 
 
-@pytest.mark.parametrize("path", _library(), ids=_name)
-def test_public_functions_say_what_they_do(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    top_level = [n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and not n.name.startswith("_")]
-    assert not [node.name for node in top_level if not ast.get_docstring(node)]
+def _undocumented(source: Source) -> list[str]:
+    definitions = [n for n in source.tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
+    return [node.name for node in definitions if not node.name.startswith("_") and not ast.get_docstring(node)]
+
+
+def test_public_functions_say_what_they_do() -> None:
+    assert not _find_breaches(_library(), _undocumented)
 
 
 def test_tracked_files_name_no_machine_and_no_registry() -> None:
@@ -301,43 +370,44 @@ UNSAFE_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"
 MAY_NAME_TEMPORARY_FILES = ("reefline/system/files.py", "pipeline/kubeflow/")
 
 
-@pytest.mark.parametrize("path", _library(), ids=_name)
-def test_no_unsafe_calls(path: Path) -> None:
+def _calls_something_unsafe(source: Source) -> list[str]:
+    unsafe = [*(source.called & UNSAFE_CALLS)]
+    unsafe += [name for name in source.called if name.rpartition(".")[2] in ("extractall", "unpack_archive")]
+    words = [word for _, call in source.calls for word in call.keywords]
+    unsafe += ["shell" for word in words if word.arg == "shell"]
+    return unsafe + [
+        "allow_pickle" for word in words if word.arg == "allow_pickle" and ast.unparse(word.value) != "False"
+    ]
+
+
+def test_no_unsafe_calls() -> None:
     """docs/security.md promises that no input runs code: no shell, no foreign pickle, no extractall."""
-    calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
-    names = {ast.unparse(call.func) for call in calls}
-    assert not names & UNSAFE_CALLS
-    assert not {name for name in names if name.rpartition(".")[2] in ("extractall", "unpack_archive")}
-    assert not [call for call in calls if any(word.arg == "shell" for word in call.keywords)]
-    allowed = [word for call in calls for word in call.keywords if word.arg == "allow_pickle"]
-    assert all(ast.unparse(word.value) == "False" for word in allowed)
+    assert not _find_breaches(_library(), _calls_something_unsafe)
 
 
-@pytest.mark.parametrize("path", _library(), ids=_name)
-def test_pickle_and_its_like_are_imported_nowhere(path: Path) -> None:
-    assert not _tops(path) & UNSAFE_MODULES
+def test_pickle_and_its_like_are_imported_nowhere() -> None:
+    assert not _find_breaches(_library(), lambda source: source.packages & UNSAFE_MODULES)
 
 
-@pytest.mark.parametrize("path", _library(), ids=_name)
-def test_yaml_is_only_read_by_safe_loaders(path: Path) -> None:
-    calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+def test_yaml_is_only_read_by_safe_loaders() -> None:
+    calls = [call for source in _library() for name, call in source.calls if name in ("yaml.load", "yaml.load_all")]
+    assert calls
     for call in calls:
-        if ast.unparse(call.func) in ("yaml.load", "yaml.load_all"):
-            named = [word.value for word in call.keywords if word.arg == "Loader"]
-            [loader] = [ast.unparse(node) for node in (*call.args[1:], *named)]
-            assert issubclass(getattr(yaml_reader, loader), (yaml.SafeLoader, yaml.CSafeLoader))
+        named = [word.value for word in call.keywords if word.arg == "Loader"]
+        [loader] = [ast.unparse(node) for node in (*call.args[1:], *named)]
+        assert issubclass(getattr(yaml_reader, loader), (yaml.SafeLoader, yaml.CSafeLoader))
 
 
-@pytest.mark.parametrize("path", _library(), ids=_name)
-def test_temporary_files_are_for_their_owner_alone(path: Path) -> None:
+def _names_temporary_files(source: Source) -> list[str]:
+    named = [*(source.called & {"tempfile.gettempdir", "os.tempnam", "os.tmpnam"})]
+    texts = [node.value for node in source.nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return named + [text for text in texts if text.startswith(("/tmp/", "/var/tmp/")) or text in ("/tmp", "/var/tmp")]
+
+
+def test_temporary_files_are_for_their_owner_alone() -> None:
     """`tempfile` makes files of mode 0600 and folders of mode 0700, with names that nobody can guess."""
-    if _name(path).startswith(MAY_NAME_TEMPORARY_FILES):
-        return
-    tree = ast.parse(path.read_text("utf-8"))
-    names = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    assert not names & {"tempfile.gettempdir", "os.tempnam", "os.tmpnam"}
-    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    assert not [text for text in texts if text.startswith(("/tmp/", "/var/tmp/")) or text in ("/tmp", "/var/tmp")]
+    others = [source for source in _library() if not source.name.startswith(MAY_NAME_TEMPORARY_FILES)]
+    assert not _find_breaches(others, _names_temporary_files)
 
 
 # Rooms that write into workspace and serving; their files go through `write_whole`, which follows no link.
@@ -346,15 +416,21 @@ WRITERS = ("reefline/bundle/", "reefline/report/", "reefline/cleanup/", "reeflin
 MAY_WRITE = {"reefline/bundle/remote_bundle.py": {"write_bytes"}, "pipeline/local/stop.py": {"write_text"}}
 
 
-@pytest.mark.parametrize("path", [path for path in _library() if _name(path).startswith(WRITERS)], ids=_name)
-def test_workspace_and_serving_are_written_without_following_links(path: Path) -> None:
-    calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
-    written = {ast.unparse(call.func).rpartition(".")[2] for call in calls} & {"write_text", "write_bytes"}
-    assert not written - MAY_WRITE.get(_name(path), set())
-    opened = [call for call in calls if ast.unparse(call.func).rpartition(".")[2] == "open"]
+def _writes_directly(source: Source) -> list[str]:
+    written = {name.rpartition(".")[2] for name in source.called} & {"write_text", "write_bytes"}
+    opened = [call for name, call in source.calls if name.rpartition(".")[2] == "open"]
     modes = [
         ast.unparse(argument).strip("'")
         for call in opened
         for argument in (*call.args, *(w.value for w in call.keywords if w.arg == "mode"))
     ]
-    assert not [mode for mode in modes if re.fullmatch("[rwaxbt+]+", mode) and set(mode) & set("wax+")]
+    return [
+        *(written - MAY_WRITE.get(source.name, set())),
+        *(mode for mode in modes if re.fullmatch("[rwaxbt+]+", mode) and set(mode) & set("wax+")),
+    ]
+
+
+def test_workspace_and_serving_are_written_without_following_links() -> None:
+    writers = [source for source in _library() if source.name.startswith(WRITERS)]
+    assert writers
+    assert not _find_breaches(writers, _writes_directly)
