@@ -17,8 +17,7 @@ from typing import Any
 
 import pytest
 
-from reefline.edgetpu.op_limits import list_data
-from reefline.edgetpu.op_sizes import find_size_limit
+from reefline.edgetpu.op_sizes import find_size_limit, measure_largest
 from reefline.edgetpu.placement import place_operators
 from reefline.edgetpu.placement_report import Placement
 from reefline.tflite.graph import Graph, Operator, OpOptions, Tensor
@@ -43,12 +42,6 @@ class Observation:
     is_mapped: bool
     model: str = ""
     seen: int = 1
-
-    @property
-    def size_bytes(self) -> int:
-        """The size of its largest data tensor."""
-        tensors = (*list_data(self.op, self.graph), *self.graph.get_outputs(self.op))
-        return max(tensor.size_bytes for tensor in tensors)
 
     @property
     def label(self) -> str:
@@ -135,7 +128,7 @@ def leave_one_out(sized: Sequence[Observation]) -> dict[str, Fit]:
 
 
 def _leave_one_out(same: Sequence[Observation]) -> Fit:
-    facts = [(seen.size_bytes, seen.is_mapped) for seen in same]
+    facts = [(measure_largest(seen.op, seen.graph), seen.is_mapped) for seen in same]
     placements = []
     for place, (held_out, (size, is_mapped)) in enumerate(zip(same, facts, strict=True)):
         others = [

@@ -36,7 +36,7 @@ def place_operators(graph: Graph) -> tuple[PlacedOp, ...]:
         if op.index in limits:
             return PlacedOp.place(op, Placement.CPU, limits[op.index])
         if op.index in always:
-            return PlacedOp.place(op, Placement.EDGETPU, "within all documented limits")
+            return PlacedOp.place(op, Placement.EDGETPU, "within all known limits")
         if op.index not in sometimes:
             blocker = blockers.get(op.index)
             return PlacedOp.place(op, Placement.CPU, _explain_left_out(graph, blocker), blocker)

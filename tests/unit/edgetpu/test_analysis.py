@@ -130,7 +130,7 @@ def test_the_record_is_json(tmp_path: Path) -> None:
         "op": "QUANTIZE",
         "version": 1,
         "placement": "edgetpu",
-        "reason": "within all documented limits",
+        "reason": "within all known limits",
         "blocked_by": None,
     }
     assert record["summary"] == {"total": 3, "edgetpu": 2, "cpu": 1, "uncertain": 0}

@@ -274,7 +274,7 @@ IN_DOUBT = [
     pytest.param(
         OpSpec("RESIZE_BILINEAR", ("in", "size"), ("out",)),
         (IN, parameter("size", 65, 65), TensorSpec("out", (1, 65, 65, 4))),
-        "'out' has 16,900 bytes; .* never seen mapped",
+        "its largest tensor has 16,900 bytes; .* never seen mapped",
         id="resize_by_much",
     ),
     pytest.param(
