@@ -1,56 +1,79 @@
 """Operators that may or may not map: what documentation and observation leave open, one function each.
 
-A doubt returns why an operator might not map, or None. "Coral's table" is as in op_limits; "pairs" are nine of Google's
-models with their compiled forms, which show what happened to each operator.
+A doubt returns why an operator might not map, or None. "Coral's table", "rows", "pairs" and "logs" are as in op_limits.
+Doubts about sizes are in op_sizes.
 """
 
 from __future__ import annotations
 
-from reefline.edgetpu.op_limits import ON_CHIP_BYTES, Rule, list_data
+from reefline.edgetpu.op_limits import Rule, is_one_dimensional, list_data
+from reefline.edgetpu.op_sizes import doubt_size
 from reefline.tflite.graph import Graph, Operator
 
-_UNSEEN_DENSE_VERSIONS = range(6, 9)
+_ONLY_THE_COMPILER = "only edgetpu_compiler can tell"
+_MAX_RANK = 4
+# The newest version of an operator that rows or pairs show mapped. What TF 2.16 writes for an 8-bit model is no newer.
+_NEWEST_MAPPED = {
+    "ADD": 2,
+    "AVERAGE_POOL_2D": 2,
+    "CONCATENATION": 2,
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 4,
+    "LOGISTIC": 2,
+    "MAX_POOL_2D": 2,
+    "MEAN": 2,
+    "MUL": 2,
+    "PAD": 2,
+    "PRELU": 1,
+    "QUANTIZE": 2,
+    "RELU": 2,
+    "RESHAPE": 1,
+    "RESIZE_BILINEAR": 3,
+    "RESIZE_NEAREST_NEIGHBOR": 3,
+    "SOFTMAX": 2,
+    "SPLIT": 2,
+    "STRIDED_SLICE": 2,
+    "SUB": 2,
+    "TILE": 1,
+    "TRANSPOSE": 2,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": 1,
+}
 
 
-def doubt_resize(op: Operator, graph: Graph) -> str | None:
-    """Depending on its sizes, a resize may not map, to keep precision. Source: Coral's table, which gives no sizes.
-
-    Among the pairs, bilinear resizes to double size (from 6, 12 and 24 px, version 3) and to the same size (33 px) were
-    mapped, larger ones (1 to 33, 33 to 513 px) were not. Logs of 16.0 show mapped nearest-neighbour resizes, without
-    sizes; that doubling maps for them, and at any size, is an assumption.
-    """
-    if op.name not in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
-        return None
-    before, after = list_data(op, graph)[0].shape[1:3], graph.get_outputs(op)[0].shape[1:3]
-    if after in (before, tuple(2 * size for size in before)):
-        return None
-    sizes = f"{list(before)} to {list(after)}"
-    return f"a resize from {sizes} may stay on the CPU for precision; the same and double size are known to map"
-
-
-def doubt_tile(op: Operator, graph: Graph) -> str | None:
-    """TILE is not in Coral's table; among the pairs, one that widens one pixel to an image was mapped."""
-    if op.name != "TILE":
-        return None
-    return "TILE is not documented as supported; one that widens a single pixel is known to have mapped"
-
-
-def doubt_fully_connected_version(op: Operator, graph: Graph) -> str | None:
-    """Neither success nor failure is known for FULLY_CONNECTED 6 to 8. Source: none; 5 and 9 were rejected."""
-    if op.name == "FULLY_CONNECTED" and op.version in _UNSEEN_DENSE_VERSIONS:
-        return f"nothing is known about version {op.version}: 4 maps, 5 and 9 were rejected"
+def doubt_version(op: Operator, graph: Graph) -> str | None:
+    """A version newer than any that was mapped may be left, as ADD 4 is. Source: rows and pairs."""
+    newest = _NEWEST_MAPPED.get(op.name, op.version)
+    if op.version > newest:
+        return f"version {op.version} was never seen mapped, {newest} maps; {_ONLY_THE_COMPILER}"
     return None
 
 
-def doubt_large_tensor(op: Operator, graph: Graph) -> str | None:
-    """A very large tensor may not map. Source: Coral's table (RESHAPE), "large activation tensors" (edgetpu#439).
-
-    No size is documented: a tensor that exceeds the 8 MB of on-chip memory by itself counts as very large.
-    """
+def doubt_rank(op: Operator, graph: Graph) -> str | None:
+    """A tensor of 5 dimensions may not map. Source: none was seen mapped, and PACK to 5 dimensions is left (rows)."""
     for tensor in (*list_data(op, graph), *graph.get_outputs(op)):
-        if tensor.size_bytes > ON_CHIP_BYTES:
-            return f"very large tensor: {tensor.name!r} needs {tensor.size_bytes / 2**20:.1f} MiB of 8 on chip"
+        if len(tensor.shape) > _MAX_RANK:
+            shape = list(tensor.shape)
+            return f"{tensor.name!r} is {shape}: more than {_MAX_RANK} dimensions were never seen; {_ONLY_THE_COMPILER}"
     return None
 
 
-DOUBTS: tuple[Rule, ...] = (doubt_resize, doubt_tile, doubt_fully_connected_version, doubt_large_tensor)
+def doubt_softmax_over_rows(op: Operator, graph: Graph) -> str | None:
+    """A SOFTMAX over rows contradicts Coral's table, but logs 01 and 02 (YOLOv8) map one of up to 48,384 bytes."""
+    if op.name != "SOFTMAX" or is_one_dimensional(list_data(op, graph)[0]):
+        return None
+    shape = list(list_data(op, graph)[0].shape)
+    return f"the input {shape} has more than one dimension; YOLOv8 maps with such a SOFTMAX; {_ONLY_THE_COMPILER}"
+
+
+def doubt_strides(op: Operator, graph: Graph) -> str | None:
+    """A STRIDED_SLICE by 2 contradicts Coral's table, but log 09 (YOLOv5s) maps all 13 slices, of which 4 have strides
+    of 2 (inferred from the architecture).
+    """
+    strides = graph.get_input(op, 3) if op.name == "STRIDED_SLICE" else None
+    if strides is not None and 2 in (strides.read_ints() or ()):
+        return f"strides of 2 are documented as unsupported; YOLOv5 maps with such a slice; {_ONLY_THE_COMPILER}"
+    return None
+
+
+DOUBTS: tuple[Rule, ...] = (doubt_version, doubt_rank, doubt_softmax_over_rows, doubt_strides, doubt_size)

@@ -1,10 +1,12 @@
 """The documented limits of the Edge TPU's operators, one function each.
 
-A limit returns why an operator cannot map, or None. What may or may not map is in op_doubts.
+A limit returns why an operator cannot map, or None. What may or may not map is in op_doubts, sizes are in op_sizes.
 
 "Coral's table" is the list of supported operations at coral.ai/docs/edgetpu/models-intro (compiler 16.0, runtime 14),
 "Coral's requirements" the model requirements on the same page. The page itself was not available: both come from
 copies (Axis's ARTPEC-7 documentation, one of 2019), and what neither copy contains is marked unconfirmed.
+"Rows" are the observed operators of 106 published models, "pairs" nine of Google's models with their compiled forms,
+"logs" what compilers 1 to 16 printed (../shared/edgetpu). Rows and pairs show what happened to each operator.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from reefline.tflite.graph import Graph, Operator, Tensor
 
 Rule = Callable[[Operator, Graph], str | None]
 
-# The 40 operators of Coral's table and TILE (see `op_doubts`), with the positions of their data operands; None means
+# The 40 operators of Coral's table and TILE (see `limit_tile`), with the positions of their data operands; None means
 # all. The others are parameters: weights, biases, axes, shapes, paddings. The order is that of TFLite's kernels.
 DATA_OPERANDS: dict[str, tuple[int, ...] | None] = {
     **dict.fromkeys(("ADD", "CONCATENATION", "MAXIMUM", "MINIMUM", "MUL", "PACK", "SQUARED_DIFFERENCE", "SUB")),
@@ -39,7 +41,11 @@ _WEIGHTS_AND_BIAS = {
 _REDUCTIONS = ("MEAN", "REDUCE_MAX", "REDUCE_MIN", "SUM")
 _INNERMOST = 3
 _SOFTMAX_MAX_ELEMENTS = 16_384
+# The largest SOFTMAX over rows in a log (01, YOLOv8n 192: 756x4 rows of 16, inferred from its architecture).
+_SOFTMAX_MAX_ROWS_BYTES = 48_384
 _Z_MULTIPLE = 4
+_MAX_PACK_RANK = 4
+_LEFT_ADD_VERSION = 4
 _KEEP_NUM_DIMS_VERSION = 5
 _REJECTED_DENSE_VERSION = 9
 ON_CHIP_BYTES = 8 * 2**20
@@ -54,8 +60,13 @@ def list_data(op: Operator, graph: Graph) -> tuple[Tensor, ...]:
     return tuple(tensor for tensor in found if tensor is not None)
 
 
+def is_one_dimensional(tensor: Tensor) -> bool:
+    """Return whether only the innermost dimension may exceed 1."""
+    return all(size == 1 for size in tensor.shape[:-1])
+
+
 def limit_supported(op: Operator, graph: Graph) -> str | None:
-    """Only 40 operators can map, and perhaps TILE. Source: Coral's table."""
+    """Only 40 operators and TILE can map. Source: Coral's table; pairs."""
     return None if op.name in DATA_OPERANDS else "the Edge TPU does not support this operator"
 
 
@@ -134,9 +145,20 @@ def limit_concatenated_constant(op: Operator, graph: Graph) -> str | None:
 
 
 def limit_dilation(op: Operator, graph: Graph) -> str | None:
-    """Convolutions have equal dilation in x and y. Source: Coral's table."""
-    if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D") and op.options.dilation_w != op.options.dilation_h:
-        return f"dilation is {op.options.dilation_w} in x and {op.options.dilation_h} in y; they must be equal"
+    """Convolutions have equal dilation in x and y. Source: Coral's table.
+
+    Dilation along a direction in which the kernel is 1 wide has no effect: 16.0 mapped such a convolution (3 by 1).
+    """
+    weights = graph.get_input(op, 1) if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D") else None
+    if weights is None or 1 in weights.shape[1:3] or op.options.dilation_w == op.options.dilation_h:
+        return None
+    return f"dilation is {op.options.dilation_w} in x and {op.options.dilation_h} in y; they must be equal"
+
+
+def limit_add_version(op: Operator, graph: Graph) -> str | None:
+    """ADD of version 4 is left. Source: rows (one model, at 36,864 bytes); versions 1 and 2 map."""
+    if op.name == "ADD" and op.version >= _LEFT_ADD_VERSION:
+        return f"operator version {op.version} stays on the CPU, 2 maps; convert with TF 2.16"
     return None
 
 
@@ -146,7 +168,7 @@ def limit_fully_connected(op: Operator, graph: Graph) -> str | None:
         return None
     if op.options.weights_format:
         return "the weights are in a shuffled format"
-    if not _is_one_dimensional(graph.get_outputs(op)[0]):
+    if not is_one_dimensional(graph.get_outputs(op)[0]):
         return f"the output {list(graph.get_outputs(op)[0].shape)} has more than one dimension; flatten before Dense"
     return None
 
@@ -155,33 +177,25 @@ def limit_fully_connected_version(op: Operator, graph: Graph) -> str | None:
     """FULLY_CONNECTED of version 5 (keep_num_dims) or 9 is "not supported".
 
     Source: reports of compiler 14.1, and of version 5 without a compiler version. That 16.0 behaves like 14.1 is an
-    assumption: no log of 16.0 contains either. For versions 6 to 8 see `op_doubts`.
+    assumption: no log of 16.0 contains either. For versions 6 to 8 see `op_doubts`. Weights with one scale per channel
+    map: three models of compiler 16 have them.
     """
     if op.name == "FULLY_CONNECTED" and (op.version == _KEEP_NUM_DIMS_VERSION or op.version >= _REJECTED_DENSE_VERSION):
         return f"operator version {op.version} is not supported; reshape to [1, N] before Dense to get version 4"
     return None
 
 
-def limit_fully_connected_channels(op: Operator, graph: Graph) -> str | None:
-    """Dense weights have one scale.
-
-    Source: converters from TF 2.17 on quantize them per channel (tflite-micro#2602), and "Model not quantized" was
-    reported for their models. That the one causes the other is an assumption.
-    """
-    weights = graph.get_input(op, 1) if op.name == "FULLY_CONNECTED" else None
-    if weights is not None and len(weights.scales) > 1:
-        return "the weights are quantized per channel; convert with TF 2.16"
-    return None
-
-
 def limit_softmax(op: Operator, graph: Graph) -> str | None:
-    """SOFTMAX has one dimension of up to 16,000 elements. Source: Coral's table; 16.0 has mapped one of 16,384."""
+    """SOFTMAX has one dimension of up to 16,000 elements. Source: Coral's table; 16.0 has mapped one of 16,384.
+
+    Logs show one over rows mapped; up to its size `op_doubts` doubts the table.
+    """
     if op.name != "SOFTMAX":
         return None
     tensor = list_data(op, graph)[0]
-    if not _is_one_dimensional(tensor):
+    if not is_one_dimensional(tensor) and tensor.size_bytes > _SOFTMAX_MAX_ROWS_BYTES:
         return f"the input {list(tensor.shape)} has more than one dimension"
-    if tensor.size_bytes > _SOFTMAX_MAX_ELEMENTS:
+    if tensor.size_bytes > _SOFTMAX_MAX_ELEMENTS and is_one_dimensional(tensor):
         return f"{tensor.size_bytes} elements; the maximum is {_SOFTMAX_MAX_ELEMENTS}"
     return None
 
@@ -217,17 +231,20 @@ def limit_mean_depth(op: Operator, graph: Graph) -> str | None:
 def limit_prelu(op: Operator, graph: Graph) -> str | None:
     """PRELU's alpha has one dimension (in Keras: shared_axes=[1, 2]). Source: Coral's table."""
     alpha = graph.get_input(op, 1) if op.name == "PRELU" else None
-    if alpha is not None and not _is_one_dimensional(alpha):
+    if alpha is not None and not is_one_dimensional(alpha):
         return f"alpha {list(alpha.shape)} has more than one dimension; use shared_axes=[1, 2]"
     return None
 
 
 def limit_strided_slice(op: Operator, graph: Graph) -> str | None:
-    """STRIDED_SLICE has strides of 1 and neither ellipsis nor new axis. Source: Coral's table."""
+    """STRIDED_SLICE has strides of 1 and neither ellipsis nor new axis. Source: Coral's table.
+
+    For strides of 2 see `op_doubts`.
+    """
     if op.name != "STRIDED_SLICE":
         return None
     strides = graph.get_input(op, 3)
-    if strides is None or any(stride != 1 for stride in strides.read_ints() or ()):
+    if strides is None or any(stride not in (1, 2) for stride in strides.read_ints() or ()):
         return "only strides of 1 are supported"
     if op.options.ellipsis_mask or op.options.new_axis_mask:
         return "ellipsis and new axis are not supported"
@@ -235,13 +252,30 @@ def limit_strided_slice(op: Operator, graph: Graph) -> str | None:
 
 
 def limit_tile(op: Operator, graph: Graph) -> str | None:
-    """A TILE may map only if it widens one pixel to an image, like a resize. Source: see `op_doubts`."""
+    """A TILE maps only if it widens one pixel to an image, like a resize. Source: pairs; it is not in Coral's table."""
     if op.name != "TILE":
         return None
     before, after = list_data(op, graph)[0].shape, graph.get_outputs(op)[0].shape
     if len(before) == 4 and before[1:3] == (1, 1) and (before[0], before[3]) == (after[0], after[-1]):
         return None
-    return "the Edge TPU does not support this operator"
+    return "the Edge TPU does not support this operator, except to widen a single pixel"
+
+
+def limit_pack_rank(op: Operator, graph: Graph) -> str | None:
+    """PACK makes at most 4 dimensions. Source: rows (one to 1x10x10x2x128 is left)."""
+    if op.name == "PACK" and len(graph.get_outputs(op)[0].shape) > _MAX_PACK_RANK:
+        return f"packs to {len(graph.get_outputs(op)[0].shape)} dimensions; at most {_MAX_PACK_RANK} map"
+    return None
+
+
+def limit_bilinear_from_pixel(op: Operator, graph: Graph) -> str | None:
+    """RESIZE_BILINEAR of a single pixel is left. Source: rows (three models) and pairs (1x1 to 33x33)."""
+    if op.name != "RESIZE_BILINEAR":
+        return None
+    before, after = list_data(op, graph)[0].shape[1:3], graph.get_outputs(op)[0].shape[1:3]
+    if before == (1, 1) != after:
+        return f"a bilinear resize from 1x1 to {list(after)} stays on the CPU"
+    return None
 
 
 # In this order: earlier limits guarantee the operands and shapes that later ones read.
@@ -256,20 +290,18 @@ LIMITS: tuple[Rule, ...] = (
     limit_fused_activation,
     limit_concatenated_constant,
     limit_dilation,
+    limit_add_version,
     limit_fully_connected_version,
     limit_fully_connected,
-    limit_fully_connected_channels,
     limit_softmax,
     limit_batch_dimension,
     limit_mean_depth,
     limit_prelu,
     limit_strided_slice,
     limit_tile,
+    limit_pack_rank,
+    limit_bilinear_from_pixel,
 )
-
-
-def _is_one_dimensional(tensor: Tensor) -> bool:
-    return all(size == 1 for size in tensor.shape[:-1])
 
 
 def _is_zero(tensor: Tensor) -> bool:

@@ -97,6 +97,8 @@ _FIRST_RELEASES = {
 # Reported of compiler 16.0: CONV_2D 6; EXP 2 (libedgetpu#71); QUANTIZE 3 (edgetpu#879); TRANSPOSE_CONV 4 (edgetpu#845).
 # That later versions of these are rejected too is an assumption.
 _REJECTED_FROM = {"CONV_2D": 6, "EXP": 2, "QUANTIZE": 3, "TRANSPOSE_CONV": 4}
+# Later versions that 16.0 has read without mapping them: a compiled model with ADD 4 is published.
+_READ_UP_TO = {"ADD": 4}
 # "Op builtin_code out of range" was reported of GELU (150), DYNAMIC_UPDATE_SLICE (151, edgetpu#862), RELU_0_TO_1 (152).
 _FIRST_UNKNOWN_BUILTIN_CODE = 150
 # REDUCE_ALL (140) to MULTINOMIAL (149) were added in TF 2.6 to 2.8. Source: as for the releases, and TFLite's schema.
@@ -133,6 +135,8 @@ def judge_version(name: str, builtin_code: int, version: int) -> VersionJudgemen
     rejected = _REJECTED_FROM.get(name)
     if rejected is not None and version >= rejected:
         return _refuse(f"version {version}: compiler 16.0 is known to reject version {rejected}")
+    if version <= _READ_UP_TO.get(name, 0):
+        return VersionJudgement(VersionStanding.KNOWN)
     releases = _FIRST_RELEASES.get(name, "").split()
     if not releases:
         if version <= 1:

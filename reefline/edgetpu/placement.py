@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from reefline.edgetpu.op_doubts import DOUBTS
 from reefline.edgetpu.op_limits import LIMITS, Rule
+from reefline.edgetpu.op_sizes import limit_size
 from reefline.edgetpu.op_versions import VersionStanding, judge_version
 from reefline.edgetpu.placement_report import PlacedOp, Placement
 from reefline.tflite.graph import EDGE_TPU_OP, NO_TENSOR, Graph, Operator
 
+# More operators before the first partition than in any detector; it bounds the time that a strange model takes.
+_MAX_LEADING_DOUBTS = 16
+_LIMITS: tuple[Rule, ...] = (*LIMITS, limit_size)
 _MAPPED = "mapped by the compiler"
 _LEFT = "left on the CPU by the compiler"
 
@@ -17,23 +21,23 @@ _LEFT = "left on the CPU by the compiler"
 def place_operators(graph: Graph) -> tuple[PlacedOp, ...]:
     """Predict where each operator of a model runs once it is compiled.
 
-    The graph is partitioned twice: as if every doubtful operator mapped, and as if none did. What both put on the
-    Edge TPU runs there, what neither does runs on the CPU, and the rest depends on a doubt, which its reason names.
+    The graph is partitioned as if every doubtful operator mapped, as if none did, and in between where that matters
+    (`_partition_doubts`). What all put on the Edge TPU runs there, what none does runs on the CPU, and the rest
+    depends on a doubt, which its reason names.
     """
-    limits = {op.index: reason for op in graph.operators if (reason := _apply(LIMITS, op, graph))}
+    limits = {op.index: reason for op in graph.operators if (reason := _apply(_LIMITS, op, graph))}
     doubts = {op.index: reason for op in graph.operators if op.index not in limits and (reason := _doubt(op, graph))}
-    everything = frozenset(range(len(graph.operators)))
-    hopeful = find_first_partition(graph, everything - limits.keys())
-    careful = find_first_partition(graph, everything - limits.keys() - doubts.keys())
+    partitions = _partition_doubts(graph, frozenset(limits), frozenset(doubts))
+    always, sometimes = frozenset.intersection(*partitions), frozenset.union(*partitions)
     blockers = _find_blockers(graph, frozenset(limits))
     doubted_blockers = _find_blockers(graph, frozenset(limits) | frozenset(doubts))
 
     def place(op: Operator) -> PlacedOp:
         if op.index in limits:
             return PlacedOp.place(op, Placement.CPU, limits[op.index])
-        if op.index in hopeful and op.index in careful:
-            return PlacedOp.place(op, Placement.EDGETPU, "within all documented limits")
-        if op.index not in hopeful and op.index not in careful:
+        if op.index in always:
+            return PlacedOp.place(op, Placement.EDGETPU, "within all known limits")
+        if op.index not in sometimes:
             blocker = blockers.get(op.index)
             return PlacedOp.place(op, Placement.CPU, _explain_left_out(graph, blocker), blocker)
         if op.index in doubts:
@@ -87,6 +91,14 @@ def find_first_partition(graph: Graph, delegable: Iterable[int]) -> frozenset[in
     not depend on an unsupported one maps wherever it stands, and leading CPU operators (a QUANTIZE of float input)
     form their own subset and block nothing.
     """
+    return next((subset for is_delegable, subset in _walk_subsets(graph, delegable) if is_delegable), frozenset())
+
+
+def _walk_subsets(graph: Graph, delegable: Iterable[int]) -> Iterator[tuple[bool, frozenset[int]]]:
+    """Yield TFLite's subsets in order, and whether the Edge TPU may run them.
+
+    Operators whose inputs never get ready are in none.
+    """
     wanted = frozenset(delegable)
     not_ready = {index for op in graph.operators for index in op.outputs}
     waiting = list(graph.operators)
@@ -106,9 +118,26 @@ def find_first_partition(graph: Graph, delegable: Iterable[int]) -> frozenset[in
                 subset.append(op.index)
                 not_ready.difference_update(op.outputs)
             waiting = left
-        if is_delegable or is_delegable is None:
-            return frozenset(subset)
-    return frozenset()
+        if is_delegable is None:
+            return
+        yield is_delegable, frozenset(subset)
+
+
+def _partition_doubts(graph: Graph, limits: frozenset[int], doubts: frozenset[int]) -> list[frozenset[int]]:
+    """Return the first partitions that the doubts allow: all of them map, none does, and mixtures.
+
+    Mixtures differ from the two extremes only through doubts that may run before the first partition, on the CPU: if
+    one of them maps and another does not, the first partition ends between them. Each such doubt is tried alone and
+    left out alone.
+    """
+    everything = frozenset(range(len(graph.operators))) - limits
+    partitions = [find_first_partition(graph, everything), find_first_partition(graph, everything - doubts)]
+    is_delegable, leading = next(_walk_subsets(graph, everything - doubts), (True, frozenset()))
+    if not is_delegable and len(doubts) > 1:
+        for doubt in sorted(doubts & leading)[:_MAX_LEADING_DOUBTS]:
+            partitions.append(find_first_partition(graph, everything - {doubt}))
+            partitions.append(find_first_partition(graph, everything - doubts | {doubt}))
+    return partitions
 
 
 def _name_outputs(graph: Graph, op: Operator) -> tuple[str, ...]:

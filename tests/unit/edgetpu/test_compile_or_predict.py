@@ -101,7 +101,7 @@ def test_a_compiled_file_decides_where_each_operator_runs(bin_dir: Path, tmp_pat
     assert placements(report) == ["edgetpu", "cpu", "cpu", "cpu", "cpu"]
     assert [op.op for op in report.ops] == ["CONV_2D", "RELU", "HARD_SWISH", "RELU", "LOGISTIC"]
     assert report.ops[0].reason == "mapped by the compiler"
-    assert report.ops[1].reason == "left on the CPU by the compiler, though within all documented limits"
+    assert report.ops[1].reason == "left on the CPU by the compiler, though within all known limits"
     assert report.ops[2].reason == "the Edge TPU does not support this operator"
     assert (report.summary.edgetpu, report.summary.cpu) == (1, 4)
 

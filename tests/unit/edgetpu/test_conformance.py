@@ -104,7 +104,8 @@ def test_a_float_model_is_not_quantized(tmp_path: Path) -> None:
     [
         pytest.param("CONV_2D", 5, VersionStanding.KNOWN, id="of_2_4"),
         pytest.param("REDUCE_MAX", 3, VersionStanding.KNOWN, id="of_2_5"),
-        pytest.param("ADD", 4, VersionStanding.DOUBTFUL, id="of_2_6"),
+        pytest.param("MUL", 5, VersionStanding.DOUBTFUL, id="of_2_6"),
+        pytest.param("ADD", 4, VersionStanding.KNOWN, id="of_2_6_but_read"),
         pytest.param("TILE", 3, VersionStanding.DOUBTFUL, id="of_2_8"),
         pytest.param("CAST", 4, VersionStanding.REFUSED, id="of_2_9"),
         pytest.param("TRANSPOSE_CONV", 3, VersionStanding.KNOWN, id="one_before_the_rejected"),

@@ -59,6 +59,26 @@ def test_what_depends_on_a_doubt_is_uncertain_and_names_it(tmp_path: Path) -> No
     assert "only one subgraph" in placed[4].reason
 
 
+def test_of_two_leading_doubts_one_may_map_and_cut_off_the_rest(tmp_path: Path) -> None:
+    """Both on the CPU, they precede the first partition; both mapped, they belong to it; only one, it ends there."""
+    small, large, larger = TensorSpec("s", (1, 2, 2, 4)), TensorSpec("l", (1, 32, 32, 4)), TensorSpec("m", (1, 9, 9, 4))
+    first, second = (
+        OpSpec("RESIZE_BILINEAR", (before, f"size of {after}"), (after,)) for before, after in (("s", "l"), ("l", "m"))
+    )
+    sizes = (parameter("size of l", 32, 32), parameter("size of m", 9, 9))
+    ops = (op(ON_CPU, "a", "s"), first, second, op(RELU, "m", "n"))
+    placements = place(tmp_path, *ops, tensors=(small, large, larger, *sizes))
+    assert placements == ["cpu", "uncertain", "uncertain", "uncertain"]
+
+
+def test_one_leading_doubt_cuts_off_nothing(tmp_path: Path) -> None:
+    small, large = TensorSpec("s", (1, 2, 2, 4)), TensorSpec("l", (1, 32, 32, 4))
+    resize = OpSpec("RESIZE_BILINEAR", ("s", "size"), ("l",))
+    ops = (op(ON_CPU, "a", "s"), resize, op(RELU, "l", "m"))
+    placements = place(tmp_path, *ops, tensors=(small, large, parameter("size", 32, 32)))
+    assert placements == ["cpu", "uncertain", "edgetpu"]
+
+
 def test_operators_that_wait_for_each_other_do_not_hang_the_analysis(tmp_path: Path) -> None:
     ops = (op(RELU, "a", "b"), op("ADD", "b", "d", "c"), op(RELU, "c", "d"))
     assert place(tmp_path, *ops) == ["edgetpu", "cpu", "cpu"]

@@ -25,7 +25,7 @@ from tests.factories_evaluation import make_edgetpu_record, make_scores
 from tests.factories_quality import write_exported_model
 
 OPS = (
-    PlacedOp(0, "CONV_2D", 1, Placement.EDGETPU, "within all documented limits"),
+    PlacedOp(0, "CONV_2D", 1, Placement.EDGETPU, "within all known limits"),
     PlacedOp(1, "RESIZE_BILINEAR", 3, Placement.UNCERTAIN, "large outputs may not map"),
     PlacedOp(2, "CONV_2D", 1, Placement.CPU, "depends on op 1", 1),
     PlacedOp(3, "<script>alert(1)</script>", 1, Placement.CPU, "the Edge TPU does not support this operator"),
