@@ -35,6 +35,7 @@ parser.add_argument("-s", action="store_true")
 parser.add_argument("-d", action="store_true")
 for name in "otmk":
     parser.add_argument("-" + name)
+parser.add_argument("-n", "--num_segments", type=int)
 parser.add_argument("model")
 options = parser.parse_args()
 record = {{**vars(options), "cwd": os.getcwd(), "tmp": os.environ["TMPDIR"]}}
@@ -48,8 +49,10 @@ sys.stdout.write((folder / "log.txt").read_text(encoding="utf-8"))
 sys.stdout.flush()
 output = folder / "output"
 if output.exists():
-    stem = pathlib.Path(options.model).stem
-    (pathlib.Path(options.o) / (stem + "_edgetpu.tflite")).write_bytes(output.read_bytes())
+    stem, count = pathlib.Path(options.model).stem, options.num_segments
+    parts = ["_segment_%d_of_%d" % (part, count) for part in range(count)] if count else [""]
+    for part in parts[: {outputs}]:
+        (pathlib.Path(options.o) / (stem + part + "_edgetpu.tflite")).write_bytes(output.read_bytes())
 sys.exit({exit_code})
 """
 
@@ -109,13 +112,17 @@ def make_compiler(
     output: bytes | None = None,
     sleep_s: float = 0,
     engines: tuple[str, ...] = (),
+    outputs: int = 99,
 ) -> StandIn:
-    """Write a compiler that prints `text` and writes `output`; with `engines` it runs only through these."""
+    """Write a compiler that prints `text` and writes `output`; with `engines` it runs only through these.
+
+    Of several segments it writes at most `outputs`.
+    """
     folder.mkdir()
     (folder / "log.txt").write_text(text, encoding="utf-8")
     if output is not None:
         (folder / "output").write_bytes(output)
-    script = _COMPILER.format(python=sys.executable, exit_code=exit_code, sleep_s=sleep_s)
+    script = _COMPILER.format(python=sys.executable, exit_code=exit_code, sleep_s=sleep_s, outputs=outputs)
     _write_executable(folder / ("compiler" if engines else "edgetpu_compiler"), script)
     for engine in engines:
         _write_executable(folder / engine, _ENGINE.format(python=sys.executable))

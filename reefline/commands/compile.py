@@ -34,6 +34,9 @@ def compile_model(
     delegate_search_step: Annotated[
         int, typer.Option(metavar="N", help="operators to leave out with each retry", min=1)
     ] = 1,
+    segments: Annotated[
+        int, typer.Option(metavar="N", help="split the model for N Edge TPUs in a pipeline", min=1, max=16)
+    ] = 1,
 ) -> None:
     """Compile a model for the Edge TPU. Uses edgetpu_compiler or a container image of it."""
     settings = _make_settings(
@@ -43,7 +46,7 @@ def compile_model(
         delegate_search_step=delegate_search_step,
         timeout_s=timeout_s,
     )
-    _compile(model, out or model.parent, settings)
+    _compile(model, out or model.parent, settings, segments)
 
 
 def _make_settings(**options: str | float | None) -> CompilerSettings:
@@ -63,16 +66,15 @@ def _make_settings(**options: str | float | None) -> CompilerSettings:
         raise UsageError(*problems) from error
 
 
-def _compile(model: Path, out_dir: Path, settings: CompilerSettings) -> None:
-    """Compile a model to <out_dir>/<its name>_edgetpu.tflite and print the outcome.
+def _compile(model: Path, out_dir: Path, settings: CompilerSettings, segments: int) -> None:
+    """Compile a model to files in `out_dir`, named as the compiler names them, and print the outcome.
 
     Raises:
         UsageError: it does not compile, or the file or the folder cannot be used.
         BundleError: the file is not a TFLite model.
     """
     from reefline.bundle.manifest import MANIFEST_FILE
-    from reefline.edgetpu.compiled import COMPILED_SUFFIX
-    from reefline.edgetpu.compiler.adapter import compile_for_edge_tpu
+    from reefline.edgetpu.compiler.adapter import compile_segments, name_outputs
     from reefline.edgetpu.compiler.outcome import Compiled
     from reefline.tflite.reader import count_operators
 
@@ -83,13 +85,17 @@ def _compile(model: Path, out_dir: Path, settings: CompilerSettings) -> None:
         raise UsageError(
             f"{out_dir}: a bundle, which holds only what its manifest lists; name another folder with --out DIR"
         )
-    target = out_dir / f"{model.stem}{COMPILED_SUFFIX}.tflite"
+    targets = [out_dir / name for name in name_outputs(model.stem, segments)]
     ops_total = count_operators(model)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        outcome = compile_for_edge_tpu(model, target, ops_total=ops_total, settings=settings)
+        outcome = compile_segments(model, targets, ops_total=ops_total, settings=settings)
     except OSError as error:
-        raise UsageError(f"{target}: cannot write it ({error}); name another folder with --out DIR") from error
+        raise UsageError(f"{targets[0]}: cannot write it ({error}); name another folder with --out DIR") from error
     if not isinstance(outcome, Compiled):
-        raise UsageError(f"{model}: not compiled: {outcome.reason}")
-    say(f"{target}: {outcome.reason}")
+        hint = "" if segments == 1 else f" ({segments} segments were requested; not every model can be split)"
+        raise UsageError(f"{model}: not compiled: {outcome.reason}{hint}")
+    for target in targets:
+        say(f"{target}: {outcome.reason}" if segments == 1 else f"{target}")
+    if segments > 1:
+        say(f"{segments} segments: {outcome.reason}")

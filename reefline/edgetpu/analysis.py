@@ -8,6 +8,7 @@ from pathlib import Path
 from reefline.edgetpu.compiled import COMPILED_SUFFIX, CompiledModel, belongs_together, describe_compiled
 from reefline.edgetpu.conformance import examine_conformance
 from reefline.edgetpu.op_limits import ON_CHIP_BYTES
+from reefline.edgetpu.parameter_cache import ParameterCache, predict_cache
 from reefline.edgetpu.placement import place_compiled, place_operators
 from reefline.edgetpu.placement_report import (
     PlacedOp,
@@ -29,9 +30,10 @@ class ModelAnalysis(Record):
 
     `conforms` tells whether compiler 16.0 accepts the model; if not, nothing runs on the Edge TPU. `problems` are what
     ends a compilation, or might, and why a compiled file does not belong to the int8 file next to it.
-    `parameter_bytes` are the constants of the operators that map or might. `fits_on_chip` ignores the share of on-chip
-    memory that data and instructions need. `compiled` is set for a compiled file: then `ops` are facts, otherwise a
-    prediction.
+    `parameter_bytes` are the constants of the operators that map or might, as the file has them; `fits_on_chip`
+    compares them with all of the chip's memory. `cache` predicts what the compiler does with them; it is None for a
+    compiled file, and for one that the compiler rejects. `compiled` is set for a compiled file: then `ops` are facts,
+    otherwise a prediction.
     """
 
     model: str
@@ -43,6 +45,7 @@ class ModelAnalysis(Record):
     on_chip_bytes: int
     fits_on_chip: bool
     compiled: CompiledModel | None
+    cache: ParameterCache | None = None
 
     def to_text(self) -> str:
         """Return the summary, the problems, and the operators that do not map with their reasons, as lines."""
@@ -58,16 +61,11 @@ class ModelAnalysis(Record):
         if self.compiled is not None:
             return [*_describe_compiled(self.compiled), *self._describe_origin(self.compiled)]
         summary = self.summary
-        fits = "they fit" if self.fits_on_chip else "they do not fit, the rest is streamed with each inference"
-        parameters = (
-            f"parameters need {self.parameter_bytes / 2**20:.2f} MiB of {self.on_chip_bytes // 2**20} MiB on-chip "
-            f"memory: {fits}"
-        )
         return [
             f"{summary.edgetpu} of {summary.total} ops run on the Edge TPU, {summary.cpu} on the CPU, "
             f"{summary.uncertain} are uncertain (prediction)",
             f"{'expected' if self.conforms else 'not expected'} to compile with edgetpu_compiler 16.0 (prediction)",
-            *([parameters] if self.conforms else []),
+            *(self.cache.describe() if self.cache is not None else ()),
         ]
 
     def _describe_origin(self, compiled: CompiledModel) -> list[str]:
@@ -108,6 +106,7 @@ def analyze_graph(path: Path, graph: Graph) -> ModelAnalysis:
         on_chip_bytes=ON_CHIP_BYTES,
         fits_on_chip=parameter_bytes <= ON_CHIP_BYTES,
         compiled=None,
+        cache=None if refusals else predict_cache(graph, placed),
     )
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,21 +36,40 @@ def compile_for_edge_tpu(model: Path, target: Path, *, ops_total: int, settings:
     Raises:
         OSError: `target` cannot be written.
     """
+    return compile_segments(model, (target,), ops_total=ops_total, settings=settings)
+
+
+def compile_segments(model: Path, targets: Sequence[Path], *, ops_total: int, settings: CompilerSettings) -> Outcome:
+    """Compile `model` to one file for each Edge TPU of a pipeline, if a compiler is available.
+
+    The targets are written, each completely, only if the outcome is `Compiled`.
+
+    Raises:
+        OSError: a target cannot be written.
+    """
     model = model.resolve()
     with tempfile.TemporaryDirectory(prefix="reefline-compile-") as scratch:
         output_dir = Path(scratch) / "output"
         output_dir.mkdir()
-        command = find_command(model, output_dir, settings)
+        command = find_command(model, output_dir, settings, len(targets))
         if isinstance(command, NotCompiled):
             return command
         run = _try_run(command, Path(scratch), settings)
         if isinstance(run, NotCompiled):
             return run
-        output = output_dir / f"{model.stem}{COMPILED_SUFFIX}.tflite"
-        outcome = replace(judge_run(run, output, ops_total), printed=run.text)
+        outputs = [output_dir / name for name in name_outputs(model.stem, len(targets))]
+        outcome = replace(judge_run(run, outputs, ops_total), printed=run.text)
         if isinstance(outcome, Compiled):
-            write_whole(target, output.read_bytes())
+            for output, target in zip(outputs, targets, strict=True):
+                write_whole(target, output.read_bytes())
     return outcome
+
+
+def name_outputs(stem: str, segments: int = 1) -> tuple[str, ...]:
+    """Return how the compiler names the files that it makes of `stem`.tflite."""
+    if segments == 1:
+        return (f"{stem}{COMPILED_SUFFIX}.tflite",)
+    return tuple(f"{stem}_segment_{index}_of_{segments}{COMPILED_SUFFIX}.tflite" for index in range(segments))
 
 
 def _try_run(command: Command, scratch: Path, settings: CompilerSettings) -> CompilerRun | NotCompiled:

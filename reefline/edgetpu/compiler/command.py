@@ -41,7 +41,7 @@ def find_container_engine() -> Path | None:
     return Path(found) if found else None
 
 
-def find_command(model: Path, output_dir: Path, settings: CompilerSettings) -> Command | NotCompiled:
+def find_command(model: Path, output_dir: Path, settings: CompilerSettings, segments: int = 1) -> Command | NotCompiled:
     """Return the command line that compiles `model` to `output_dir`, or why there is none and what to do."""
     if settings.image is not None:
         engine = find_container_engine()
@@ -50,26 +50,32 @@ def find_command(model: Path, output_dir: Path, settings: CompilerSettings) -> C
                 f"neither {' nor '.join(CONTAINER_ENGINES)} is on the PATH to run the image {settings.image}; "
                 f"install one of them, or {COMPILER} itself"
             )
-        return _run_in_container(engine, settings.image, model, output_dir, settings)
+        return _run_in_container(engine, settings.image, model, output_dir, settings, segments)
     compiler = find_compiler()
     if compiler is None:
         return NotCompiled(
             f"{COMPILER} is not on the PATH and no container image is set; install it (x86-64 Debian), or set an "
             "image (exporter.compiler.image, --image)"
         )
-    return Command((str(compiler), *_list_arguments(model, output_dir, settings)))
+    return Command((str(compiler), *_list_arguments(model, output_dir, settings, segments)))
 
 
-def _list_arguments(model: PurePath, output_dir: PurePath, settings: CompilerSettings) -> tuple[str, ...]:
+def _list_arguments(
+    model: PurePath, output_dir: PurePath, settings: CompilerSettings, segments: int
+) -> tuple[str, ...]:
     options = ["-s", "-o", str(output_dir), "-t", str(max(1, int(settings.timeout_s)))]
     if settings.min_runtime_version is not None:
         options += ["-m", str(settings.min_runtime_version)]
     if settings.search_delegate:
         options += ["-d", "-k", str(settings.delegate_search_step)]
+    if segments > 1:
+        options += ["--num_segments", str(segments)]
     return (*options, str(model))
 
 
-def _run_in_container(engine: Path, image: str, model: Path, output_dir: Path, settings: CompilerSettings) -> Command:
+def _run_in_container(
+    engine: Path, image: str, model: Path, output_dir: Path, settings: CompilerSettings, segments: int
+) -> Command:
     """Return the container's command line: no network, the model's folder read-only, one writable folder."""
     name = f"reefline-edgetpu-{uuid.uuid4().hex}"
     line = (
@@ -79,7 +85,7 @@ def _run_in_container(engine: Path, image: str, model: Path, output_dir: Path, s
         *_list_user_options(engine),
         *("--mount", _mount(model.parent, _MODEL_MOUNT, "readonly"), "--mount", _mount(output_dir, _OUTPUT_MOUNT)),
         *("--workdir", str(_OUTPUT_MOUNT), "--entrypoint", COMPILER, image),
-        *_list_arguments(_MODEL_MOUNT / model.name, _OUTPUT_MOUNT, settings),
+        *_list_arguments(_MODEL_MOUNT / model.name, _OUTPUT_MOUNT, settings, segments),
     )
     return Command(line, clean_up=(str(engine), "rm", "--force", name))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +71,8 @@ class CompilerRun:
     text: str
 
 
-def judge_run(run: CompilerRun, output: Path, ops_total: int) -> Outcome:
-    """Return what a run came to; it is a success only if exit code, text, and size and content of the file agree."""
+def judge_run(run: CompilerRun, outputs: Sequence[Path], ops_total: int) -> Outcome:
+    """Return what a run came to; it is a success only if exit code, text, and size and content of each file agree."""
     log = parse_log(run.text)
     total = ops_total if log.ops_total is None else log.ops_total
     if log.outcome is LogOutcome.FAILED:
@@ -87,7 +88,7 @@ def judge_run(run: CompilerRun, output: Path, ops_total: int) -> Outcome:
             "that min_runtime_version is not too low"
         )
         return Rejected(log.compiler_version, total, reason)
-    if problem := _find_problem(output):
+    if problem := next(filter(None, map(_find_problem, outputs)), None):
         return NotCompiled(f"{COMPILER} reported success, but {problem}; its output is ignored", log.compiler_version)
     on_tpu, on_cpu = log.ops_on_tpu or 0, log.ops_on_cpu or 0
     reason = f"{on_tpu} of {total} operators run on the Edge TPU, according to {COMPILER}{_describe_rest(log)}"

@@ -159,3 +159,41 @@ def test_compile_of_what_is_no_model(content: bytes | None, message: str, tmp_pa
     result = invoke("compile", path)
     assert result.exit_code == 2
     assert message in result.output
+
+
+SEGMENT_LOG = "".join((SUCCESS_LOG.replace("operations: 3", "operations: 1"), *(SUCCESS_LOG.partition("\n")[2],) * 2))
+
+
+def test_segments_are_passed_on_and_each_is_written(model: Path, tmp_path: Path) -> None:
+    stand_in = make_compiler(tmp_path / "bin", SEGMENT_LOG, output=COMPILED_FILE)
+    result = invoke("compile", model, "--segments", 3, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    names = [f"model_segment_{part}_of_3_edgetpu.tflite" for part in range(3)]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert stand_in.compiler_options["num_segments"] == 3
+    lines = result.stdout.splitlines()
+    assert [line.rpartition("/")[2] for line in lines[:3]] == names
+    assert "3 segments: 7 of 7 operators run on the Edge TPU" in lines[3]
+    assert "0.01 MiB of parameters do not fit on the chip" in lines[3]
+
+
+def test_a_missing_segment_is_a_failure(model: Path, tmp_path: Path) -> None:
+    make_compiler(tmp_path / "bin", SUCCESS_LOG, output=COMPILED_FILE, outputs=1)
+    result = invoke("compile", model, "--segments", 2, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "did not write model_segment_1_of_2_edgetpu.tflite" in result.output
+    assert "not every model can be split" in result.output
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_segments_without_a_compiler(model: Path) -> None:
+    result = invoke("compile", model, "--segments", 2)
+    assert result.exit_code == 2
+    assert "edgetpu_compiler is not on the PATH" in result.output
+
+
+def test_one_segment_is_an_ordinary_compilation(model: Path, tmp_path: Path) -> None:
+    stand_in = make_compiler(tmp_path / "bin", SUCCESS_LOG, output=COMPILED_FILE)
+    assert invoke("compile", model, "--segments", 1).exit_code == 0
+    assert stand_in.compiler_options["num_segments"] is None
+    assert (model.parent / "model_edgetpu.tflite").is_file()
