@@ -13,6 +13,7 @@ from reefline.commands.coco_results import coco_results
 from reefline.commands.compile import compile_model
 from reefline.commands.convert import convert
 from reefline.commands.dedupe import dedupe
+from reefline.commands.deploy import deploy
 from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
 from reefline.commands.download import download
@@ -44,6 +45,7 @@ app.command("recommend")(recommend)
 app.command("dedupe")(dedupe)
 app.command("prepare")(prepare)
 app.command("detect")(detect)
+app.command("deploy")(deploy)
 app.command("download")(download)
 app.command("convert")(convert)
 app.command("labels")(labels)

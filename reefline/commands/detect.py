@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from reefline.commands.options import PublicKeyOption
-from reefline.errors import UsageError, UserError
+from reefline.commands.options import PublicKeyOption, parse_device
+from reefline.errors import UserError
 from reefline.system.terminal import say, say_error, say_json
 
 if TYPE_CHECKING:
     from reefline.inference.detect.detect_objects import Listener
-    from reefline.inference.detect.records import DetectionReport, Device
+    from reefline.inference.detect.records import DetectionReport
 
 
 def detect(
@@ -49,7 +49,7 @@ def detect(
     from reefline.inference.detect.detect_objects import detect_objects
     from reefline.inference.detect.records import DetectRequest
 
-    request = DetectRequest(open_bundle(bundle), tuple(images), out, min_score, _parse_device(device), public_key)
+    request = DetectRequest(open_bundle(bundle), tuple(images), out, min_score, parse_device(device), public_key)
     report = detect_objects(request, _make_listener(is_quiet=as_json))
     if as_json:
         say_json(report.to_json())
@@ -57,16 +57,6 @@ def detect(
         say(_summarize(report, out))
     if report.problems:
         raise typer.Exit(UserError.exit_code)
-
-
-def _parse_device(name: str) -> Device:
-    from reefline.inference.detect.records import Device
-
-    try:
-        return Device(name)
-    except ValueError as error:
-        expected = ", ".join(device.value for device in Device)
-        raise UsageError(f"--device {name}: expected one of {expected}") from error
 
 
 def _make_listener(*, is_quiet: bool) -> Listener:

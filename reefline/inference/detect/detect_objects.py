@@ -58,7 +58,7 @@ def detect_objects(request: DetectRequest, listener: Listener | None = None) -> 
     found = find_sources(request.images)
     prepare_out(request.out, found.sources, RESULT_FILE)
     model = load_model(request.bundle, manifest, request.device)
-    min_scores = _choose_min_scores(request.min_score, manifest, model.labels)
+    min_scores = choose_min_scores(request.min_score, manifest, model.labels)
     listener.started(model.runtime)
     for problem in found.problems:
         listener.failed(problem)
@@ -84,7 +84,7 @@ class _Job:
     out: Path
 
 
-def _choose_min_scores(requested: float | None, manifest: Manifest, labels: Sequence[str]) -> Mapping[str, float]:
+def choose_min_scores(requested: float | None, manifest: Manifest, labels: Sequence[str]) -> Mapping[str, float]:
     """Return the requested score for all classes, or what the bundle suggests for each."""
     if requested is not None:
         return dict.fromkeys(labels, requested)
