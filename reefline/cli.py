@@ -25,6 +25,7 @@ from reefline.commands.recommend import recommend
 from reefline.commands.report import report
 from reefline.commands.review_labels import review_labels
 from reefline.commands.rollback import rollback
+from reefline.commands.serve import serve
 from reefline.commands.train_worker import train_worker
 from reefline.commands.usage_errors import CommandGroup
 from reefline.commands.verify import verify
@@ -45,6 +46,7 @@ app.command("recommend")(recommend)
 app.command("dedupe")(dedupe)
 app.command("prepare")(prepare)
 app.command("detect")(detect)
+app.command("serve")(serve)
 app.command("deploy")(deploy)
 app.command("download")(download)
 app.command("convert")(convert)

@@ -124,7 +124,7 @@ def _detect_in_file(source: Source, job: _Job) -> ImageResult:
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise DataError(f"{source.name}: {reason}") from error
     timed = job.model.detector.detect_timed(np.asarray(image))
-    objects = _name_objects(timed.detections, job.model.labels, job.min_scores)
+    objects = name_objects(timed.detections, job.model.labels, job.min_scores)
     picture = _encode_picture(draw_detections(image, objects, job.model.labels), source.picture)
     try:
         write_whole(job.out / source.picture, picture)
@@ -134,9 +134,10 @@ def _detect_in_file(source: Source, job: _Job) -> ImageResult:
     return ImageResult(source.name, image.width, image.height, objects, timed.latency_ms, source.picture)
 
 
-def _name_objects(
+def name_objects(
     detections: Detections, labels: Sequence[str], min_scores: Mapping[str, float]
 ) -> tuple[SeenObject, ...]:
+    """Return the detections that reach their class's lowest score, with their class's name, best score first."""
     rows = zip(detections.scores, detections.class_indices, detections.boxes_xyxy_px, strict=True)
     objects = (
         SeenObject(labels[int(index)], float(score), BoxXyxyPx(*(float(side) for side in box)))

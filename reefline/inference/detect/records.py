@@ -70,7 +70,7 @@ class ImageResult:
     """The detections in one image, best score first.
 
     `image` is its path as given, the size that of the upright image, `latency_ms` the time of the model alone,
-    `picture` the file in the output folder that shows the boxes.
+    `picture` the file in the output folder that shows the boxes, None without one.
     """
 
     image: str
@@ -78,7 +78,7 @@ class ImageResult:
     height_px: int
     objects: tuple[SeenObject, ...]
     latency_ms: float
-    picture: str
+    picture: Optional[str]
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as detections.json shows it; `size` is width and height."""

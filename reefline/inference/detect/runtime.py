@@ -15,6 +15,7 @@ from reefline.inference.detector import TfliteDetector
 
 # The soname of every libedgetpu build for Linux.
 EDGE_TPU_LIBRARY = "libedgetpu.so.1"
+DEFAULT_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,16 @@ class _NoEdgeTpuError(Exception):
     """Why the Edge TPU cannot be used."""
 
 
-def load_model(bundle: Path, manifest: Manifest, device: Device = Device.AUTO) -> LoadedModel:
-    """Load a verified bundle's model on the requested device.
+def load_model(
+    bundle: Path, manifest: Manifest, device: Device = Device.AUTO, num_threads: int = DEFAULT_THREADS
+) -> LoadedModel:
+    """Load a verified bundle's model on the requested device; on the CPU it runs in `num_threads` threads.
 
     Raises:
         BundleError: the model cannot be run, or has another number of classes than labels.txt.
         UsageError: the Edge TPU is requested but cannot be used.
     """
-    detector, runtime = _load_detector(bundle, manifest, device)
+    detector, runtime = _load_detector(bundle, manifest, device, num_threads)
     labels = read_labels(bundle)
     if detector.num_classes != len(labels):
         raise BundleError(
@@ -47,7 +50,9 @@ def load_model(bundle: Path, manifest: Manifest, device: Device = Device.AUTO) -
     return LoadedModel(detector, labels, runtime)
 
 
-def _load_detector(bundle: Path, manifest: Manifest, device: Device) -> tuple[TfliteDetector, Runtime]:
+def _load_detector(
+    bundle: Path, manifest: Manifest, device: Device, num_threads: int
+) -> tuple[TfliteDetector, Runtime]:
     reason = "asked for"
     if device is not Device.CPU:
         try:
@@ -59,7 +64,7 @@ def _load_detector(bundle: Path, manifest: Manifest, device: Device) -> tuple[Tf
         else:
             return detector, Runtime(Device.EDGETPU, EDGE_TPU_FILE, f"{EDGE_TPU_LIBRARY} found an Edge TPU")
     name = manifest.shipped_file.name
-    detector = TfliteDetector(bundle / name)
+    detector = TfliteDetector(bundle / name, num_threads)
     if not detector.uses_xnnpack:
         reason = f"{reason}; slower without XNNPACK, which cannot run this model"
     return detector, Runtime(Device.CPU, name, reason, detector.uses_xnnpack)
