@@ -118,11 +118,9 @@ def _open_socket(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise UsageError(
-            f"--host {host} --port {port}: cannot listen there ({error.strerror}); choose another"
-        ) from error
-    except OverflowError:
-        raise UsageError(f"--port {port}: expected a number from 0 to 65535") from None
+        # Python repeats the address in it.
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+        raise UsageError(f"--host {host} --port {port}: cannot listen there ({reason}); choose another") from error
 
 
 def _run_uvicorn(
