@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from reefline.errors import UsageError
+from reefline.inference.detect.detect_objects import check_min_score
 from reefline.service.current_watch import CurrentWatch
 from reefline.service.http_app import Endpoints, build_app
 from reefline.service.inference_pool import InferencePool
@@ -67,8 +68,7 @@ def serve(request: ServeRequest, listener: ServeListener, stop: threading.Event 
     """
     for module in ("starlette", "uvicorn", "prometheus_client"):
         require_extra("serve", module, "reefline serve")
-    if request.model.min_score is not None and not 0.0 <= request.model.min_score <= 1.0:
-        raise UsageError(f"--min-score {request.model.min_score}: expected a number from 0 to 1")
+    check_min_score(request.model.min_score)
     is_following = follows_current(request.model.place)
     version = read_serving_version(request.model.place) if is_following else None
     with _open_socket(request.host, request.port) as listening:

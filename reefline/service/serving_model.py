@@ -14,10 +14,9 @@ from reefline.bundle.store import open_home
 from reefline.errors import BundleError
 from reefline.inference.detect.detect_objects import choose_min_scores
 from reefline.inference.detect.records import Device
-from reefline.inference.detect.runtime import LoadedModel, load_model
+from reefline.inference.detect.runtime import LoadedModel, load_models
 from reefline.storage.location import Location
 from reefline.storage.opening import open_storage
-from reefline.system.cores import count_cores
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,7 @@ def load_serving_model(request: ModelRequest, version: int | None) -> ServingMod
     """
     bundle = open_bundle(request.place if version is None else request.place / str(version))
     manifest = verify_for_use(bundle, request.public_key)
-    threads = max(1, count_cores() // request.interpreters)
-    models = tuple(load_model(bundle, manifest, request.device, threads) for _ in range(request.interpreters))
+    models = load_models(bundle, manifest, request.device, request.interpreters)
     for model in models:
         model.detector.warm_up()
     return ServingModel(

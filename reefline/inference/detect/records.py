@@ -27,7 +27,8 @@ class DetectRequest:
     """Which bundle runs on which images; a folder means the images directly in it.
 
     `min_score` is 0..1; None means the thresholds that the bundle suggests. Pictures and detections.json go to `out`,
-    which is created if missing. With a `public_key`, its owner must have signed the bundle.
+    which is created if missing. With a `public_key`, its owner must have signed the bundle. `interpreters` images are
+    detected in at a time.
     """
 
     bundle: Path
@@ -36,6 +37,7 @@ class DetectRequest:
     min_score: Optional[float] = None
     device: Device = Device.AUTO
     public_key: Optional[Path] = None
+    interpreters: int = 1
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from reefline.bundle.manifest import Manifest
 from reefline.errors import BundleError, UsageError
 from reefline.inference.detect.records import Device, Runtime
 from reefline.inference.detector import TfliteDetector
+from reefline.system.cores import count_cores
 
 # The soname of every libedgetpu build for Linux.
 EDGE_TPU_LIBRARY = "libedgetpu.so.1"
@@ -48,6 +49,16 @@ def load_model(
             "push the model again"
         )
     return LoadedModel(detector, labels, runtime)
+
+
+def load_models(bundle: Path, manifest: Manifest, device: Device, count: int) -> tuple[LoadedModel, ...]:
+    """Load a verified bundle's model `count` times, to run on as many images at a time; they share the cores.
+
+    Raises:
+        BundleError, UsageError: as `load_model`.
+    """
+    threads = DEFAULT_THREADS if count == 1 else max(1, count_cores() // count)
+    return tuple(load_model(bundle, manifest, device, threads) for _ in range(count))
 
 
 def _load_detector(
