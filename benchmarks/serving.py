@@ -3,11 +3,12 @@
     python benchmarks/serving.py --bundle DIR [--rounds 5] [--seconds 4] [--clients 1 2 4] [--interpreters 1 2]
                                  [--json FILE]
 
-The bare side decodes, resizes and invokes in one thread, without HTTP, as `reefline detect` does, with one interpreter
-of 2 threads. The service runs in its own process; each client is a thread with its own httpx connection, which sends
-the next image when the answer to the last has arrived. Both sides take turns, round by round. Clients, service and
-model share the machine's cores. `CPU ms` is the CPU time of an image in the process that runs the model, without the
-clients': it changes less than the rest if other programs run at the same time.
+The bare side decodes, resizes and invokes without HTTP, as `reefline detect` does: one interpreter of 2 threads, and N
+interpreters that share the cores, as `--interpreters N` runs them. The service runs in its own process; each client is
+a thread with its own httpx connection, which sends the next image when the answer to the last has arrived. The sides
+take turns, round by round. Clients, service and model share the machine's cores. `CPU ms` is the CPU time of an image
+in the process that runs the model, without the clients': it changes less than the rest if other programs run at the
+same time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +36,9 @@ sys.path.insert(0, str(REPO_DIR))
 
 from reefline.bundle.checking import verify_bundle  # noqa: E402
 from reefline.images.codec import decode_upright  # noqa: E402
+from reefline.inference.detect.in_order import run_in_order  # noqa: E402
 from reefline.inference.detect.records import Device  # noqa: E402
-from reefline.inference.detect.runtime import LoadedModel, load_model  # noqa: E402
+from reefline.inference.detect.runtime import LoadedModel, load_models  # noqa: E402
 
 IMAGE_SIZE_PX = (640, 480)
 
@@ -66,20 +68,22 @@ class Service:
 def main() -> None:
     options = _parse_options()
     image = _draw_image()
-    model = load_model(options.bundle, verify_bundle(options.bundle), Device.CPU)
-    model.detector.warm_up()
-    bare = Side()
+    manifest = verify_bundle(options.bundle)
+    models = {count: load_models(options.bundle, manifest, Device.CPU, count) for count in {1, *options.interpreters}}
+    bare = {count: Side() for count in sorted(models)}
     served = {(count, clients): Side() for count in options.interpreters for clients in options.clients}
     with ExitStack() as stack:
         services = {count: stack.enter_context(_serve(options.bundle, count)) for count in options.interpreters}
         for number in range(-1, options.rounds):
             # The first round warms up, and does not count.
-            _run_bare(model, image, options.seconds, bare if number >= 0 else Side())
+            for count, side in bare.items():
+                _run_bare(models[count], image, options.seconds, side if number >= 0 else Side())
             for (count, clients), side in served.items():
                 _run_clients(services[count], image, clients, options.seconds, side if number >= 0 else Side())
     _print(bare, served)
     if options.json is not None:
-        record = {"bare": vars(bare), **{f"{count}x{clients}": vars(side) for (count, clients), side in served.items()}}
+        record = {f"bare {count}": vars(side) for count, side in bare.items()}
+        record |= {f"{count}x{clients}": vars(side) for (count, clients), side in served.items()}
         options.json.write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
@@ -110,15 +114,22 @@ def _serve(bundle: Path, interpreters: int) -> Iterator[Service]:
         process.wait()
 
 
-def _run_bare(model: LoadedModel, image: bytes, duration_s: float, side: Side) -> None:
-    count = 0
+def _run_bare(models: Sequence[LoadedModel], image: bytes, duration_s: float, side: Side) -> None:
     started, cpu_before_s = time.perf_counter(), time.process_time()
-    while (before := time.perf_counter()) - started < duration_s:
-        model.detector.detect_timed(np.asarray(decode_upright(image)))
-        side.seconds.append(time.perf_counter() - before)
-        count += 1
+
+    def images() -> Iterator[bytes]:
+        while time.perf_counter() - started < duration_s:
+            yield image
+
+    def detect(model: LoadedModel, encoded: bytes) -> float:
+        before = time.perf_counter()
+        model.detector.detect_timed(np.asarray(decode_upright(encoded)))
+        return time.perf_counter() - before
+
+    seconds = list(run_in_order(models, detect, images()))
     side.cpu_s += time.process_time() - cpu_before_s
-    side.rates.append(count / (time.perf_counter() - started))
+    side.rates.append(len(seconds) / (time.perf_counter() - started))
+    side.seconds.extend(seconds)
 
 
 def _run_clients(service: Service, image: bytes, count: int, duration_s: float, side: Side) -> None:
@@ -147,20 +158,16 @@ def _read_cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _print(bare: Side, served: dict[tuple[int, int], Side]) -> None:
-    bare_rate = statistics.median(bare.rates)
-    print(f"{'':34}{'images/s':>10}{'ratio':>8}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms':>9}")
-    print(f"{'bare interpreter':34}{bare_rate:10.1f}{1:8.2f}{_percentiles(bare)}")
-    for (count, clients), side in served.items():
+def _print(bare: dict[int, Side], served: dict[tuple[int, int], Side]) -> None:
+    print(f"{'':42}{'images/s':>10}{'ratio':>8}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms':>9}")
+    sides = {f"bare, {count} interpreter(s)": side for count, side in bare.items()}
+    sides |= {f"served, {count} interpreter(s), {clients} client(s)": each for (count, clients), each in served.items()}
+    for name, side in sides.items():
         # Each round against its neighbour: what else the machine does changes from round to round.
-        ratio = statistics.median(mine / other for mine, other in zip(side.rates, bare.rates, strict=True))
-        name = f"{count} interpreter(s), {clients} client(s)"
-        print(f"{name:34}{statistics.median(side.rates):10.1f}{ratio:8.2f}{_percentiles(side)}")
-
-
-def _percentiles(side: Side) -> str:
-    p50, p99 = np.percentile(side.seconds, (50, 99)) * 1000
-    return f"{p50:9.1f}{p99:9.1f}{side.cpu_ms:9.1f}"
+        ratio = statistics.median(mine / other for mine, other in zip(side.rates, bare[1].rates, strict=True))
+        p50_ms, p99_ms = np.percentile(side.seconds, (50, 99)) * 1000
+        rate = statistics.median(side.rates)
+        print(f"{name:42}{rate:10.1f}{ratio:8.2f}{p50_ms:9.1f}{p99_ms:9.1f}{side.cpu_ms:9.1f}")
 
 
 def _parse_options() -> argparse.Namespace:
