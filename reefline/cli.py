@@ -13,6 +13,7 @@ from reefline.commands.coco_results import coco_results
 from reefline.commands.compile import compile_model
 from reefline.commands.convert import convert
 from reefline.commands.dedupe import dedupe
+from reefline.commands.deploy import deploy
 from reefline.commands.detect import detect
 from reefline.commands.doctor import doctor
 from reefline.commands.download import download
@@ -24,6 +25,7 @@ from reefline.commands.recommend import recommend
 from reefline.commands.report import report
 from reefline.commands.review_labels import review_labels
 from reefline.commands.rollback import rollback
+from reefline.commands.serve import serve
 from reefline.commands.train_worker import train_worker
 from reefline.commands.usage_errors import CommandGroup, needs
 from reefline.commands.verify import verify
@@ -46,6 +48,8 @@ app.command("recommend", cls=needs(Extra.PIPELINE))(recommend)
 app.command("dedupe", cls=needs(Extra.PIPELINE))(dedupe)
 app.command("prepare", cls=needs(Extra.PIPELINE))(prepare)
 app.command("detect")(detect)
+app.command("serve", cls=needs(Extra.SERVE))(serve)
+app.command("deploy")(deploy)
 app.command("download", cls=needs(Extra.PIPELINE))(download)
 app.command("convert", cls=needs(Extra.PIPELINE))(convert)
 app.command("labels", cls=needs(Extra.PIPELINE))(labels)

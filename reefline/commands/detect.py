@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from reefline.commands.options import PublicKeyOption
+from reefline.commands.options import PublicKeyOption, parse_device
 from reefline.errors import UsageError, UserError
 from reefline.system.terminal import say, say_error, say_json
 
 if TYPE_CHECKING:
     from reefline.inference.detect.detect_objects import Listener
-    from reefline.inference.detect.records import DetectionReport, Device
+    from reefline.inference.detect.records import DetectionReport
+
+_DEFAULT_OUT = Path("detections")
 
 
 def detect(
@@ -24,10 +26,24 @@ def detect(
             metavar="DIR|URI", help="a pushed bundle: <workspace>/serving/<model>/<version>, or s3://… of one"
         ),
     ],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="images, or folders of images")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="the folder for pictures and detections.json")] = Path(
-        "detections"
-    ),
+    images: Annotated[
+        Optional[list[Path]], typer.Argument(metavar="[IMAGE...]", help="images, or folders of images")
+    ] = None,
+    video: Annotated[
+        Optional[Path],
+        typer.Option(
+            metavar="FILE|/dev/videoN", help="a video or camera instead of images; prints one JSON line per frame"
+        ),
+    ] = None,
+    every: Annotated[int, typer.Option(metavar="N", min=1, help="with --video: use every Nth frame")] = 1,
+    out: Annotated[
+        Optional[Path],
+        typer.Option(
+            metavar="DIR|FILE",
+            help="the folder for pictures and detections.json, by default detections; with --video: "
+            "the video with boxes to write, such as seen.mp4",
+        ),
+    ] = None,
     min_score: Annotated[
         Optional[float],
         typer.Option(
@@ -39,34 +55,39 @@ def detect(
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|edgetpu", help="auto uses the Edge TPU if one is connected")
     ] = "auto",
+    interpreters: Annotated[
+        int, typer.Option(metavar="N", min=1, max=64, help="images to run at a time, each in its own interpreter")
+    ] = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="print the contents of detections.json and nothing else")
     ] = False,
     public_key: PublicKeyOption = None,
 ) -> None:
-    """Detect objects in images. Draws boxes, writes JSON and measures the model's latency; needs no TensorFlow."""
+    """Detect objects in images, a video or a camera. Draws boxes and writes JSON; needs no TensorFlow."""
     from reefline.bundle.remote_bundle import open_bundle
     from reefline.inference.detect.detect_objects import detect_objects
     from reefline.inference.detect.records import DetectRequest
+    from reefline.inference.video.detect_in_video import VideoRequest, detect_in_video
 
-    request = DetectRequest(open_bundle(bundle), tuple(images), out, min_score, _parse_device(device), public_key)
+    chosen, paths = parse_device(device), tuple(images or ())
+    if (video is None) == (not paths):
+        found = "nothing to detect in" if video is None else "images and --video"
+        raise UsageError(f"{found}: pass IMAGE..., or --video FILE")
+    folder = open_bundle(bundle)
+    if video is not None:
+        in_video = VideoRequest(folder, video, out, every, min_score, chosen, interpreters, public_key)
+        detect_in_video(in_video, lambda result: say_json(result.to_json(), indent=None))
+        return
+    request = DetectRequest(
+        folder, paths, out or _DEFAULT_OUT, min_score, chosen, public_key, interpreters=interpreters
+    )
     report = detect_objects(request, _make_listener(is_quiet=as_json))
     if as_json:
         say_json(report.to_json())
     else:
-        say(_summarize(report, out))
+        say(_summarize(report, request.out))
     if report.problems:
         raise typer.Exit(UserError.exit_code)
-
-
-def _parse_device(name: str) -> Device:
-    from reefline.inference.detect.records import Device
-
-    try:
-        return Device(name)
-    except ValueError as error:
-        expected = ", ".join(device.value for device in Device)
-        raise UsageError(f"--device {name}: expected one of {expected}") from error
 
 
 def _make_listener(*, is_quiet: bool) -> Listener:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+from reefline.errors import UsageError
+
+if TYPE_CHECKING:
+    from reefline.inference.detect.records import Device
 
 DEFAULT_WORKSPACE = Path("workspace")
 
@@ -59,3 +64,18 @@ LabelMapOption = Annotated[
         help="the names of the model's classes: .pbtxt, or text with a name per line",
     ),
 ]
+
+
+def parse_device(name: str) -> Device:
+    """Return the value of --device.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    from reefline.inference.detect.records import Device
+
+    try:
+        return Device(name)
+    except ValueError as error:
+        expected = ", ".join(device.value for device in Device)
+        raise UsageError(f"--device {name}: expected one of {expected}") from error

@@ -18,7 +18,7 @@ from reefline.tflite.reader import naming_damage, open_model, parse_model
 
 @dataclass(frozen=True)
 class PostprocessOp:
-    """The tensor indices of a detector's results, and its number of classes.
+    """The tensor indices of a detector's results, its number of classes, and how many detections it returns at most.
 
     `model_outputs` are the tensor indices in the order of the model's own outputs.
     """
@@ -28,6 +28,7 @@ class PostprocessOp:
     scores_index: int
     count_index: int
     num_classes: int
+    max_detections: int
     model_outputs: tuple[int, ...]
 
 
@@ -66,6 +67,7 @@ def _read_operator(model: Any, path: Path) -> PostprocessOp:
         scores_index=scores,
         count_index=count,
         num_classes=int(options["num_classes"]),
+        max_detections=int(options["max_detections"]),
         model_outputs=tuple(int(graph.Outputs(position)) for position in range(graph.OutputsLength())),
     )
 

@@ -15,8 +15,9 @@ from reefline.bundle.manifest import Manifest
 from reefline.errors import DataError, UsageError
 from reefline.images.codec import ImageProblemError, decode_upright
 from reefline.inference.detect.drawing import draw_detections
+from reefline.inference.detect.in_order import run_in_order
 from reefline.inference.detect.records import DetectionReport, DetectRequest, ImageResult, Runtime, SeenObject
-from reefline.inference.detect.runtime import LoadedModel, load_model
+from reefline.inference.detect.runtime import LoadedModel, load_models
 from reefline.inference.detect.sources import Source, find_sources, prepare_out
 from reefline.structures.boxes import BoxXyxyPx
 from reefline.structures.detections import DEFAULT_MIN_SCORE, Detections
@@ -52,21 +53,20 @@ def detect_objects(request: DetectRequest, listener: Listener | None = None) -> 
             Edge TPU is requested but cannot be used.
     """
     listener = listener or Listener()
-    if request.min_score is not None and not 0.0 <= request.min_score <= 1.0:
-        raise UsageError(f"--min-score {request.min_score}: expected a number from 0 to 1")
+    check_min_score(request.min_score)
     manifest = verify_for_use(request.bundle, request.public_key)
     found = find_sources(request.images)
     prepare_out(request.out, found.sources, RESULT_FILE)
-    model = load_model(request.bundle, manifest, request.device)
-    min_scores = _choose_min_scores(request.min_score, manifest, model.labels)
-    listener.started(model.runtime)
+    models = load_models(request.bundle, manifest, request.device, request.interpreters)
+    min_scores = choose_min_scores(request.min_score, manifest, models[0].labels)
+    listener.started(models[0].runtime)
     for problem in found.problems:
         listener.failed(problem)
-    results, problems = _detect_all(found.sources, _Job(model, min_scores, request.out), listener)
+    results, problems = _detect_all(found.sources, models, _Job(min_scores, request.out), listener)
     report = DetectionReport(
         model=manifest.facts.model,
         version=manifest.version,
-        runtime=model.runtime,
+        runtime=models[0].runtime,
         min_scores=min_scores,
         images=tuple(results),
         problems=(*found.problems, *problems),
@@ -77,14 +77,23 @@ def detect_objects(request: DetectRequest, listener: Listener | None = None) -> 
 
 @dataclass(frozen=True)
 class _Job:
-    """What every image needs: the model, the lowest score to report of each class by name, and the output folder."""
+    """What every image needs: the lowest score to report of each class by name, and the output folder."""
 
-    model: LoadedModel
     min_scores: Mapping[str, float]
     out: Path
 
 
-def _choose_min_scores(requested: float | None, manifest: Manifest, labels: Sequence[str]) -> Mapping[str, float]:
+def check_min_score(requested: float | None) -> None:
+    """Make sure that a requested score, if any, can be reached.
+
+    Raises:
+        UsageError: it is outside 0..1.
+    """
+    if requested is not None and not 0.0 <= requested <= 1.0:
+        raise UsageError(f"--min-score {requested}: expected a number from 0 to 1")
+
+
+def choose_min_scores(requested: float | None, manifest: Manifest, labels: Sequence[str]) -> Mapping[str, float]:
     """Return the requested score for all classes, or what the bundle suggests for each."""
     if requested is not None:
         return dict.fromkeys(labels, requested)
@@ -92,25 +101,33 @@ def _choose_min_scores(requested: float | None, manifest: Manifest, labels: Sequ
     return {label: DEFAULT_MIN_SCORE if score is None else score for label, score in suggested.items()}
 
 
-def _detect_all(sources: Sequence[Source], job: _Job, listener: Listener) -> tuple[list[ImageResult], list[str]]:
+def _detect_all(
+    sources: Sequence[Source], models: Sequence[LoadedModel], job: _Job, listener: Listener
+) -> tuple[list[ImageResult], list[str]]:
     results: list[ImageResult] = []
     problems: list[str] = []
     if sources:
-        job.model.detector.warm_up()
-    for source in sources:
+        for model in models:
+            model.detector.warm_up()
+
+    def detect(model: LoadedModel, source: Source) -> ImageResult | DataError:
         try:
-            result = _detect_in_file(source, job)
+            return _detect_in_file(source, model, job)
         except DataError as error:
-            problems.extend(error.problems)
-            for problem in error.problems:
-                listener.failed(problem)
+            return error
+
+    for outcome in run_in_order(models, detect, sources):
+        if isinstance(outcome, ImageResult):
+            results.append(outcome)
+            listener.seen(outcome)
         else:
-            results.append(result)
-            listener.seen(result)
+            problems.extend(outcome.problems)
+            for problem in outcome.problems:
+                listener.failed(problem)
     return results, problems
 
 
-def _detect_in_file(source: Source, job: _Job) -> ImageResult:
+def _detect_in_file(source: Source, model: LoadedModel, job: _Job) -> ImageResult:
     """Detect in one image and write its picture.
 
     Raises:
@@ -123,9 +140,9 @@ def _detect_in_file(source: Source, job: _Job) -> ImageResult:
     except (OSError, ImageProblemError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise DataError(f"{source.name}: {reason}") from error
-    timed = job.model.detector.detect_timed(np.asarray(image))
-    objects = _name_objects(timed.detections, job.model.labels, job.min_scores)
-    picture = _encode_picture(draw_detections(image, objects, job.model.labels), source.picture)
+    timed = model.detector.detect_timed(np.asarray(image))
+    objects = name_objects(timed.detections, model.labels, job.min_scores)
+    picture = _encode_picture(draw_detections(image, objects, model.labels), source.picture)
     try:
         write_whole(job.out / source.picture, picture)
     except OSError as error:
@@ -134,9 +151,10 @@ def _detect_in_file(source: Source, job: _Job) -> ImageResult:
     return ImageResult(source.name, image.width, image.height, objects, timed.latency_ms, source.picture)
 
 
-def _name_objects(
+def name_objects(
     detections: Detections, labels: Sequence[str], min_scores: Mapping[str, float]
 ) -> tuple[SeenObject, ...]:
+    """Return the detections that reach their class's lowest score, with their class's name, best score first."""
     rows = zip(detections.scores, detections.class_indices, detections.boxes_xyxy_px, strict=True)
     objects = (
         SeenObject(labels[int(index)], float(score), BoxXyxyPx(*(float(side) for side in box)))

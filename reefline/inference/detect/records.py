@@ -27,7 +27,8 @@ class DetectRequest:
     """Which bundle runs on which images; a folder means the images directly in it.
 
     `min_score` is 0..1; None means the thresholds that the bundle suggests. Pictures and detections.json go to `out`,
-    which is created if missing. With a `public_key`, its owner must have signed the bundle.
+    which is created if missing. With a `public_key`, its owner must have signed the bundle. `interpreters` images are
+    detected in at a time.
     """
 
     bundle: Path
@@ -36,6 +37,7 @@ class DetectRequest:
     min_score: Optional[float] = None
     device: Device = Device.AUTO
     public_key: Optional[Path] = None
+    interpreters: int = 1
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class ImageResult:
     """The detections in one image, best score first.
 
     `image` is its path as given, the size that of the upright image, `latency_ms` the time of the model alone,
-    `picture` the file in the output folder that shows the boxes.
+    `picture` the file in the output folder that shows the boxes, None without one.
     """
 
     image: str
@@ -78,7 +80,7 @@ class ImageResult:
     height_px: int
     objects: tuple[SeenObject, ...]
     latency_ms: float
-    picture: str
+    picture: Optional[str]
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as detections.json shows it; `size` is width and height."""

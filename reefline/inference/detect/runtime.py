@@ -12,9 +12,11 @@ from reefline.bundle.manifest import Manifest
 from reefline.errors import BundleError, UsageError
 from reefline.inference.detect.records import Device, Runtime
 from reefline.inference.detector import TfliteDetector
+from reefline.system.cores import count_cores
 
 # The soname of every libedgetpu build for Linux.
 EDGE_TPU_LIBRARY = "libedgetpu.so.1"
+DEFAULT_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,16 @@ class _NoEdgeTpuError(Exception):
     """Why the Edge TPU cannot be used."""
 
 
-def load_model(bundle: Path, manifest: Manifest, device: Device = Device.AUTO) -> LoadedModel:
-    """Load a verified bundle's model on the requested device.
+def load_model(
+    bundle: Path, manifest: Manifest, device: Device = Device.AUTO, num_threads: int = DEFAULT_THREADS
+) -> LoadedModel:
+    """Load a verified bundle's model on the requested device; on the CPU it runs in `num_threads` threads.
 
     Raises:
         BundleError: the model cannot be run, or has another number of classes than labels.txt.
         UsageError: the Edge TPU is requested but cannot be used.
     """
-    detector, runtime = _load_detector(bundle, manifest, device)
+    detector, runtime = _load_detector(bundle, manifest, device, num_threads)
     labels = read_labels(bundle)
     if detector.num_classes != len(labels):
         raise BundleError(
@@ -47,7 +51,19 @@ def load_model(bundle: Path, manifest: Manifest, device: Device = Device.AUTO) -
     return LoadedModel(detector, labels, runtime)
 
 
-def _load_detector(bundle: Path, manifest: Manifest, device: Device) -> tuple[TfliteDetector, Runtime]:
+def load_models(bundle: Path, manifest: Manifest, device: Device, count: int) -> tuple[LoadedModel, ...]:
+    """Load a verified bundle's model `count` times, to run on as many images at a time; they share the cores.
+
+    Raises:
+        BundleError, UsageError: as `load_model`.
+    """
+    threads = DEFAULT_THREADS if count == 1 else max(1, count_cores() // count)
+    return tuple(load_model(bundle, manifest, device, threads) for _ in range(count))
+
+
+def _load_detector(
+    bundle: Path, manifest: Manifest, device: Device, num_threads: int
+) -> tuple[TfliteDetector, Runtime]:
     reason = "asked for"
     if device is not Device.CPU:
         try:
@@ -59,7 +75,7 @@ def _load_detector(bundle: Path, manifest: Manifest, device: Device) -> tuple[Tf
         else:
             return detector, Runtime(Device.EDGETPU, EDGE_TPU_FILE, f"{EDGE_TPU_LIBRARY} found an Edge TPU")
     name = manifest.shipped_file.name
-    detector = TfliteDetector(bundle / name)
+    detector = TfliteDetector(bundle / name, num_threads)
     if not detector.uses_xnnpack:
         reason = f"{reason}; slower without XNNPACK, which cannot run this model"
     return detector, Runtime(Device.CPU, name, reason, detector.uses_xnnpack)

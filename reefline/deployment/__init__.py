@@ -1,0 +1,1 @@
+"""`reefline deploy`: a bundle as another program reads it."""

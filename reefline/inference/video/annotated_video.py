@@ -1,0 +1,59 @@
+"""A video with boxes drawn on its frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reefline.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+# What OpenCV's own build of FFmpeg can write.
+_CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
+
+
+class AnnotatedVideo:
+    """A video file that appears under its name when it is complete; use it as a context manager."""
+
+    def __init__(self, path: Path, fps: float) -> None:
+        """Name the file; it is created with the first frame, whose size decides.
+
+        Raises:
+            UsageError: the name's ending is not that of a video that can be written, or its folder is missing.
+        """
+        if path.suffix.lower() not in _CODECS:
+            raise UsageError(f"--out {path}: with --video, expected a name ending in {', '.join(_CODECS)}")
+        if not path.parent.is_dir():
+            raise UsageError(f"--out {path}: no such folder {path.parent}; create it")
+        self._path, self._fps = path, fps
+        # FFmpeg chooses the container by the ending.
+        self._partial = path.with_name(f".{path.stem}.part{path.suffix}")
+        self._writer: Any = None
+
+    def __enter__(self) -> AnnotatedVideo:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.release()
+            self._partial.replace(self._path)
+
+    def write(self, image_rgb: npt.NDArray[np.uint8]) -> None:
+        """Append a frame, uint8 [height, width, 3].
+
+        Raises:
+            UsageError: the file cannot be written.
+        """
+        import cv2
+
+        height, width = image_rgb.shape[:2]
+        if self._writer is None:
+            codec = cv2.VideoWriter.fourcc(*_CODECS[self._path.suffix.lower()])
+            writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, codec, self._fps, (width, height))
+            if not writer.isOpened():
+                raise UsageError(f"--out {self._path}: OpenCV cannot write it; name another file, such as seen.mp4")
+            self._writer = writer
+        self._writer.write(image_rgb[:, :, ::-1].copy())

@@ -1,0 +1,1 @@
+"""`reefline serve`: detection over HTTP."""

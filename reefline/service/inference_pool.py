@@ -1,0 +1,123 @@
+"""A bounded queue of images in front of one thread per interpreter."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from reefline.images.codec import decode_upright, read_upright_size_px
+from reefline.inference.detect.detect_objects import name_objects
+from reefline.inference.detect.records import ImageResult
+from reefline.inference.detect.runtime import LoadedModel
+from reefline.service.serving_model import ServingModel
+
+
+class QueueFullError(Exception):
+    """As many images wait as may wait."""
+
+
+class TooManyPixelsError(Exception):
+    """An image of more pixels than the service decodes."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found in an image, by which version of the model, and the seconds that the image waited before."""
+
+    result: ImageResult
+    model: str
+    version: int
+    waited_s: float
+
+
+@dataclass(frozen=True)
+class _Job:
+    image_bytes: bytes
+    name: str
+    submitted_s: float
+    answer: Future[Answer]
+
+
+class InferencePool:
+    """Detects objects in images, in the order of their arrival.
+
+    Each thread has its own interpreter. `swap` replaces the model: images that are under way finish with the old one.
+    """
+
+    def __init__(self, serving: ServingModel, *, max_waiting: int, max_pixels: int) -> None:
+        """Start one thread for each interpreter of `serving`; at most `max_waiting` images wait."""
+        self._serving = serving
+        self._max_pixels = max_pixels
+        self._jobs: queue.Queue[_Job | None] = queue.Queue()
+        # Counted apart from the queue, so that the signals to stop always fit.
+        self._places = threading.BoundedSemaphore(max_waiting)
+        self._threads = [
+            threading.Thread(target=self._work, args=(number,), name=f"interpreter-{number}")
+            for number in range(len(serving.models))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def serving(self) -> ServingModel:
+        """The model that the next image runs on."""
+        return self._serving
+
+    @property
+    def waiting(self) -> int:
+        """How many images wait."""
+        return self._jobs.qsize()
+
+    def swap(self, serving: ServingModel) -> None:
+        """Use another model, with as many interpreters, from the next image on."""
+        self._serving = serving
+
+    def submit(self, image_bytes: bytes, name: str) -> Future[Answer]:
+        """Queue an encoded image; `name` is repeated in its result.
+
+        The future raises ImageProblemError or TooManyPixelsError for an image that cannot be used.
+
+        Raises:
+            QueueFullError: as many images wait as may wait.
+        """
+        if not self._places.acquire(blocking=False):
+            raise QueueFullError
+        job = _Job(image_bytes, name, time.perf_counter(), Future())
+        self._jobs.put(job)
+        return job.answer
+
+    def close(self) -> None:
+        """Finish all queued images, then end the threads."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, number: int) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._places.release()
+            if not job.answer.set_running_or_notify_cancel():
+                continue
+            serving = self._serving
+            try:
+                job.answer.set_result(self._detect(job, serving, serving.models[number]))
+            except Exception as error:  # whoever sent this image learns of it; the thread serves the next one
+                job.answer.set_exception(error)
+
+    def _detect(self, job: _Job, serving: ServingModel, model: LoadedModel) -> Answer:
+        import numpy as np
+
+        waited_s = time.perf_counter() - job.submitted_s
+        width_px, height_px = read_upright_size_px(job.image_bytes)
+        if width_px * height_px > self._max_pixels:
+            raise TooManyPixelsError(
+                f"{width_px} x {height_px} px found, at most {self._max_pixels} pixels accepted; "
+                "shrink the image, or start the server with a higher --max-pixels"
+            )
+        timed = model.detector.detect_timed(np.asarray(decode_upright(job.image_bytes)))
+        objects = name_objects(timed.detections, model.labels, serving.min_scores)
+        result = ImageResult(job.name, width_px, height_px, objects, timed.latency_ms, None)
+        return Answer(result, serving.name, serving.version, waited_s)

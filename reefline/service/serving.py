@@ -1,0 +1,164 @@
+"""Running the service: socket, model, queue and HTTP server, from start to a clean stop."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from reefline.errors import UsageError
+from reefline.inference.detect.detect_objects import check_min_score
+from reefline.service.current_watch import CurrentWatch
+from reefline.service.http_app import Endpoints, build_app
+from reefline.service.inference_pool import InferencePool
+from reefline.service.metrics import Metrics
+from reefline.service.serving_model import (
+    ModelRequest,
+    ServingModel,
+    follows_current,
+    load_serving_model,
+    read_serving_version,
+)
+
+LOOPBACK = "127.0.0.1"
+DEFAULT_PORT = 8080
+# How long a stop waits for answers under way.
+_DRAIN_TIMEOUT_S = 30
+# Reading a file is cheap; each look at an object store is a request.
+_LOCAL_INTERVAL_S, _REMOTE_INTERVAL_S = 1.0, 10.0
+_BACKLOG = 128
+
+
+@dataclass(frozen=True)
+class ServeRequest:
+    """What serves, where, and its limits: images that wait, bytes of a body, pixels of an image."""
+
+    model: ModelRequest
+    host: str = LOOPBACK
+    port: int = DEFAULT_PORT
+    max_waiting: int = 16
+    max_body_bytes: int = 20_000_000
+    max_pixels: int = 50_000_000
+
+
+class ServeListener:
+    """Receives what happens; the base class does nothing."""
+
+    def started(self, url: str, serving: ServingModel) -> None:
+        """The service accepts requests."""
+
+    def swapped(self, serving: ServingModel) -> None:
+        """Another version serves."""
+
+    def kept(self, problem: str) -> None:
+        """A new version cannot serve, so the old one still does."""
+
+
+def serve(request: ServeRequest, listener: ServeListener, stop: threading.Event | None = None) -> None:
+    """Serve until SIGTERM, Ctrl-C or `stop`; requests under way are answered first.
+
+    Raises:
+        UsageError: the address cannot be used, or a limit makes no sense.
+        BundleError: the bundle is missing, damaged or not signed, or cannot be run.
+        StorageError, WorkspaceError: it cannot be read.
+    """
+    check_min_score(request.model.min_score)
+    is_following = follows_current(request.model.place)
+    version = read_serving_version(request.model.place) if is_following else None
+    with _open_socket(request.host, request.port) as listening:
+        serving = load_serving_model(request.model, version)
+        pool = InferencePool(serving, max_waiting=request.max_waiting, max_pixels=request.max_pixels)
+        try:
+            _serve_pool(request, pool, listening, listener, stop, is_following=is_following)
+        finally:
+            pool.close()
+
+
+def _serve_pool(
+    request: ServeRequest,
+    pool: InferencePool,
+    listening: socket.socket,
+    listener: ServeListener,
+    stop: threading.Event | None,
+    *,
+    is_following: bool,
+) -> None:
+    metrics = Metrics(pool)
+    interval_s = _REMOTE_INTERVAL_S if request.model.place.is_remote else _LOCAL_INTERVAL_S
+    watch = CurrentWatch(request.model, pool, _Counting(listener, metrics), interval_s)
+    endpoints = Endpoints(pool, metrics, request.max_body_bytes, lambda: watch.problem)
+    host, port = listening.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    with watch if is_following else contextlib.nullcontext():
+        _run_uvicorn(endpoints, listening, stop, lambda: listener.started(url, pool.serving))
+
+
+class _Counting:
+    """Counts swaps, and passes everything on."""
+
+    def __init__(self, listener: ServeListener, metrics: Metrics) -> None:
+        self._listener, self._metrics = listener, metrics
+
+    def swapped(self, serving: ServingModel) -> None:
+        self._metrics.count_swap()
+        self._listener.swapped(serving)
+
+    def kept(self, problem: str) -> None:
+        self._listener.kept(problem)
+
+
+def _open_socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        # Python repeats the address in it.
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+        raise UsageError(f"--host {host} --port {port}: cannot listen there ({reason}); choose another") from error
+
+
+def _run_uvicorn(
+    endpoints: Endpoints, listening: socket.socket, stop: threading.Event | None, started: Callable[[], None]
+) -> None:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Tells when it accepts requests, and stops when `stop` is set."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            started()
+
+        async def on_tick(self, counter: int) -> bool:
+            return await super().on_tick(counter) or (stop is not None and stop.is_set())
+
+    config = uvicorn.Config(
+        build_app(endpoints),
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
+    )
+    with _stopping_cleanly():
+        Server(config).run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def _stopping_cleanly() -> Iterator[None]:
+    """Make SIGTERM and Ctrl-C the usual ways to end: exit code 0.
+
+    While uvicorn runs, it handles both; afterwards it sends them to the handlers that it found, which are these.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,288 @@
+"""`reefline serve` over a real socket: answers, limits, a new CURRENT under load, and a clean stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from reefline.cli import app
+from reefline.inference.detector import TfliteDetector
+from reefline.system import extras
+from reefline.system.extras import Extra
+from tests.factories import encode_image
+from tests.factories_detect import push_small_bundle
+from tests.factories_evaluation import make_image
+from tests.factories_service import Service, push_next_version, serve_bundle
+
+REPO_DIR = Path(__file__).resolve().parents[3]
+IMAGE = encode_image(make_image("red", "green"), "PNG")
+PATIENCE_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    return push_small_bundle(tmp_path_factory.mktemp("pushed"))
+
+
+@pytest.fixture(scope="module")
+def service(bundle: Path) -> Iterator[Service]:
+    with serve_bundle(bundle, max_body_bytes=20_000, max_pixels=10_000) as running:
+        yield running
+
+
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=PATIENCE_S) as opened:
+        yield opened
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+class Gate:
+    """Holds the model back until it opens; counts the images that reached it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened, self.reached = threading.Event(), threading.Semaphore(0)
+        detect_timed = TfliteDetector.detect_timed
+
+        def held(detector: TfliteDetector, image):
+            self.reached.release()
+            assert self.opened.wait(PATIENCE_S)
+            return detect_timed(detector, image)
+
+        monkeypatch.setattr(TfliteDetector, "detect_timed", held)
+
+
+def test_the_answer_is_that_of_detect(service: Service, bundle: Path, client: httpx.Client, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(IMAGE)
+    arguments = ["detect", "--bundle", bundle, tmp_path / "a.png", "--out", tmp_path / "out", "--json"]
+    [expected] = json.loads(CliRunner().invoke(app, list(map(str, arguments))).stdout)["images"]
+
+    answer = client.post(f"{service.url}/detect", params={"name": "a.png"}, content=IMAGE)
+
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found.pop("latency_ms") > 0 and expected.pop("latency_ms") > 0
+    assert found == {**expected, "image": "a.png", "picture": None, "model": "detector", "version": 1}
+    assert {seen["label"] for seen in found["detections"]} == {"cat", "dog"}
+
+
+def test_health(service: Service, client: httpx.Client) -> None:
+    answer = client.get(f"{service.url}/healthz")
+    assert answer.json() == {"status": "ok", "model": "detector", "version": 1, "device": "cpu"}
+
+
+def test_metrics_count_answers_and_objects(bundle: Path, client: httpx.Client) -> None:
+    with serve_bundle(bundle) as running:
+        client.post(f"{running.url}/detect", content=IMAGE)
+        client.post(f"{running.url}/detect", content=b"no image")
+        answer = client.get(f"{running.url}/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    lines = answer.text.splitlines()
+    assert "# TYPE reefline_requests_total counter" in lines
+    for line in (
+        'reefline_requests_total{status="200"} 1.0',
+        'reefline_requests_total{status="400"} 1.0',
+        'reefline_detections_total{label="cat"} 1.0',
+        'reefline_model_info{model="detector",version="1"} 1.0',
+        "reefline_model_seconds_count 1.0",
+        "reefline_queue_seconds_count 1.0",
+        "reefline_queue_length 0.0",
+        "reefline_model_swaps_total 0.0",
+    ):
+        assert line in lines
+
+
+LARGE = encode_image(make_image("red", "green").repeat(5, axis=0).repeat(5, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "message"),
+    [
+        pytest.param(b"", {}, 400, "no image found; send one as the body", id="empty"),
+        pytest.param(b"GIF89", {}, 400, "not a readable JPEG, PNG, BMP, WebP, GIF or TIFF image", id="no-image"),
+        pytest.param(IMAGE[:60], {}, 400, "the image", id="truncated"),
+        pytest.param(LARGE, {}, 413, "240 x 120 px found, at most 10000 pixels accepted; shrink", id="pixels"),
+        pytest.param(b"x" * 20_001, {}, 413, "more than 20000 bytes found; send a smaller", id="body"),
+        pytest.param(b"x" * 1_000_000, {}, 413, "more than 20000 bytes found; send a smaller", id="body-far-larger"),
+        pytest.param(
+            IMAGE, {"content-type": "multipart/form-data; boundary=x"}, 415, "a form found; send the image", id="form"
+        ),
+    ],
+)
+def test_what_is_no_usable_image(
+    service: Service, client: httpx.Client, content: bytes, headers: dict[str, str], status: int, message: str
+) -> None:
+    answer = client.post(f"{service.url}/detect", content=content, headers=headers)
+    assert answer.status_code == status
+    assert message in answer.json()["error"]
+    assert client.post(f"{service.url}/detect", content=IMAGE).status_code == 200
+
+
+def test_a_body_without_a_length_is_limited_too(service: Service, client: httpx.Client) -> None:
+    answer = client.post(f"{service.url}/detect", content=(b"x" * 7_000 for _ in range(6)))
+    assert answer.status_code == 413
+    assert "more than 20000 bytes" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [pytest.param("GET", "/detect", 405, id="method"), pytest.param("GET", "/", 404, id="path")],
+)
+def test_other_requests_learn_what_exists(
+    service: Service, client: httpx.Client, method: str, path: str, status: int
+) -> None:
+    answer = client.request(method, f"{service.url}{path}")
+    assert answer.status_code == status
+    assert "use POST /detect, GET /healthz or GET /metrics" in answer.json()["error"]
+
+
+def test_a_full_queue_is_503(bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_bundle(bundle, max_waiting=1) as running, ThreadPoolExecutor(2) as clients:
+        gate = Gate(monkeypatch)
+        one = clients.submit(client.post, f"{running.url}/detect", content=IMAGE)
+        assert gate.reached.acquire(timeout=PATIENCE_S)
+        two = clients.submit(client.post, f"{running.url}/detect", content=IMAGE)
+        wait_until(lambda: "reefline_queue_length 1.0" in client.get(f"{running.url}/metrics").text)
+        refused = client.post(f"{running.url}/detect", content=IMAGE)
+        gate.opened.set()
+        assert [answer.result().status_code for answer in (one, two)] == [200, 200]
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"] == "1"
+    assert refused.json()["error"] == "too many images wait; try again in 1 second(s)"
+
+
+def test_a_stop_answers_what_is_under_way(bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_bundle(bundle) as running, ThreadPoolExecutor(1) as clients:
+        gate = Gate(monkeypatch)
+        under_way = clients.submit(client.post, f"{running.url}/detect", content=IMAGE)
+        assert gate.reached.acquire(timeout=PATIENCE_S)
+        running.stop.set()
+        gate.opened.set()
+        assert under_way.result().status_code == 200
+        running.thread.join(PATIENCE_S)
+        assert not running.thread.is_alive()
+        with pytest.raises(httpx.ConnectError, match="refused"):
+            client.get(f"{running.url}/healthz")
+
+
+def test_a_new_current_serves_without_a_failed_request(tmp_path: Path, client: httpx.Client) -> None:
+    first = push_small_bundle(tmp_path)
+    answers: list[tuple[int, int]] = []
+    done = threading.Event()
+
+    with serve_bundle(first.parent, interpreters=2, max_waiting=100) as running:
+
+        def load() -> None:
+            with httpx.Client(timeout=PATIENCE_S) as own:
+                while not done.is_set():
+                    answer = own.post(f"{running.url}/detect", content=IMAGE)
+                    answers.append((answer.status_code, answer.json().get("version")))
+
+        with ThreadPoolExecutor(4) as clients:
+            loads = [clients.submit(load) for _ in range(4)]
+            try:
+                wait_until(lambda: len(answers) >= 20)
+                push_next_version(first, tmp_path)
+                assert running.swaps.get(timeout=PATIENCE_S) == 2
+                seen = len(answers)
+                wait_until(lambda: len(answers) >= seen + 20)
+            finally:
+                done.set()
+            for each in loads:
+                each.result()
+        assert client.get(f"{running.url}/healthz").json()["version"] == 2
+        assert "reefline_model_swaps_total 1.0" in client.get(f"{running.url}/metrics").text
+    assert {status for status, _ in answers} == {200}
+    assert {version for _, version in answers} == {1, 2}
+    # What was under way may finish with the old version, nothing later.
+    assert [version for _, version in answers[-10:]] == [2] * 10
+
+
+def test_a_broken_new_version_leaves_the_old_one_serving(tmp_path: Path, client: httpx.Client) -> None:
+    first = push_small_bundle(tmp_path)
+    with serve_bundle(first.parent) as running:
+        (first.parent / "CURRENT").write_text("7\n")
+        problem = running.problems.get(timeout=PATIENCE_S)
+        assert "7/manifest.json: missing" in problem
+        health = client.get(f"{running.url}/healthz").json()
+        assert (health["version"], health["problem"]) == (1, problem)
+        assert client.post(f"{running.url}/detect", content=IMAGE).json()["version"] == 1
+
+        (first.parent / "CURRENT").write_text("1\n")
+        push_next_version(first, tmp_path)
+        assert running.swaps.get(timeout=PATIENCE_S) == 2
+        assert "problem" not in client.get(f"{running.url}/healthz").json()
+
+
+def test_one_version_stays_where_its_own_folder_is_named(tmp_path: Path, client: httpx.Client) -> None:
+    first = push_small_bundle(tmp_path)
+    with serve_bundle(first) as running:
+        push_next_version(first, tmp_path)
+        assert running.swaps.empty()
+        assert client.get(f"{running.url}/healthz").json()["version"] == 1
+
+
+def test_sigterm_ends_the_command_with_exit_code_0(bundle: Path) -> None:
+    command = [sys.executable, "-m", "reefline", "serve", "--bundle", str(bundle), "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(REPO_DIR)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("Serving detector version 1 on http://127.0.0.1:"), process.stderr.read()
+        url = line.split()[5]
+        assert httpx.post(f"{url}/detect", content=IMAGE, timeout=PATIENCE_S).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+    assert (process.returncode, stdout) == (0, "Stopped.\n")
+    assert "Traceback" not in stderr
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, ["serve", *map(str, arguments)])
+
+
+def test_a_port_in_use(bundle: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run("--bundle", bundle, "--port", taken.getsockname()[1])
+    assert result.exit_code == 2
+    assert "cannot listen there (Address already in use); choose another" in result.stderr
+
+
+def test_a_folder_without_a_bundle(tmp_path: Path) -> None:
+    result = run("--bundle", tmp_path, "--port", 0)
+    assert result.exit_code == 2
+    assert f"{tmp_path}: no bundle found; pass a model's folder" in result.stderr
+
+
+def test_a_score_outside_of_0_to_1(bundle: Path) -> None:
+    result = run("--bundle", bundle, "--port", 0, "--min-score", 2)
+    assert result.exit_code == 2
+    assert "--min-score 2.0: expected a number from 0 to 1" in result.stderr
+
+
+def test_a_missing_extra_says_what_to_type(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(extras.MODULES, Extra.SERVE, ("no_such_module",))
+    result = run("--bundle", tmp_path)
+    assert result.exit_code == 2
+    assert "`reefline serve` needs the extra `serve`: pip install 'reefline[serve]'" in result.stderr
