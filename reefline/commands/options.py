@@ -1,11 +1,16 @@
-"""Options that several commands share, local_runner.py included: their names, metavars and help texts."""
+"""Options that several commands share, local_runner.py included: names, metavars, help texts, and choices by name."""
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Optional, TypeVar
 
 import typer
+
+from reefline.errors import UsageError
+
+Choice = TypeVar("Choice", bound=enum.Enum)
 
 DEFAULT_WORKSPACE = Path("workspace")
 
@@ -59,3 +64,16 @@ LabelMapOption = Annotated[
         help="the names of the model's classes: .pbtxt, or text with a name per line",
     ),
 ]
+
+
+def parse_choice(option: str, value: str, choices: type[Choice]) -> Choice:
+    """Return the member of an enum that an option's value names.
+
+    Raises:
+        UsageError: it names none.
+    """
+    try:
+        return choices(value)
+    except ValueError:
+        expected = ", ".join(str(choice.value) for choice in choices)
+        raise UsageError(f"{option} {value}: expected one of {expected}") from None

@@ -18,6 +18,7 @@ from reefline.curation.output_folder import (
     check_output_folder,
     claim_output_folder,
     explain_write_errors,
+    hold_output_folder,
     write_file,
 )
 from reefline.curation.output_names import choose_folders, choose_stems
@@ -77,8 +78,13 @@ def prepare(request: PrepareRequest, on_progress: Progress) -> PrepareReport:
 
     Raises:
         DataError: the input holds no usable images, or the output cannot be written.
-        UsageError: the output overlaps the input or exists, or TFRecords are asked for without annotations.
+        UsageError: the output overlaps the input, exists or is in use, or TFRecords are asked for without annotations.
     """
+    with hold_output_folder(request.out, inputs=[request.folder]):
+        return _prepare(request, on_progress)
+
+
+def _prepare(request: PrepareRequest, on_progress: Progress) -> PrepareReport:
     folder = _name_labels(read_data_folder(request.folder))
     if request.options.tfrecords and folder.kind is not FolderKind.ANNOTATED:
         raise UsageError(

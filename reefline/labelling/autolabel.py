@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reefline.curation.data_folder import DataFolder, FolderImage, read_data_folder
-from reefline.curation.output_folder import OutputMode, claim_output_folder, copy_file, explain_write_errors, write_file
+from reefline.curation.output_folder import (
+    OutputMode,
+    claim_output_folder,
+    copy_file,
+    explain_write_errors,
+    hold_output_folder,
+    write_file,
+)
 from reefline.data.walking import IGNORE_FILE
 from reefline.errors import DataError
 from reefline.findings import Finding
@@ -60,6 +67,11 @@ def autolabel(request: AutolabelRequest) -> AutolabelReport:
         BundleError, DownloadError, StorageError: the model cannot be loaded.
     """
     check_scores(request)
+    with hold_output_folder(request.out, inputs=[request.data]):
+        return _autolabel(request)
+
+
+def _autolabel(request: AutolabelRequest) -> AutolabelReport:
     folder = read_data_folder(request.data)
     source = open_box_source(request.model, request.label_map)
     rules = make_rules(request, source, folder)

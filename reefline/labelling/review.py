@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from reefline.curation.data_folder import DataFolder, read_data_folder
-from reefline.curation.output_folder import OutputMode, claim_output_folder, explain_write_errors, write_file
+from reefline.curation.output_folder import (
+    OutputMode,
+    claim_output_folder,
+    explain_write_errors,
+    hold_output_folder,
+    write_file,
+)
 from reefline.data.image_record import ImageRecord
 from reefline.data.inspection import ImageLimits, inspect_candidate
 from reefline.data.matching import Candidate
@@ -19,10 +25,11 @@ from reefline.labelling.box_source import BoxSource
 from reefline.labelling.disagreement import Doubt, DoubtKind, find_doubts
 from reefline.labelling.drawn_image import decode_as_drawn
 from reefline.labelling.opening import open_box_source
-from reefline.labelling.review_report import format_table, make_page
+from reefline.labelling.review_report import DEFAULT_PICTURES, format_table, make_page
 from reefline.settings import IngestionSettings
 from reefline.structures.annotation import Annotation
 from reefline.system.files import show_path
+from reefline.system.record import Record
 from reefline.system.terminal import ProgressBar
 
 COMMAND = "review-labels"
@@ -34,13 +41,14 @@ _PLAIN_LINE_EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class ReviewRequest:
-    """Which data set to review with which model; `min_score` as in AutolabelRequest."""
+    """Which data set to review with which model; `min_score` as in AutolabelRequest, `pictures` of review.html."""
 
     data: Path
     out: Path
     model: str
     label_map: str | None = None
     min_score: float | None = None
+    pictures: int = DEFAULT_PICTURES
     mode: OutputMode = OutputMode.NEW
     is_quiet: bool = False
 
@@ -59,7 +67,7 @@ class ImageDoubt:
 
 
 @dataclass(frozen=True)
-class LabelReview:
+class LabelReview(Record):
     """The doubts about a data set, the most certain first, and what could not be reviewed.
 
     `images` and `boxes` count what was compared, `unknown_labels` the boxes of classes that the model does not know.
@@ -87,6 +95,11 @@ def review_labels(request: ReviewRequest) -> LabelReview:
     """
     if request.min_score is not None and not 0 <= request.min_score <= 1:
         raise UsageError(f"--min-score {request.min_score}: expected a number from 0 to 1")
+    with hold_output_folder(request.out, inputs=[request.data]):
+        return _review(request)
+
+
+def _review(request: ReviewRequest) -> LabelReview:
     folder = read_data_folder(request.data)
     if all(image.xml is None for image in folder.images):
         raise DataError(f"{request.data}: holds no annotations to review; label the images first (reefline autolabel)")
@@ -167,7 +180,9 @@ def _write(request: ReviewRequest, folder: DataFolder, review: LabelReview) -> N
     write_file(request.out / LIST_FILE, "".join(f"{image}\n" for image, _ in images).encode())
     labels = sorted({str(each.doubt.annotated or each.doubt.detected) for each in review.doubts} | _labels_of(review))
     write_file(request.out / CLASSES_FILE, "".join(f"{label}\n" for label in labels).encode())
-    write_file(request.out / PAGE_FILE, make_page(show_path(request.data.name), review, folder).encode())
+    write_file(
+        request.out / PAGE_FILE, make_page(show_path(request.data.name), review, folder, request.pictures).encode()
+    )
     for image, xml in images:
         # LabelImg finds an annotation next to its image, under the image's name.
         target = request.out / LINKS / image

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("rank", "score", "kind", "image", "annotation", "object", "annotated", "detected", "confidence", "iou")
 _BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
 # A thumbnail has about 15 kB: the page stays below 3 MB.
-_PICTURES = 150
+DEFAULT_PICTURES = 150
 # How much around a doubtful box is shown: its longer side in each direction, and at least this.
 _MIN_MARGIN_PX = 40
 
@@ -39,9 +39,9 @@ def format_table(review: LabelReview) -> str:
     return stream.getvalue()
 
 
-def make_page(name: str, review: LabelReview, folder: DataFolder) -> str:
-    """Return review.html: `name` is that of the data set."""
-    shown = review.doubts[:_PICTURES]
+def make_page(name: str, review: LabelReview, folder: DataFolder, limit: int) -> str:
+    """Return review.html with the first `limit` doubts: `name` is that of the data set."""
+    shown = review.doubts[:limit]
     pictures = tuple(filter(None, (_draw(rank, each, folder) for rank, each in enumerate(shown, start=1))))
     note = "The most certain first. Each picture shows the part of the image around the box."
     groups = [GalleryGroup("Labels to check", pictures, note, left_out=len(review.doubts) - len(shown))]

@@ -43,7 +43,7 @@ def test_an_annotation_file_may_lie_in_the_current_folder(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--to", "kitti"], "--to kitti: unknown; expected voc, coco, yolo, cvat, label-studio"),
+        (["--to", "kitti"], "--to kitti: expected one of voc, coco, yolo, cvat, label-studio"),
         (["--to", "coco", "--from", "coco"], "no coco annotations found"),
     ],
     ids=["unknown format", "another format"],
