@@ -38,7 +38,7 @@ def review_labels(
             help="how sure the model must be, 0 to 1; default: what a bundle suggests for each class, or 0.3",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=0, help="how many doubts review.html shows")] = 150,
+    limit: Annotated[int, typer.Option(metavar="N", min=0, help="pictures of each kind of doubt in review.html")] = 50,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -55,6 +55,19 @@ def test_convert_explains_what_it_cannot_do(data: Path, tmp_path: Path, argument
     assert not (tmp_path / "out").exists()
 
 
+def test_convert_prints_json_alone(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["convert", str(data), "--to", "coco", "--out", str(out), "--json"])
+    assert json.loads(result.stdout) == {
+        "from": "voc",
+        "to": "coco",
+        "out": str(out),
+        "images": 1,
+        "boxes": 1,
+        "problems": [],
+    }
+
+
 def test_labels_counts_and_renames(data: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["labels", str(data)])
     assert result.exit_code == 0, result.output
