@@ -51,7 +51,10 @@ def labels(
             mode = OutputMode.OVERWRITE if overwrite else OutputMode.NEW
             claim_output_folder(out, "labels", inputs=[data], mode=mode)
         boxes = write_renamed(
-            data, out, changes, on_file=lambda done, total: progress.show(done, total, f"{done} of {total} files")
+            data,
+            out,
+            changes,
+            on_file=lambda done, total: progress.show(done, total, f"{done} of {total} files", now=done == total),
         )
         complete_output_folder(out, "labels")
     if as_json:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,21 @@ def test_a_failed_write_says_where_and_leaves_nothing(tmp_path: Path, source: Pa
     ):
         copy_file(source / "a.jpg", tmp_path / "out" / "b.jpg")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.jpg"]
+
+
+def test_a_full_disk_names_the_output(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"a" * 5000)
+    out = tmp_path / "out"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    full = pytest.raises(DataError, match=rf"^{out}: cannot write it \(File too large\): free space, then run")
+    try:
+        # A file that may not grow further counts as no space left.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        with full, explain_write_errors(out):
+            copy_file(tmp_path / "a.jpg", out / "b.jpg")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not any(out.iterdir())
 
 
 def test_a_failed_read_is_no_failed_write(tmp_path: Path) -> None:
