@@ -13,10 +13,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import importlib
 import json
 import os
-import runpy
+import signal
 import statistics
 import subprocess
 import sys
@@ -30,19 +29,8 @@ from typing import Any
 REPO_DIR = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO_DIR))
 
-_PRELOADED = (
-    "pipeline.local.run",
-    "pipeline.local.dag_runner",
-    "pipeline.pipeline",
-    "tensorflow_data_validation",
-    "object_detection.model_lib_v2",
-    "reefline.training.loop",
-    "reefline.export.export_model",
-    "reefline.export.preflight",
-    "reefline.inference.score_split",
-    "reefline.report.review",
-    "reefline.report.rebuild",
-)
+from tests.faults.attempt import Attempt, preload  # noqa: E402
+
 _TINY = {
     "demo.images": 24,
     "trainer.num_steps": 2,
@@ -82,7 +70,7 @@ class SoakRun:
 
 def main() -> int:
     options = _parse_options()
-    _preload()
+    preload(training=True)
     with contextlib.ExitStack() as held:
         workspace = options.workspace or Path(held.enter_context(tempfile.TemporaryDirectory())) / "workspace"
         runs = _read(options.json)
@@ -135,59 +123,27 @@ def _find_kind(number: int) -> str:
 def _run(workspace: Path, number: int) -> SoakRun:
     settings = _choose_settings(number)
     options = [part for name, value in settings.items() for part in ("--set", f"{name}={json.dumps(value)}")]
-    reading, writing = os.pipe()
     before_s = time.monotonic()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reading)
-        _become(["--workspace", str(workspace), *options], writing)
-    os.close(writing)
-    start_s = 0.0
+    attempt = Attempt(["--workspace", str(workspace), *options], environment={}, errors=Path(os.devnull))
     try:
-        with os.fdopen(reading) as lines:
-            for line in lines:
-                if not start_s and line.startswith("VocExampleGen: "):
-                    start_s = time.monotonic() - before_s
-    finally:
-        # After Ctrl-C too, which reaches the run as well: the clean-up needs the workspace.
-        _, status, usage = os.wait4(pid, 0)
+        found = attempt.read_until(lambda line: line.startswith("VocExampleGen: "))
+        start_s = attempt.lines[-1].seconds if found else 0.0
+        exit_code = attempt.end()
+    except KeyboardInterrupt:
+        # The clean-up needs the workspace.
+        attempt.send(signal.SIGINT)
+        attempt.end()
+        raise
     return SoakRun(
         number=number,
         kind=_find_kind(number),
-        exit_code=os.waitstatus_to_exitcode(status),
+        exit_code=exit_code,
         start_s=start_s,
         seconds=time.monotonic() - before_s,
-        cpu_s=usage.ru_utime + usage.ru_stime,
+        cpu_s=attempt.cpu_s,
         metadata_bytes=(workspace / "metadata.db").stat().st_size,
         disk_bytes=_measure_disk(workspace),
     )
-
-
-def _become(arguments: Sequence[str], output: int) -> None:
-    """Turn this fork into local_runner.py; never returns."""
-    code = 1
-    try:
-        os.dup2(output, 1)
-        sys.stdout = os.fdopen(1, "w")
-        sys.argv = ["local_runner.py", *arguments]
-        runpy.run_path(str(REPO_DIR / "local_runner.py"), run_name="__main__")
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 1
-    finally:
-        sys.stdout.flush()
-        os._exit(code)
-
-
-def _preload() -> None:
-    """Import what runs import, without calling TensorFlow: its threads would not survive a fork."""
-    from reefline.od_api import compat
-
-    compat.apply()
-    from pipeline.local.light_imports import defer_package
-
-    defer_package("tfx.components")
-    for module in _PRELOADED:
-        importlib.import_module(module)
 
 
 def _collect_garbage(workspace: Path, keep: int) -> int:

@@ -38,13 +38,16 @@ SUMMARY_TASK = "RunSummary"
 
 
 class Resolver(str, enum.Enum):
-    """The tasks that compute an exec property, by what they resolve."""
+    """The tasks that compute an exec property, by what they resolve; SIGNING_KEY only checks one."""
 
     DATA = "data"
     START = "start"
     SERVING = "serving"
+    SIGNING_KEY = "signing-key"
 
     @property
     def task(self) -> str:
         """The task's name."""
+        if self is Resolver.SIGNING_KEY:
+            return "CheckSigningKey"
         return f"Resolve{self.value.capitalize()}"

@@ -214,8 +214,14 @@ def _compile_with_tfx(request: PackageRequest) -> dict[str, Any]:
     return job
 
 
+def _checks_key(request: PackageRequest) -> bool:
+    return request.config.push.signing_key is not None and not request.for_vertex
+
+
 def _make_plain_tasks(request: PackageRequest, spec: Mapping[str, Any]) -> Iterator[PlainTask]:
     config, serving = request.config, request.serving.rstrip("/")
+    if _checks_key(request):
+        yield make_resolver(Resolver.SIGNING_KEY, {}, {"signing_key": str(config.push.signing_key)})
     fingerprint = ParameterSource(Resolver.DATA.task, "input_fingerprint")
     yield make_resolver(
         Resolver.DATA,
@@ -253,6 +259,9 @@ def _find_source(spec: Mapping[str, Any], component: str, key: str) -> ArtifactS
 def _wire_resolved(request: PackageRequest, spec: dict[str, Any]) -> None:
     """Make each resolved value the exec property that a driver adds on a workstation."""
     _link_parameter(spec, _EXAMPLE_GEN, TEXT, ParameterSource(Resolver.DATA.task, "input_fingerprint"))
+    if _checks_key(request):
+        # A push that fails for its key would come after hours of training.
+        _wait_for(spec, _TRAINER, Resolver.SIGNING_KEY.task)
     known = know_start(request.config.trainer)
     if known is None:
         _link_parameter(spec, _TRAINER, TEXT, ParameterSource(Resolver.START.task, "start"))
@@ -264,8 +273,12 @@ def _wire_resolved(request: PackageRequest, spec: dict[str, Any]) -> None:
 
 def _link_parameter(spec: dict[str, Any], task: str, kind: str, source: ParameterSource) -> None:
     _add_parameter(spec, task, source.key, kind, make_parameter_link(source))
+    _wait_for(spec, task, source.task)
+
+
+def _wait_for(spec: dict[str, Any], task: str, other: str) -> None:
     found = spec["root"]["dag"]["tasks"][task]
-    found["dependentTasks"] = sorted({*found.get("dependentTasks", ()), source.task})
+    found["dependentTasks"] = sorted({*found.get("dependentTasks", ()), other})
 
 
 def _add_parameter(spec: dict[str, Any], task: str, name: str, kind: str, value: Mapping[str, Any]) -> None:
@@ -301,7 +314,10 @@ def _equip(request: PackageRequest, spec: dict[str, Any], task: str) -> None:
 
 def _make_platform(request: PackageRequest, tasks: Mapping[str, Any]) -> dict[str, Any]:
     settings = request.config.kubeflow
-    executors = {f"{task}_executor": executor for task in tasks if (executor := make_platform_executor(task, settings))}
+    # The check of the key sees what Pusher will see.
+    like = {Resolver.SIGNING_KEY.task: PUSHER_TASK}
+    made = {task: make_platform_executor(like.get(task, task), settings) for task in tasks}
+    executors = {f"{task}_executor": executor for task, executor in made.items() if executor}
     if not request.for_vertex:
         for task in tasks:
             executors.setdefault(f"{task}_executor", {}).update(make_data_annotation(request.data))

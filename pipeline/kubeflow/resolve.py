@@ -1,4 +1,4 @@
-"""Resolves an exec property in a pod: `python -m pipeline.kubeflow.resolve data|start|serving`.
+"""Resolves an exec property in a pod: `python -m pipeline.kubeflow.resolve data|start|serving|signing-key`.
 
 KFP runs no custom driver. What a driver adds to the cache key of its component is the output parameter of such a task,
 which is never cached itself. It imports neither TFX nor TensorFlow.
@@ -79,10 +79,23 @@ def resolve_serving(task: ExecutorInput) -> Mapping[str, str | int]:
     return {"serving_version": baseline.version, "serving_sha256": baseline.sha256}
 
 
+def check_signing_key(task: ExecutorInput) -> Mapping[str, str | int]:
+    """Load the key that Pusher signs with, and return nothing.
+
+    Raises:
+        ConfigError: the key is missing, exposed, or no Ed25519 key.
+    """
+    from reefline.bundle.signature import load_signer
+
+    load_signer(task.parameters["signing_key"])
+    return {}
+
+
 _RESOLVERS: Mapping[Resolver, Callable[[ExecutorInput], Mapping[str, str | int]]] = {
     Resolver.DATA: resolve_data,
     Resolver.START: resolve_start,
     Resolver.SERVING: resolve_serving,
+    Resolver.SIGNING_KEY: check_signing_key,
 }
 
 

@@ -36,6 +36,7 @@ from reefline.report.summary import RunRecords, Summary, Verdict, decide_verdict
 from reefline.report.text import describe_run
 from reefline.system.files import write_whole
 from reefline.system.leftovers import remove_leftovers
+from reefline.system.temporary_files import own_temporary_folder
 from reefline.system.terminal import say, send_noise_to
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def _run_stages(
     check_writable(workspace)
     held.enter_context(hold_lock(workspace, run_folder.name))
     remove_leftovers(workspace.root)
+    held.enter_context(own_temporary_folder())
     check_metadata(workspace)
     progress.stage = "data"
     data_dir = provide_data(request.data_dir, config.demo, workspace.demo_data, say)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import enum
-import fcntl
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,12 +15,12 @@ from reefline.acquisition.image_content import CheckedImage
 from reefline.acquisition.query import ImageHit
 from reefline.errors import DownloadError, UsageError
 from reefline.structures.image_origin import ORIGINS_FILE, ImageOrigin, append_origins, read_origins
+from reefline.structures.output_marker import MARKER_FILE, OutputMarker
 from reefline.system.files import write_whole
+from reefline.system.lock_file import hold_folder
 from reefline.system.record import Record
 
 FAILURES_FILE = "failures.jsonl"
-# Commands that write data sets leave the same file in their output folder, with their own name.
-MARKER_FILE = ".reefline.json"
 COMMAND = "download"
 # An image that has no line yet: ".<name>.pending".
 _PENDING_FILE = re.compile(r"\.([0-9a-f]+\.\w+)\.pending")
@@ -46,13 +44,6 @@ class FailedDownload(Record):
     reason: str
     time: str
     is_permanent: bool
-
-
-@dataclass(frozen=True)
-class FolderMarker(Record):
-    """Which command a folder belongs to."""
-
-    command: str
 
 
 class ImageFolder:
@@ -150,7 +141,7 @@ class ImageFolder:
     def _mark(self) -> None:
         """Mark the folder as one of downloads, with its first file: a folder that stays empty gets no marker."""
         if not (self.path / MARKER_FILE).exists():
-            FolderMarker(COMMAND).write(self.path / MARKER_FILE)
+            OutputMarker(COMMAND).write(self.path / MARKER_FILE)
 
 
 def _now() -> str:
@@ -189,7 +180,7 @@ def check_owner(path: Path) -> None:
     """
     if not _is_marked(path):
         return
-    owner = FolderMarker.read(path / MARKER_FILE).command
+    owner = OutputMarker.read(path / MARKER_FILE).command
     if owner != COMMAND:
         raise UsageError(f"{path}: holds what `reefline {owner}` wrote; choose another --out")
 
@@ -209,17 +200,11 @@ def open_image_folder(path: Path, existing: Existing) -> Iterator[ImageFolder]:
     with explain_disk_errors(path):
         check_image_folder(path, existing)
         path.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"{path}: another `reefline download` is using it; wait for it, or stop it") from None
+    with contextlib.ExitStack() as held:
         with explain_disk_errors(path):
+            held.enter_context(hold_folder(path))
             folder = _read_folder(path, existing)
         yield folder
-    finally:
-        os.close(lock)
 
 
 def _read_folder(path: Path, existing: Existing) -> ImageFolder:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import enum
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from reefline.commands.options import JsonOption, LabelMapOption, OverwriteOption, ResumeOption
-from reefline.errors import DataError, UsageError
+from reefline.commands.options import JsonOption, LabelMapOption, OverwriteOption, ResumeOption, parse_choice
+from reefline.errors import DataError
 from reefline.system.terminal import say, say_error, say_json, send_noise_to
 
 if TYPE_CHECKING:
@@ -91,13 +90,13 @@ def autolabel(
         out=out,
         model=model,
         label_map=label_map,
-        labels_from=_parse("--labels-from", labels_from, LabelsFrom),
+        labels_from=parse_choice("--labels-from", labels_from, LabelsFrom),
         detector_classes=tuple(filter(None, map(str.strip, (detector_classes or "").split(",")))),
         rename=rename,
-        boxes=_parse("--boxes", boxes, BoxChoice),
+        boxes=parse_choice("--boxes", boxes, BoxChoice),
         min_score=min_score,
         review_below=review_below,
-        fallback=_parse("--fallback", fallback, Fallback),
+        fallback=parse_choice("--fallback", fallback, Fallback),
         tiling=_make_tiling(tiles, overlap, tile_metric),
         mode=choose_output_mode(resume=resume, overwrite=overwrite),
         is_quiet=as_json,
@@ -119,21 +118,10 @@ def autolabel(
         )
 
 
-_Choice = TypeVar("_Choice", bound=enum.Enum)
-
-
-def _parse(option: str, value: str, choices: type[_Choice]) -> _Choice:
-    try:
-        return choices(value)
-    except ValueError as error:
-        expected = ", ".join(choice.value for choice in choices)
-        raise UsageError(f"{option} {value}: expected one of {expected}") from error
-
-
 def _make_tiling(size_px: int | None, overlap: float, metric: str) -> Tiling | None:
     from reefline.labelling.tiles import OverlapMetric, Tiling
 
-    parsed = _parse("--tile-metric", metric, OverlapMetric)
+    parsed = parse_choice("--tile-metric", metric, OverlapMetric)
     return None if size_px is None else Tiling(size_px, overlap, parsed)
 
 

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from reefline.commands.options import OverwriteOption
-from reefline.errors import UsageError
-from reefline.system.terminal import ProgressBar, say
+from reefline.commands.options import JsonOption, OverwriteOption, parse_choice
+from reefline.system.terminal import ProgressBar, say, say_json
 
 if TYPE_CHECKING:
-    from reefline.curation.convert.kinds import DataFormat
     from reefline.curation.convert.reading import ReadData
 
 _FORMATS = "voc|coco|yolo|cvat|label-studio"
@@ -34,32 +32,46 @@ def convert(
         Optional[Path], typer.Option(metavar="DIR", help="the folder of the images; default: where the annotations are")
     ] = None,
     overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Convert a data set between Pascal VOC, COCO, YOLO, CVAT and Label Studio; splits and class order stay."""
+    from reefline.curation.convert.kinds import DataFormat
     from reefline.curation.convert.reading import read_any_format
     from reefline.curation.convert.writing import describe_losses, write_format
-    from reefline.curation.output_folder import OutputMode, claim_output_folder, complete_output_folder
-
-    target = _parse_format("--to", to)
-    mode = OutputMode.OVERWRITE if overwrite else OutputMode.NEW
-    data = read_any_format(
-        source, images=images, format=None if from_format is None else _parse_format("--from", from_format)
+    from reefline.curation.output_folder import (
+        OutputMode,
+        claim_output_folder,
+        complete_output_folder,
+        hold_output_folder,
     )
-    claim_output_folder(out, "convert", inputs=_find_inputs(source, data), mode=mode)
-    with ProgressBar(plain_line_every_s=_PLAIN_LINE_EVERY_S) as progress:
+
+    target = parse_choice("--to", to, DataFormat)
+    mode = OutputMode.OVERWRITE if overwrite else OutputMode.NEW
+    known = None if from_format is None else parse_choice("--from", from_format, DataFormat)
+    data = read_any_format(source, images=images, format=known)
+    inputs = _find_inputs(source, data)
+    with (
+        hold_output_folder(out, inputs=inputs),
+        ProgressBar(plain_line_every_s=_PLAIN_LINE_EVERY_S, quiet=as_json) as progress,
+    ):
+        claim_output_folder(out, "convert", inputs=inputs, mode=mode)
         write_format(
             data,
             target,
             out,
             on_image=lambda done, total: progress.show(done, total, f"{done} of {total} images", now=done == total),
         )
-    complete_output_folder(out, "convert")
+        complete_output_folder(out, "convert")
     problems = (*data.labelled.problems, *describe_losses(data.labelled.images, target))
+    boxes = sum(len(image.annotation.objects) for image in data.labelled.images)
+    if as_json:
+        counts = {"images": len(data.paths), "boxes": boxes, "problems": list(problems)}
+        say_json({"from": data.format.value, "to": target.value, "out": str(out), **counts})
+        return
     for problem in problems[:_LISTED_PROBLEMS]:
         say(f"  {problem}")
     if len(problems) > _LISTED_PROBLEMS:
         say(f"  and {len(problems) - _LISTED_PROBLEMS} more")
-    boxes = sum(len(image.annotation.objects) for image in data.labelled.images)
     say(f"{data.format.value} to {target.value}: {len(data.paths)} images with {boxes} boxes are in {out}")
 
 
@@ -68,12 +80,3 @@ def _find_inputs(source: Path, data: ReadData) -> list[Path]:
     if source.is_dir():
         return [source, data.root]
     return sorted({(data.root / path).parent for path in data.paths} - {data.root})
-
-
-def _parse_format(option: str, name: str) -> DataFormat:
-    from reefline.curation.convert.kinds import DataFormat
-
-    try:
-        return DataFormat(name.lower())
-    except ValueError:
-        raise UsageError(f"{option} {name}: unknown; expected {_FORMATS.replace('|', ', ')}") from None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from reefline.commands.options import WorkersOption
+from reefline.commands.options import JsonOption, WorkersOption
 from reefline.commands.usage_errors import advise_after_ctrl_c
 from reefline.errors import DataError, UsageError
-from reefline.system.terminal import ProgressBar, say
+from reefline.system.terminal import ProgressBar, say, say_json
 
 if TYPE_CHECKING:
     from reefline.curation.duplicates import DedupeRequest, DuplicateSearch
@@ -34,6 +35,7 @@ def dedupe(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the duplicates and move nothing")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="bring back what earlier calls moved")] = False,
     workers: WorkersOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Move exact and near duplicates to DIR/duplicates; nothing is deleted."""
     from reefline.curation.duplicates import DedupeRequest
@@ -44,27 +46,31 @@ def dedupe(
     if undo:
         if against is not None or dry_run:
             raise UsageError("--undo brings back everything: pass it alone")
-        _undo(folder)
+        _undo(folder, as_json=as_json)
         return
     request = DedupeRequest(folder, against, Turns(rotations, flips), max_bits, workers or count_cores())
     with advise_after_ctrl_c("run the same command to finish, or pass --undo to bring everything back"):
-        search = _search(request)
-        for unreadable in search.unreadable:
-            say(f"unreadable, left where it is: {unreadable.image}: {unreadable.problem}")
-        for finding in search.findings:
-            say(f"left out: {describe_finding(finding)}")
-        if dry_run:
-            _print_duplicates(search)
-        else:
-            _move(folder, search)
+        search = _search(request, quiet=as_json)
+        total = 0 if dry_run else _move(folder, search)
+    if as_json:
+        say_json(_to_json(search) | {"is_dry_run": dry_run})
+        return
+    for unreadable in search.unreadable:
+        say(f"unreadable, left where it is: {unreadable.image}: {unreadable.problem}")
+    for finding in search.findings:
+        say(f"left out: {describe_finding(finding)}")
+    if dry_run:
+        _print_duplicates(search)
+    else:
+        _print_moves(folder, search, total)
 
 
-def _search(request: DedupeRequest) -> DuplicateSearch:
+def _search(request: DedupeRequest, *, quiet: bool) -> DuplicateSearch:
     from reefline.curation.duplicates import find_duplicates
     from reefline.curation.duplicates_folder import check_duplicates_folder
 
     check_duplicates_folder(request.folder)
-    with ProgressBar(plain_line_every_s=_PROGRESS_EVERY_S) as bar:
+    with ProgressBar(plain_line_every_s=_PROGRESS_EVERY_S, quiet=quiet) as bar:
         return find_duplicates(
             request,
             lambda done, total: bar.show(done, total, f"{done:,} of {total:,} images compared", now=done == total),
@@ -84,23 +90,42 @@ def _warn_of_labels(labels_differ: bool) -> str:
     return " (their labels differ)" if labels_differ else ""
 
 
-def _move(folder: Path, search: DuplicateSearch) -> None:
-    from reefline.curation.duplicates_folder import CSV_FILE, FOLDER, PAGE_FILE, move_duplicates, shorten_split_lists
+def _move(folder: Path, search: DuplicateSearch) -> int:
+    """Move the duplicates, and return how many the folder of duplicates has, those of earlier calls included."""
+    from reefline.curation.duplicates_folder import FOLDER, move_duplicates, shorten_split_lists
     from reefline.curation.duplicates_report import write_duplicates_report
     from reefline.curation.output_folder import explain_write_errors
+    from reefline.system.lock_file import hold_folder
 
-    place = folder / FOLDER
-    with explain_write_errors(place, advice="run the same command again"):
+    with explain_write_errors(folder / FOLDER, advice="run the same command again"), hold_folder(folder):
         move_duplicates(folder, search.duplicates)
         # Also after a call that was stopped before it came to this.
         shorten_split_lists(folder)
-        total = write_duplicates_report(folder)
+        return write_duplicates_report(folder)
+
+
+def _print_moves(folder: Path, search: DuplicateSearch, total: int) -> None:
+    from reefline.curation.duplicates_folder import CSV_FILE, FOLDER, PAGE_FILE
+
+    place = folder / FOLDER
     say(_summarize(search) + (f"; moved to {place}" if search.duplicates else ""))
     conflicts = sum(duplicate.labels_differ for duplicate in search.duplicates)
     if conflicts:
         say(f"warning: {conflicts} were in the folder of another label than the image that stays: see {PAGE_FILE}")
     if total:
         say(f"{place / PAGE_FILE} shows them, {place / CSV_FILE} lists them; --undo brings them back")
+
+
+def _to_json(search: DuplicateSearch) -> dict[str, Any]:
+    return {
+        "images": search.images,
+        "duplicates": [
+            {"image": each.moved.image, "kept": each.kept.image, "bits": each.bits, "labels_differ": each.labels_differ}
+            for each in search.duplicates
+        ],
+        "unreadable": [{"image": each.image, "problem": each.problem} for each in search.unreadable],
+        "left_out": [dataclasses.asdict(finding) for finding in search.findings],
+    }
 
 
 def _summarize(search: DuplicateSearch) -> str:
@@ -110,12 +135,15 @@ def _summarize(search: DuplicateSearch) -> str:
     return f"{search.images:,} images: {exact:,} exact copies, {near:,} near duplicates{unreadable}"
 
 
-def _undo(folder: Path) -> None:
+def _undo(folder: Path, *, as_json: bool) -> None:
     from reefline.curation.duplicates_folder import undo_moves
     from reefline.curation.output_folder import explain_write_errors
 
     with explain_write_errors(folder, advice="run the same command again"):
         result = undo_moves(folder)
-    say(f"{result.restored:,} images are back where they were")
+    if as_json:
+        say_json({"restored": result.restored, "problems": list(result.problems)})
+    else:
+        say(f"{result.restored:,} images are back where they were")
     if result.problems:
         raise DataError(*result.problems)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reefline.commands.options import PublicKeyOption, parse_device
-from reefline.errors import UsageError
+from reefline.commands.options import PublicKeyOption, parse_choice
 from reefline.system.terminal import say
 
 if TYPE_CHECKING:
-    from reefline.deployment.programs import Program
+    pass
 
 
 def deploy(
@@ -34,20 +33,12 @@ def deploy(
     """Write the files and configuration that Frigate, Viseron or Coral's examples need to run a bundle."""
     from reefline.bundle.remote_bundle import open_bundle
     from reefline.deployment.deploy import DeployRequest, deploy_bundle
+    from reefline.deployment.programs import Program
+    from reefline.inference.detect.records import Device
 
-    chosen = _parse_program(program)
-    request = DeployRequest(open_bundle(bundle), chosen, out, parse_device(device), public_key)
+    chosen = parse_choice("--for", program, Program)
+    request = DeployRequest(open_bundle(bundle), chosen, out, parse_choice("--device", device, Device), public_key)
     done = deploy_bundle(request)
     say(f"{out}: {done.model_file}, labels.txt and {done.config_file} for {done.title}")
     for hint in done.hints:
         say(f"  {hint}")
-
-
-def _parse_program(name: str) -> Program:
-    from reefline.deployment.programs import Program
-
-    try:
-        return Program(name)
-    except ValueError as error:
-        expected = ", ".join(program.value for program in Program)
-        raise UsageError(f"--for {name}: expected one of {expected}") from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from reefline.commands.options import PublicKeyOption, parse_device
+from reefline.commands.options import PublicKeyOption, parse_choice
 from reefline.errors import UsageError, UserError
 from reefline.system.terminal import say, say_error, say_json
 
@@ -66,10 +66,10 @@ def detect(
     """Detect objects in images, a video or a camera. Draws boxes and writes JSON; needs no TensorFlow."""
     from reefline.bundle.remote_bundle import open_bundle
     from reefline.inference.detect.detect_objects import detect_objects
-    from reefline.inference.detect.records import DetectRequest
+    from reefline.inference.detect.records import DetectRequest, Device
     from reefline.inference.video.detect_in_video import VideoRequest, detect_in_video
 
-    chosen, paths = parse_device(device), tuple(images or ())
+    chosen, paths = parse_choice("--device", device, Device), tuple(images or ())
     if (video is None) == (not paths):
         found = "nothing to detect in" if video is None else "images and --video"
         raise UsageError(f"{found}: pass IMAGE..., or --video FILE")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, Optional, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 
-from reefline.commands.options import OverwriteOption
+from reefline.commands.options import Choice, JsonOption, OverwriteOption, parse_choice
 from reefline.errors import UsageError
-from reefline.system.terminal import ProgressBar, say, say_error
+from reefline.system.terminal import ProgressBar, say, say_error, say_json
 
 if TYPE_CHECKING:
     import httpx
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from reefline.acquisition.guarded_client import AddressGuard, ClientSettings
     from reefline.acquisition.image_folder import Existing, ImageFolder
     from reefline.acquisition.query import Query
-
-Choice = TypeVar("Choice", bound=enum.Enum)
 
 _PLAIN_LINE_EVERY_S = 5.0
 _DEFAULT_LIMIT = 100
@@ -78,6 +75,9 @@ def download(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="add to folders that have other files")] = False,
     overwrite: OverwriteOption = False,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=1, max=64, help="downloads at once, of which at most 2 from one host")
+    ] = 8,
     delay: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, max=60, help="pause between requests to one host")
     ] = 0.5,
@@ -89,6 +89,7 @@ def download(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="also connect to private and loopback addresses")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Download images of keywords, one folder per keyword, with the license and origin of each."""
     from reefline.acquisition.download_images import DownloadRequest, download_images
@@ -100,10 +101,10 @@ def download(
         out=out,
         existing=_choose_existing(resume=resume, overwrite=overwrite),
         guard=_make_guard(allow_private=allow_private),
-        pace=Pace(delay_s=delay),
+        pace=Pace(workers=workers, delay_s=delay),
         reads_robots=not ignore_robots,
     )
-    listener = _make_listener()
+    listener = _Recorder() if as_json else _Terminal()
     try:
         with _sigterm_like_ctrl_c(), make_client(_make_client_settings(request.guard, contact, proxy)) as client:
             if from_urls is None:
@@ -115,6 +116,10 @@ def download(
         is_ctrl_c = not isinstance(stop, _TerminatedError)
         say_error(f"stopped by {'Ctrl-C' if is_ctrl_c else 'SIGTERM'}; run the same command to resume")
         raise typer.Exit(128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)) from None
+    finally:
+        # Also after an error: the folders of other keywords are complete.
+        if isinstance(listener, _Recorder):
+            say_json(listener.to_json())
 
 
 @contextlib.contextmanager
@@ -139,22 +144,16 @@ def _parse_query(
     return Query(
         keyword="",
         limit=limit or _DEFAULT_LIMIT,
-        size=_parse_choice("--size", size, Size),
-        kind=_parse_choice("--type", kind, Kind),
-        color=_parse_choice("--color", color, Color),
-        license=_parse_choice("--license", license_, License),
+        size=_parse_optional("--size", size, Size),
+        kind=_parse_optional("--type", kind, Kind),
+        color=_parse_optional("--color", color, Color),
+        license=_parse_optional("--license", license_, License),
         site=site,
     )
 
 
-def _parse_choice(option: str, text: str | None, choices: type[Choice]) -> Choice | None:
-    if text is None:
-        return None
-    try:
-        return choices(text)
-    except ValueError:
-        expected = ", ".join(choice.value for choice in choices)
-        raise UsageError(f"{option} {text}: expected one of {expected}") from None
+def _parse_optional(option: str, value: str | None, choices: type[Choice]) -> Choice | None:
+    return None if value is None else parse_choice(option, value, choices)
 
 
 def _choose_existing(*, resume: bool, overwrite: bool) -> Existing:
@@ -211,44 +210,75 @@ def _read_list(path: Path, limit: int | None, *, is_alone: bool) -> list[Target]
     return list_targets(read_url_list(path), limit, str(path))
 
 
-def _make_listener() -> Listener:
-    from reefline.acquisition.download_images import Listener
+class _Terminal:
+    """Prints what a download reports."""
 
-    class Terminal(Listener):
-        def __init__(self) -> None:
-            self._bar: ProgressBar | None = None
+    def __init__(self) -> None:
+        self._bar: ProgressBar | None = None
 
-        def warn(self, problem: str) -> None:
-            (self._bar.note if self._bar else say)(f"warning: {problem}")
+    def warn(self, problem: str) -> None:
+        (self._bar.note if self._bar else say)(f"warning: {problem}")
 
-        def done(self, result: FolderResult) -> None:
-            for line in _describe(result):
-                say(line)
+    def done(self, result: FolderResult) -> None:
+        for line in _describe(result):
+            say(line)
 
-        @contextlib.contextmanager
-        def progress(self, target: Target) -> Iterator[Callable[[ImageFolder], None]]:
-            name = target.name or "images"
-            with ProgressBar(plain_line_every_s=_PLAIN_LINE_EVERY_S) as bar:
+    @contextlib.contextmanager
+    def progress(self, target: Target) -> Iterator[Callable[[ImageFolder], None]]:
+        name = target.name or "images"
+        with ProgressBar(plain_line_every_s=_PLAIN_LINE_EVERY_S) as bar:
 
-                def show(folder: ImageFolder) -> None:
-                    total = "" if target.wanted is None else f" of {target.wanted}"
-                    failed = f", {len(folder.new_failures)} failed" if folder.new_failures else ""
-                    bar.show(folder.count, target.wanted, f"{name}: {folder.count}{total} images{failed}")
+            def show(folder: ImageFolder) -> None:
+                total = "" if target.wanted is None else f" of {target.wanted}"
+                failed = f", {len(folder.new_failures)} failed" if folder.new_failures else ""
+                bar.show(folder.count, target.wanted, f"{name}: {folder.count}{total} images{failed}")
 
-                self._bar = bar
-                try:
-                    yield show
-                finally:
-                    self._bar = None
-
-    return Terminal()
+            self._bar = bar
+            try:
+                yield show
+            finally:
+                self._bar = None
 
 
-def _describe(result: FolderResult) -> Iterator[str]:
+class _Recorder:
+    """Collects what a download reports, for --json."""
+
+    def __init__(self) -> None:
+        self._warnings: list[str] = []
+        self._folders: list[dict[str, Any]] = []
+
+    def warn(self, problem: str) -> None:
+        self._warnings.append(problem)
+
+    def done(self, result: FolderResult) -> None:
+        self._folders.append(
+            {
+                "folder": str(result.path),
+                "images": result.images,
+                "new_images": result.new_images,
+                "wanted": result.wanted,
+                "licenses": _count_licenses(result),
+                "failures": [failure.to_json() for failure in result.failures],
+            }
+        )
+
+    @contextlib.contextmanager
+    def progress(self, _: Target) -> Iterator[Callable[[ImageFolder], None]]:
+        yield lambda folder: None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"folders": self._folders, "warnings": self._warnings}
+
+
+def _count_licenses(result: FolderResult) -> dict[str, int]:
     from reefline.structures.image_origin import count_licenses
 
     by_file = {origin.file: origin for origin in result.origins}
-    licenses = ", ".join(f"{count} {name}" for name, count in count_licenses(by_file, by_file).items())
+    return count_licenses(by_file, by_file)
+
+
+def _describe(result: FolderResult) -> Iterator[str]:
+    licenses = ", ".join(f"{count} {name}" for name, count in _count_licenses(result).items())
     new = "" if result.new_images == result.images else f", {result.new_images} of them new"
     yield f"{result.path}: {result.images} images{new} (licenses: {licenses})"
     failures = result.describe_failures()

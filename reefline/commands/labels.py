@@ -29,7 +29,12 @@ def labels(
 ) -> None:
     """Count the classes of a data set and point out names that look like mistakes; rename, merge or drop classes."""
     from reefline.curation.class_names import parse_renames, survey_class_names, write_renamed
-    from reefline.curation.output_folder import OutputMode, claim_output_folder, complete_output_folder
+    from reefline.curation.output_folder import (
+        OutputMode,
+        claim_output_folder,
+        complete_output_folder,
+        hold_output_folder,
+    )
 
     changes = parse_renames(rename or (), drop or ())
     if bool(changes) != (out is not None):
@@ -38,13 +43,20 @@ def labels(
         _print_survey(data, as_json=as_json)
         return
     known = {each.name for each in survey_class_names(data).classes}
-    if set(changes) <= known:
-        claim_output_folder(out, "labels", inputs=[data], mode=OutputMode.OVERWRITE if overwrite else OutputMode.NEW)
-    with ProgressBar(plain_line_every_s=_PLAIN_LINE_EVERY_S, quiet=as_json) as progress:
+    with (
+        hold_output_folder(out, inputs=[data]),
+        ProgressBar(plain_line_every_s=_PLAIN_LINE_EVERY_S, quiet=as_json) as progress,
+    ):
+        if set(changes) <= known:
+            mode = OutputMode.OVERWRITE if overwrite else OutputMode.NEW
+            claim_output_folder(out, "labels", inputs=[data], mode=mode)
         boxes = write_renamed(
-            data, out, changes, on_file=lambda done, total: progress.show(done, total, f"{done} of {total} files")
+            data,
+            out,
+            changes,
+            on_file=lambda done, total: progress.show(done, total, f"{done} of {total} files", now=done == total),
         )
-    complete_output_folder(out, "labels")
+        complete_output_folder(out, "labels")
     if as_json:
         say_json({"boxes_changed": boxes, "out": str(out)})
     else:

@@ -1,16 +1,16 @@
-"""Options that several commands share, local_runner.py included: their names, metavars and help texts."""
+"""Options that several commands share, local_runner.py included: names, metavars, help texts, and choices by name."""
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional, TypeVar
 
 import typer
 
 from reefline.errors import UsageError
 
-if TYPE_CHECKING:
-    from reefline.inference.detect.records import Device
+Choice = TypeVar("Choice", bound=enum.Enum)
 
 DEFAULT_WORKSPACE = Path("workspace")
 
@@ -66,16 +66,14 @@ LabelMapOption = Annotated[
 ]
 
 
-def parse_device(name: str) -> Device:
-    """Return the value of --device.
+def parse_choice(option: str, value: str, choices: type[Choice]) -> Choice:
+    """Return the member of an enum that an option's value names.
 
     Raises:
-        UsageError: it is none of them.
+        UsageError: it names none.
     """
-    from reefline.inference.detect.records import Device
-
     try:
-        return Device(name)
-    except ValueError as error:
-        expected = ", ".join(device.value for device in Device)
-        raise UsageError(f"--device {name}: expected one of {expected}") from error
+        return choices(value)
+    except ValueError:
+        expected = ", ".join(str(choice.value) for choice in choices)
+        raise UsageError(f"{option} {value}: expected one of {expected}") from None

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from reefline.commands.options import OverwriteOption, ResumeOption, WorkersOption
+from reefline.commands.options import JsonOption, OverwriteOption, ResumeOption, WorkersOption
 from reefline.commands.usage_errors import advise_after_ctrl_c
 from reefline.errors import UsageError
-from reefline.system.terminal import ProgressBar, say
+from reefline.system.terminal import ProgressBar, say, say_json
 
 if TYPE_CHECKING:
     from reefline.curation.prepare_report import PrepareReport
@@ -52,6 +52,7 @@ def prepare(
     workers: WorkersOption = None,
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write images as a VOC data set: RGB JPEGs, upright, shrunk, balanced and split. DIR is only read."""
     from reefline.curation import prepare as preparing
@@ -72,13 +73,16 @@ def prepare(
     )
     with (
         advise_after_ctrl_c("run the same command with --resume to continue"),
-        ProgressBar(plain_line_every_s=_PROGRESS_EVERY_S) as bar,
+        ProgressBar(plain_line_every_s=_PROGRESS_EVERY_S, quiet=as_json) as bar,
     ):
         report = preparing.prepare(
             request,
             lambda verb, done, total: bar.show(done, total, f"{done:,} of {total:,} images {verb}", now=done == total),
         )
-    _print(report, out)
+    if as_json:
+        say_json(report.to_json())
+    else:
+        _print(report, out)
 
 
 def _print(report: PrepareReport, out: Path) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from reefline.commands.options import LabelMapOption, OverwriteOption
-from reefline.system.terminal import say, say_error, send_noise_to
+from reefline.commands.options import JsonOption, LabelMapOption, OverwriteOption
+from reefline.system.terminal import say, say_error, say_json, send_noise_to
 
 if TYPE_CHECKING:
     from reefline.labelling.review import LabelReview
@@ -38,7 +38,9 @@ def review_labels(
             help="how sure the model must be, 0 to 1; default: what a bundle suggests for each class, or 0.3",
         ),
     ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=0, help="pictures of each kind of doubt in review.html")] = 50,
     overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the labels that a trained model disagrees with: missing boxes, wrong classes, loose boxes."""
     from reefline.curation.output_folder import choose_output_mode
@@ -51,11 +53,14 @@ def review_labels(
     try:
         # TensorFlow and the TFLite runtime write to standard error.
         with send_noise_to(Path(os.devnull)):
-            review = run(ReviewRequest(data, out, model, label_map, min_score, mode))
+            review = run(ReviewRequest(data, out, model, label_map, min_score, limit, mode, is_quiet=as_json))
     except KeyboardInterrupt:
         say_error("stopped by Ctrl-C; run the same command with --overwrite to start again")
         raise typer.Exit(130) from None
-    _show(review, out)
+    if as_json:
+        say_json(review.to_json())
+    else:
+        _show(review, out)
 
 
 def _show(review: LabelReview, out: Path) -> None:

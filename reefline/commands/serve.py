@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from reefline.commands.options import PublicKeyOption, parse_device
+from reefline.commands.options import PublicKeyOption, parse_choice
 from reefline.system.terminal import say, say_error
 
 if TYPE_CHECKING:
@@ -49,12 +49,14 @@ def serve(
     public_key: PublicKeyOption = None,
 ) -> None:
     """Serve a bundle over HTTP: POST /detect an image, GET /healthz, GET /metrics. Ctrl-C or SIGTERM stops it."""
+    from reefline.inference.detect.records import Device
     from reefline.service.serving import ServeRequest
     from reefline.service.serving import serve as run_service
     from reefline.service.serving_model import ModelRequest
     from reefline.storage.location import Location
 
-    model = ModelRequest(Location.parse(bundle), parse_device(device), interpreters, min_score, public_key)
+    chosen = parse_choice("--device", device, Device)
+    model = ModelRequest(Location.parse(bundle), chosen, interpreters, min_score, public_key)
     run_service(ServeRequest(model, host, port, max_queue, max_body, max_pixels), _make_listener())
     say("Stopped.")
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from reefline.curation.choosing import Choosable, choose_eval_images, choose_images, count_labels
 from reefline.curation.inspected_images import InspectedImage
 from reefline.curation.look_alike_groups import group_look_alikes
-from reefline.curation.prepare_report import PrepareOptions
-from reefline.data.image_record import EVAL, TEST, TRAIN
+from reefline.curation.prepare_report import UNDIVIDED, PrepareOptions
+from reefline.data.image_record import EVAL, LIST_NAMES, TEST, TRAIN
 
 
 def choose_inspected(
@@ -17,7 +17,7 @@ def choose_inspected(
 ) -> tuple[list[InspectedImage], list[str]]:
     """Return the images to write, with the splits that they get, and warnings."""
     groups: Sequence[int] = range(len(inspected))
-    if options.eval_fraction is not None:
+    if any(each.look is not None for each in inspected):
         groups = group_look_alikes(
             [each.record.sha256 for each in inspected],
             [each.record.perceptual_hash for each in inspected],
@@ -33,7 +33,8 @@ def choose_inspected(
     )
     warnings = list(_find_losses(found, len(choosable), options))
     if options.eval_fraction is None:
-        return [by_name[each.name] for each in choosable], warnings
+        kept = [by_name[each.name] for each in choosable]
+        return kept, [*warnings, *_find_leaks(kept, [each.group for each in choosable], options)]
     # Images for the last test stay unseen.
     free = [each for each in choosable if by_name[each.name].source.split != TEST]
     chosen_eval = choose_eval_images(free, eval_fraction=options.eval_fraction, seed=options.seed)
@@ -45,10 +46,23 @@ def choose_inspected(
             split = EVAL if each.name in chosen_eval else TRAIN
             image = replace(image, source=replace(image.source, split=split))
         chosen.append(image)
-    test_groups = {each.group for each in choosable if each.name not in free_names}
-    alike = sum(each.group in test_groups for each in free)
-    warning = f"{alike} images for training or evaluation look like test images: run `reefline dedupe` first"
-    return chosen, [*warnings, warning] if alike else warnings
+    return chosen, [*warnings, *_find_leaks(chosen, [each.group for each in choosable], options)]
+
+
+def _find_leaks(chosen: Sequence[InspectedImage], groups: Sequence[int], options: PrepareOptions) -> Iterator[str]:
+    """Yield a warning if images that look alike are in several splits: evaluation would see what training saw."""
+    first: dict[int, InspectedImage] = {}
+    leaks = []
+    for image, group in zip(chosen, groups, strict=True):
+        other = first.setdefault(group, image)
+        if other.source.split != image.source.split:
+            leaks.append((other, image))
+    if leaks:
+        one, other = (f"{each.source.image} in {LIST_NAMES.get(each.source.split, UNDIVIDED)}" for each in leaks[0])
+        advice = "run `reefline dedupe` first"
+        if options.eval_fraction is None:
+            advice += ", or pass --eval-fraction to split anew"
+        yield f"{len(leaks)} images look like images of another split ({one}, {other}): {advice}"
 
 
 def _find_losses(found: Sequence[Choosable], chosen: int, options: PrepareOptions) -> Iterator[str]:

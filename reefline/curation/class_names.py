@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reefline.curation.data_folder import read_data_folder
+from reefline.curation.data_folder import LABEL_MAP_FILE, read_data_folder
 from reefline.curation.output_folder import copy_file, explain_write_errors, write_file
 from reefline.data.walking import walk_data_folder
 from reefline.errors import DataError, UsageError
@@ -19,7 +19,6 @@ from reefline.findings import Finding
 from reefline.formats.voc import AnnotationSyntaxError, rename_objects
 from reefline.structures.label_map import LabelMap, find_name_problems, fold_name
 
-LABEL_MAP_FILE = "label_map.pbtxt"
 _MIN_SIMILARITY = 0.85
 # Shorter names, such as cat and car, differ in one letter by nature.
 _MIN_COMPARED_LENGTH = 5

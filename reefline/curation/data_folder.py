@@ -19,6 +19,8 @@ from reefline.findings import Finding
 from reefline.structures.annotation import Annotation
 from reefline.system.files import show_path
 
+LABEL_MAP_FILE = "label_map.pbtxt"
+
 
 class FolderKind(enum.Enum):
     """What a folder of images is; the values are for messages."""
@@ -57,6 +59,19 @@ class DataFolder:
     def path_of(self, image: FolderImage) -> Path:
         """Return where the image's file is."""
         return self.root / image.image
+
+    def read_label_map(self) -> tuple[str, ...]:
+        """Return the classes of label_map.pbtxt in their order, () without the file.
+
+        Raises:
+            ConfigError: it is damaged.
+        """
+        path = self.root / LABEL_MAP_FILE
+        if not path.is_file():
+            return ()
+        from reefline.od_api.label_map_file import read_label_map
+
+        return read_label_map(path).names
 
     def read_annotation(self, image: FolderImage) -> Annotation | Finding | None:
         """Return the image's annotation, the finding that says why it cannot be read, or None if it has none."""

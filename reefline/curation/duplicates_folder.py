@@ -22,6 +22,7 @@ from reefline.data.split_lists import is_split_list, shorten_list
 from reefline.data.walking import IGNORE_FILE, walk_data_folder
 from reefline.errors import DataError
 from reefline.system.files import flush_to_disk, write_whole
+from reefline.system.lock_file import hold_folder
 from reefline.system.record import Record
 
 FOLDER = "duplicates"
@@ -157,11 +158,18 @@ def undo_moves(root: Path) -> UndoResult:
 
     Raises:
         DataError: there is no journal.
+        UsageError: another command is writing to the folder.
         OSError: a file cannot be moved.
     """
     folder = root / FOLDER
     if not (folder / JOURNAL_FILE).is_file():
         raise DataError(f"{folder / JOURNAL_FILE}: no such file: nothing to undo")
+    with hold_folder(root):
+        return _undo_moves(root)
+
+
+def _undo_moves(root: Path) -> UndoResult:
+    folder = root / FOLDER
     restored, problems = 0, []
     for line in reversed(_read_journal(root)):
         if isinstance(line, ShortenedList):

@@ -7,16 +7,14 @@ import enum
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from reefline.errors import DataError, UsageError
+from reefline.structures.output_marker import MARKER_FILE, OutputMarker
 from reefline.system.files import is_out_of_space, show_path
-from reefline.system.record import Record
+from reefline.system.lock_file import FOLDER_LOCK_FILE, hold_folder
 
-# Hidden, so that it is not part of the data set.
-MARKER_FILE = ".reefline.json"
 _CHUNK_BYTES = 1 << 20
 
 IsOwn = Callable[[Path], bool]
@@ -34,14 +32,6 @@ class OutputMode(enum.Enum):
     OVERWRITE = "--overwrite"
 
 
-@dataclass(frozen=True)
-class OutputMarker(Record):
-    """Says which command made a folder, and whether it finished: then the file's time is when."""
-
-    command: str
-    is_complete: bool = False
-
-
 def choose_output_mode(*, resume: bool, overwrite: bool) -> OutputMode:
     """Return the mode for the options --resume and --overwrite.
 
@@ -51,6 +41,30 @@ def choose_output_mode(*, resume: bool, overwrite: bool) -> OutputMode:
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other: pass one of them")
     return OutputMode.RESUME if resume else OutputMode.OVERWRITE if overwrite else OutputMode.NEW
+
+
+@contextlib.contextmanager
+def hold_output_folder(out: Path, *, inputs: Sequence[Path]) -> Iterator[None]:
+    """Keep other runs out of `out`, which is created if missing, and removed again if it stays empty.
+
+    Raises:
+        UsageError: another run holds it, it is a file, or it lies inside an input folder or around one.
+        DataError: it cannot be written.
+    """
+    _check_apart(out, inputs)
+    _check_folder(out)
+    is_new = not out.exists()
+    with explain_write_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    try:
+        with contextlib.ExitStack() as held:
+            with explain_write_errors(out):
+                held.enter_context(hold_folder(out))
+            yield
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):
+                out.rmdir()
 
 
 def claim_output_folder(
@@ -86,9 +100,8 @@ def check_output_folder(
         DataError: `out` holds files that `command` did not write or that someone changed.
     """
     _check_apart(out, inputs)
+    _check_folder(out)
     with explain_write_errors(out):
-        if out.exists() and not out.is_dir():
-            raise UsageError(f"--out {out}: a file; name a new folder")
         if not _is_used(out):
             return
         _check_reusable(out, command, mode)
@@ -176,8 +189,8 @@ def _replacing(target: Path) -> Iterator[Path]:
 
 
 def _is_used(out: Path) -> bool:
-    # A call that failed at once leaves the marker alone.
-    return out.is_dir() and any(entry.name != MARKER_FILE for entry in out.iterdir())
+    # A call that failed at once leaves the marker alone, one that was killed its lock, too.
+    return out.is_dir() and any(entry.name not in (MARKER_FILE, FOLDER_LOCK_FILE) for entry in out.iterdir())
 
 
 def _check_unchanged(out: Path, command: str, mode: OutputMode, is_own: IsOwn) -> None:
@@ -216,6 +229,11 @@ def _check_apart(out: Path, inputs: Sequence[Path]) -> None:
             raise UsageError(f"--out {out}: contains the input {folder}; name another folder")
 
 
+def _check_folder(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: a file; name a new folder")
+
+
 def _check_reusable(out: Path, command: str, mode: OutputMode) -> None:
     if mode is OutputMode.NEW:
         options = "--resume to continue, --overwrite" if command in _RESUMABLE else "--overwrite"
@@ -233,5 +251,5 @@ def _empty(folder: Path) -> None:
     for entry in sorted(folder.iterdir(), key=lambda path: path.name == MARKER_FILE):
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-        else:
+        elif entry.name != FOLDER_LOCK_FILE:
             entry.unlink()

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from reefline.curation.chosen_images import choose_inspected
-from reefline.curation.data_folder import DataFolder, FolderKind, read_data_folder
+from reefline.curation.data_folder import LABEL_MAP_FILE, DataFolder, FolderKind, read_data_folder
 from reefline.curation.inspected_images import InspectedImage, LeftOutImage, WriteJob, inspect_source, write_image
 from reefline.curation.output_folder import (
     IsOwn,
@@ -18,11 +18,12 @@ from reefline.curation.output_folder import (
     check_output_folder,
     claim_output_folder,
     explain_write_errors,
+    hold_output_folder,
     write_file,
 )
 from reefline.curation.output_names import choose_folders, choose_stems
 from reefline.curation.parallel import map_in_processes
-from reefline.curation.prepare_report import REPORT_FILE, LabelCounts, PrepareOptions, PrepareReport
+from reefline.curation.prepare_report import REPORT_FILE, UNDIVIDED, LabelCounts, PrepareOptions, PrepareReport
 from reefline.curation.prepare_warnings import Prepared, find_warnings
 from reefline.curation.prepared_files import PreparedFiles, WrittenFile
 from reefline.curation.tfrecords import FOLDER as TFRECORDS_FOLDER
@@ -38,9 +39,6 @@ from reefline.structures.label_map import LabelMap, replace_control_characters
 
 COMMAND = "prepare"
 _LISTS_FOLDER = "ImageSets/Main"
-# The lists that the splits are written to. Images without a split are divided by ingestion.
-_UNDIVIDED = "trainval"
-_LABEL_MAP_FILE = "label_map.pbtxt"
 
 Progress = Callable[[str, int, int], None]
 
@@ -77,8 +75,13 @@ def prepare(request: PrepareRequest, on_progress: Progress) -> PrepareReport:
 
     Raises:
         DataError: the input holds no usable images, or the output cannot be written.
-        UsageError: the output overlaps the input or exists, or TFRecords are asked for without annotations.
+        UsageError: the output overlaps the input, exists or is in use, or TFRecords are asked for without annotations.
     """
+    with hold_output_folder(request.out, inputs=[request.folder]):
+        return _prepare(request, on_progress)
+
+
+def _prepare(request: PrepareRequest, on_progress: Progress) -> PrepareReport:
     folder = _name_labels(read_data_folder(request.folder))
     if request.options.tfrecords and folder.kind is not FolderKind.ANNOTATED:
         raise UsageError(
@@ -121,8 +124,8 @@ def prepare(request: PrepareRequest, on_progress: Progress) -> PrepareReport:
 def _recognize_own(out: Path) -> IsOwn:
     """Return what tells the files that an earlier call wrote, and that nobody changed since."""
     files = PreparedFiles(out)
-    lists = (f"{_LISTS_FOLDER}/{name}.txt" for name in (*LIST_NAMES.values(), _UNDIVIDED))
-    derived = {REPORT_FILE, _LABEL_MAP_FILE, ORIGINS_FILE, *lists}
+    lists = (f"{_LISTS_FOLDER}/{name}.txt" for name in (*LIST_NAMES.values(), UNDIVIDED))
+    derived = {REPORT_FILE, LABEL_MAP_FILE, ORIGINS_FILE, *lists}
     return lambda name: name.as_posix() in derived or name.parts[0] == TFRECORDS_FOLDER or files.wrote(name)
 
 
@@ -161,14 +164,14 @@ def _inspect(
 ) -> tuple[list[InspectedImage], list[LeftOutImage]]:
     options = request.options
     limits = ImageLimits(IngestionSettings().max_image_pixels, min_dimension=options.min_dimension)
+    # Ingestion leaves the others out, too.
+    listed = [image for image in folder.images if image.is_listed]
     inspect = partial(
         inspect_source,
         folder.root,
         limits=limits,
-        with_look=options.eval_fraction is not None,
+        with_look=options.eval_fraction is not None or len({image.split for image in listed}) > 1,
     )
-    # Ingestion leaves them out, too.
-    listed = [image for image in folder.images if image.is_listed]
     inspected, left_out = [], []
     for done, result in enumerate(map_in_processes(inspect, listed, workers=request.workers), start=1):
         if isinstance(result, InspectedImage):
@@ -188,7 +191,7 @@ def _name(chosen: Sequence[InspectedImage], files: PreparedFiles) -> list[_Plann
             # Folders that may be labels stay, for `reefline autolabel`.
             name="/".join(("JPEGImages", *filter(None, [each.source.label]), f"{stem}.jpg")),
             xml_name=None if each.objects is None else f"Annotations/{stem}.xml",
-            list_name=LIST_NAMES.get(each.source.split, _UNDIVIDED),
+            list_name=LIST_NAMES.get(each.source.split, UNDIVIDED),
         )
         for each, stem in zip(chosen, stems, strict=True)
     ]
@@ -235,10 +238,10 @@ def _write_lists(out: Path, planned: Sequence[_PlannedImage]) -> None:
     """Write a list per split, and trainval.txt with all but the test images, and remove those of an earlier call."""
     lists: dict[str, list[str]] = {}
     for each in planned:
-        names = {each.list_name} if each.list_name == LIST_NAMES[TEST] else {each.list_name, _UNDIVIDED}
+        names = {each.list_name} if each.list_name == LIST_NAMES[TEST] else {each.list_name, UNDIVIDED}
         for name in names:
             lists.setdefault(name, []).append(each.stem)
-    for name in (*LIST_NAMES.values(), _UNDIVIDED):
+    for name in (*LIST_NAMES.values(), UNDIVIDED):
         path = out / _LISTS_FOLDER / f"{name}.txt"
         if name in lists:
             write_file(path, "".join(f"{stem}\n" for stem in sorted(lists[name])).encode())
@@ -252,10 +255,10 @@ def _write_label_map(out: Path, planned: Sequence[_PlannedImage]) -> LabelMap | 
 
     names = {replace_control_characters(label) for each in planned for label in each.inspected.labels}
     if not names:
-        (out / _LABEL_MAP_FILE).unlink(missing_ok=True)
+        (out / LABEL_MAP_FILE).unlink(missing_ok=True)
         return None
     label_map = LabelMap(tuple(sorted(names)))
-    write_label_map(out / _LABEL_MAP_FILE, label_map)
+    write_label_map(out / LABEL_MAP_FILE, label_map)
     return label_map
 
 
@@ -263,7 +266,7 @@ def _write_tfrecords(request: PrepareRequest, planned: Sequence[_PlannedImage], 
     splits: dict[str, list[PreparedImage]] = {}
     for each in planned:
         if each.inspected.objects is not None:
-            split = LIST_NAMES[TRAIN] if each.list_name == _UNDIVIDED else each.list_name
+            split = LIST_NAMES[TRAIN] if each.list_name == UNDIVIDED else each.list_name
             record = each.inspected.record
             image = PreparedImage(each.name, record.width_px, record.height_px, each.inspected.objects)
             splits.setdefault(split, []).append(image)

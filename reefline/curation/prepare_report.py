@@ -8,6 +8,8 @@ from reefline.findings import Finding
 from reefline.system.record import Record
 
 REPORT_FILE = "prepare.json"
+# The list of images without a split, which ingestion divides.
+UNDIVIDED = "trainval"
 
 
 @dataclass(frozen=True)

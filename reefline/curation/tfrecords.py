@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reefline.curation.data_folder import LABEL_MAP_FILE
 from reefline.formats.tf_example import IngestedExample, IngestedObject, write_examples
 from reefline.structures.annotation import AnnotatedObject
 from reefline.structures.label_map import LabelMap
@@ -52,7 +53,7 @@ def write_tfrecords(
     for found in folder.iterdir():
         if found.name not in written and _SHARD_NAME.fullmatch(found.name):
             found.unlink()
-    shutil.copyfile(out / "label_map.pbtxt", folder / "label_map.pbtxt")
+    shutil.copyfile(out / LABEL_MAP_FILE, folder / LABEL_MAP_FILE)
 
 
 def remove_tfrecords(out: Path) -> None:
@@ -65,7 +66,7 @@ def remove_tfrecords(out: Path) -> None:
     if not folder.is_dir():
         return
     for found in list(folder.iterdir()):
-        if found.name == "label_map.pbtxt" or _SHARD_NAME.fullmatch(found.name):
+        if found.name == LABEL_MAP_FILE or _SHARD_NAME.fullmatch(found.name):
             found.unlink()
     if not any(folder.iterdir()):
         folder.rmdir()

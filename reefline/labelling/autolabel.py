@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reefline.curation.data_folder import DataFolder, FolderImage, read_data_folder
-from reefline.curation.output_folder import OutputMode, claim_output_folder, copy_file, explain_write_errors, write_file
+from reefline.curation.output_folder import (
+    OutputMode,
+    claim_output_folder,
+    copy_file,
+    explain_write_errors,
+    hold_output_folder,
+    write_file,
+)
 from reefline.data.walking import IGNORE_FILE
 from reefline.errors import DataError
 from reefline.findings import Finding
@@ -17,6 +24,7 @@ from reefline.formats.voc import format_voc_annotation
 from reefline.images.codec import ImageProblemError, decode_upright
 from reefline.labelling.box_source import BoxSource
 from reefline.labelling.choosing import LabelRules, choose_objects
+from reefline.labelling.class_list import write_class_list
 from reefline.labelling.earlier_run import (
     InputChanges,
     InputHashes,
@@ -43,8 +51,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 PAGE_FILE = "autolabel.html"
-# LabelImg's list of classes to choose from.
-CLASSES_FILE = "classes.txt"
 COMMAND = "autolabel"
 _PLAIN_LINE_EVERY_S = 10.0
 
@@ -60,7 +66,13 @@ def autolabel(request: AutolabelRequest) -> AutolabelReport:
         BundleError, DownloadError, StorageError: the model cannot be loaded.
     """
     check_scores(request)
+    with hold_output_folder(request.out, inputs=[request.data]):
+        return _autolabel(request)
+
+
+def _autolabel(request: AutolabelRequest) -> AutolabelReport:
     folder = read_data_folder(request.data)
+    declared = folder.read_label_map()
     source = open_box_source(request.model, request.label_map)
     rules = make_rules(request, source, folder)
     settings = describe_settings(request, source)
@@ -73,7 +85,7 @@ def autolabel(request: AutolabelRequest) -> AutolabelReport:
         _Run(request, folder, source, rules, journal).label_all(changes)
         outcomes = _update_splits(journal.outcomes, folder)
         report = summarize(source.name, settings, folder, outcomes, changes.kept)
-        _write_results(request, folder, report, outcomes)
+        _write_results(request, folder, report, outcomes, declared)
     return report
 
 
@@ -203,7 +215,11 @@ def _update_splits(outcomes: Sequence[ImageOutcome], folder: DataFolder) -> tupl
 
 
 def _write_results(
-    request: AutolabelRequest, folder: DataFolder, report: AutolabelReport, outcomes: Sequence[ImageOutcome]
+    request: AutolabelRequest,
+    folder: DataFolder,
+    report: AutolabelReport,
+    outcomes: Sequence[ImageOutcome],
+    declared: Sequence[str],
 ) -> None:
     for path, content in format_split_lists(outcomes).items():
         if content:
@@ -212,7 +228,7 @@ def _write_results(
             (request.out / path).unlink(missing_ok=True)
     copy_origins(folder.root, request.out, {each.image: each.saved_as for each in outcomes if each.saved_as})
     labels = {*report.per_class, *filter(None, (label_of(request, image) for image in folder.images))}
-    write_file(request.out / CLASSES_FILE, "".join(f"{label}\n" for label in sorted(labels)).encode())
+    write_class_list(request.out, folder, declared, labels)
     report.write(request.out / REPORT_FILE)
     write_file(request.out / PAGE_FILE, make_page(show_path(request.data.name), report, outcomes, folder).encode())
     if all(outcome.kind is OutcomeKind.UNUSABLE for outcome in outcomes):

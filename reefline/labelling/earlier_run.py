@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from reefline.curation.data_folder import DataFolder, FolderImage
-from reefline.curation.output_folder import MARKER_FILE, OutputMarker
 from reefline.errors import DataError
 from reefline.formats.voc import AnnotationSyntaxError, parse_voc_annotation
 from reefline.labelling.journal import read_outcomes
 from reefline.labelling.placement import ANNOTATIONS, IMAGES, REVIEW, annotation_of
 from reefline.labelling.records import ImageOutcome
 from reefline.structures.annotation import Annotation
+from reefline.structures.output_marker import MARKER_FILE, OutputMarker
 from reefline.system.files import hash_file, show_path
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from reefline.curation.data_folder import DataFolder, read_data_folder
-from reefline.curation.output_folder import OutputMode, claim_output_folder, explain_write_errors, write_file
+from reefline.curation.output_folder import (
+    OutputMode,
+    claim_output_folder,
+    explain_write_errors,
+    hold_output_folder,
+    write_file,
+)
 from reefline.data.image_record import ImageRecord
 from reefline.data.inspection import ImageLimits, inspect_candidate
 from reefline.data.matching import Candidate
@@ -16,31 +22,35 @@ from reefline.data.rules.severity import describe_finding
 from reefline.errors import DataError, UsageError
 from reefline.images.codec import ImageProblemError
 from reefline.labelling.box_source import BoxSource
+from reefline.labelling.class_list import write_class_list
 from reefline.labelling.disagreement import Doubt, DoubtKind, find_doubts
 from reefline.labelling.drawn_image import decode_as_drawn
 from reefline.labelling.opening import open_box_source
-from reefline.labelling.review_report import format_table, make_page
+from reefline.labelling.review_report import DEFAULT_PICTURES, format_table, make_page
 from reefline.settings import IngestionSettings
 from reefline.structures.annotation import Annotation
 from reefline.system.files import show_path
+from reefline.system.record import Record
 from reefline.system.terminal import ProgressBar
 
 COMMAND = "review-labels"
-PAGE_FILE, TABLE_FILE, LIST_FILE, CLASSES_FILE = "review.html", "review.csv", "images.txt", "classes.txt"
+PAGE_FILE, TABLE_FILE, LIST_FILE = "review.html", "review.csv", "images.txt"
 # Links to the images and annotations in doubt: what is saved there is saved in the data set.
 LINKS = "to_review"
 _PLAIN_LINE_EVERY_S = 10.0
+_SHOWN_LINKS = 10
 
 
 @dataclass(frozen=True)
 class ReviewRequest:
-    """Which data set to review with which model; `min_score` as in AutolabelRequest."""
+    """Which data set to review with which model; `min_score` as in AutolabelRequest, `pictures` of review.html."""
 
     data: Path
     out: Path
     model: str
     label_map: str | None = None
     min_score: float | None = None
+    pictures: int = DEFAULT_PICTURES
     mode: OutputMode = OutputMode.NEW
     is_quiet: bool = False
 
@@ -59,7 +69,7 @@ class ImageDoubt:
 
 
 @dataclass(frozen=True)
-class LabelReview:
+class LabelReview(Record):
     """The doubts about a data set, the most certain first, and what could not be reviewed.
 
     `images` and `boxes` count what was compared, `unknown_labels` the boxes of classes that the model does not know.
@@ -87,17 +97,24 @@ def review_labels(request: ReviewRequest) -> LabelReview:
     """
     if request.min_score is not None and not 0 <= request.min_score <= 1:
         raise UsageError(f"--min-score {request.min_score}: expected a number from 0 to 1")
+    with hold_output_folder(request.out, inputs=[request.data]):
+        return _review(request)
+
+
+def _review(request: ReviewRequest) -> LabelReview:
     folder = read_data_folder(request.data)
     if all(image.xml is None for image in folder.images):
         raise DataError(f"{request.data}: holds no annotations to review; label the images first (reefline autolabel)")
+    declared = folder.read_label_map()
     source = open_box_source(request.model, request.label_map)
     if not source.class_names:
         raise UsageError(f"--model {request.model}: does not name its classes; pass --label-map FILE")
     _check_classes(request, folder, source)
+    _check_links(request, folder)
     claim_output_folder(request.out, COMMAND, inputs=[request.data], mode=request.mode)
     review = _Comparing(request, folder, source).compare()
     with explain_write_errors(request.out):
-        _write(request, folder, review)
+        _write(request, folder, review, declared)
     return review
 
 
@@ -110,6 +127,23 @@ def _check_classes(request: ReviewRequest, folder: DataFolder, source: BoxSource
             f"--model {request.model}: knows none of the data set's classes ({', '.join(sorted(labels))}); pass a "
             "model that was trained on them"
         )
+
+
+def _check_links(request: ReviewRequest, folder: DataFolder) -> None:
+    """Refuse to delete files that an editor saved in place of links: the data set does not have what is in them.
+
+    Raises:
+        DataError: an earlier run's folder of links holds some.
+    """
+    targets = _name_links((image.image, str(image.xml)) for image in folder.images if image.xml is not None)
+    problems = []
+    for path in sorted((request.out / LINKS).rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            original = targets.get(path.relative_to(request.out).as_posix())
+            where = "elsewhere" if original is None else f"to {show_path(folder.root / original)}"
+            problems.append(f"{show_path(path)}: an editor saved it in place of a link; move it {where}, then retry")
+    if problems:
+        raise DataError(*problems[:_SHOWN_LINKS])
 
 
 class _Comparing:
@@ -161,26 +195,32 @@ class _Comparing:
         return find_doubts(record.objects, detections, self._source.labels, self._min_scores)
 
 
-def _write(request: ReviewRequest, folder: DataFolder, review: LabelReview) -> None:
+def _write(request: ReviewRequest, folder: DataFolder, review: LabelReview, declared: Sequence[str]) -> None:
     images = list(dict.fromkeys((each.image, each.xml) for each in review.doubts))
     write_file(request.out / TABLE_FILE, format_table(review).encode())
     write_file(request.out / LIST_FILE, "".join(f"{image}\n" for image, _ in images).encode())
-    labels = sorted({str(each.doubt.annotated or each.doubt.detected) for each in review.doubts} | _labels_of(review))
-    write_file(request.out / CLASSES_FILE, "".join(f"{label}\n" for label in labels).encode())
-    write_file(request.out / PAGE_FILE, make_page(show_path(request.data.name), review, folder).encode())
+    write_class_list(request.out, folder, declared, {each.doubt.detected for each in review.doubts})
+    write_file(
+        request.out / PAGE_FILE, make_page(show_path(request.data.name), review, folder, request.pictures).encode()
+    )
+    for link, original in _name_links(images).items():
+        _link(folder.root / original, request.out / link)
+
+
+def _name_links(images: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the links to images and their annotations: what each is called in the output, and its file in the input.
+
+    LabelImg finds an annotation next to its image, under the image's name.
+    """
+    links: dict[str, str] = {}
     for image, xml in images:
-        # LabelImg finds an annotation next to its image, under the image's name.
-        target = request.out / LINKS / image
-        _link(folder.root / image, target)
-        _link(folder.root / xml, target.with_name(f"{PurePosixPath(image).stem}.xml"))
-
-
-def _labels_of(review: LabelReview) -> set[str]:
-    return {each.doubt.detected for each in review.doubts} | set(review.unknown_labels)
+        place = PurePosixPath(LINKS, image)
+        links[place.as_posix()] = image
+        # Images that differ only in their suffix share an annotation's name; LabelImg could show one of them only.
+        links.setdefault(place.with_name(f"{place.stem}.xml").as_posix(), xml)
+    return links
 
 
 def _link(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Images that differ only in their suffix share an annotation's name; LabelImg could show one of them only.
-    if not target.is_symlink():
-        target.symlink_to(source.resolve())
+    target.symlink_to(source.resolve())

@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("rank", "score", "kind", "image", "annotation", "object", "annotated", "detected", "confidence", "iou")
 _BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
-# A thumbnail has about 15 kB: the page stays below 3 MB.
-_PICTURES = 150
+# Of each kind of doubt. A thumbnail has about 15 kB: the page stays below 3 MB.
+DEFAULT_PICTURES = 50
+# The kind that benchmarks/review_labels.py finds to be right most often comes first.
+_GROUPS = (
+    (DoubtKind.WRONG_CLASS, "Wrong class", "The model detects another class at the place of the annotated box."),
+    (DoubtKind.LOOSE_BOX, "Loose box", "The model's box fits the annotated one badly."),
+    (DoubtKind.MISSING_BOX, "Missing box", "The model detects an object that has no box."),
+)
 # How much around a doubtful box is shown: its longer side in each direction, and at least this.
 _MIN_MARGIN_PX = 40
 
@@ -39,22 +45,29 @@ def format_table(review: LabelReview) -> str:
     return stream.getvalue()
 
 
-def make_page(name: str, review: LabelReview, folder: DataFolder) -> str:
-    """Return review.html: `name` is that of the data set."""
-    shown = review.doubts[:_PICTURES]
-    pictures = tuple(filter(None, (_draw(rank, each, folder) for rank, each in enumerate(shown, start=1))))
-    note = "The most certain first. Each picture shows the part of the image around the box."
-    groups = [GalleryGroup("Labels to check", pictures, note, left_out=len(review.doubts) - len(shown))]
+def make_page(name: str, review: LabelReview, folder: DataFolder, limit: int) -> str:
+    """Return review.html with the first `limit` doubts of each kind: `name` is that of the data set."""
+    groups = [_group(kind, heading, note, review, folder, limit) for kind, heading, note in _GROUPS]
     kinds = tuple((kind.value, str(review.count(kind))) for kind in DoubtKind)
     intro = (
-        f"{review.boxes} boxes in {review.images} images, compared with what {review.model} detects. The model may be "
-        "wrong, too: these labels are worth a look."
+        f"{review.boxes} boxes in {review.images} images, compared with what {review.model} detects. Either may be "
+        "wrong. The numbers are the ranks in review.csv; each picture shows the part of the image around the box."
     )
     tables = [GalleryTable("Doubts", ("kind", "labels"), kinds)]
     if review.unknown_labels:
         rows = tuple((label, str(count)) for label, count in review.unknown_labels.items())
         tables.append(GalleryTable("Classes that the model does not know", ("class", "boxes"), rows))
-    return make_gallery_page(f"Labels of {name} to review", intro, groups if pictures else [], tables=tables)
+    shown = [group for group in groups if group.pictures]
+    return make_gallery_page(f"Labels of {name} to review", intro, shown, tables=tables)
+
+
+def _group(
+    kind: DoubtKind, heading: str, note: str, review: LabelReview, folder: DataFolder, limit: int
+) -> GalleryGroup:
+    doubts = [(rank, each) for rank, each in enumerate(review.doubts, start=1) if each.doubt.kind is kind]
+    pictures = tuple(filter(None, (_draw(rank, each, folder) for rank, each in doubts[:limit])))
+    left_out = max(0, len(doubts) - limit)
+    return GalleryGroup(heading, pictures, f"{note} The surest doubt comes first.", left_out)
 
 
 def _draw(rank: int, each: ImageDoubt, folder: DataFolder) -> GalleryPicture | None:
@@ -69,17 +82,17 @@ def _draw(rank: int, each: ImageDoubt, folder: DataFolder) -> GalleryPicture | N
     boxes = [GalleryBox(_move(doubt.box, area), BoxStyle.WRONG, f"{doubt.detected} {doubt.confidence:.2f}")]
     if doubt.annotated_box is not None:
         boxes.insert(0, GalleryBox(_move(doubt.annotated_box, area), BoxStyle.TRUTH, str(doubt.annotated)))
-    lines = (f"{rank}. {describe_doubt(doubt)}", f"score {doubt.score:.2f}")
+    lines = (f"{rank}. {describe_doubt(doubt)}",)
     return GalleryPicture(each.image, make_thumbnail(part), part.size, lines, tuple(boxes))
 
 
 def describe_doubt(doubt: Doubt) -> str:
     """Return what the model disagrees with, in a few words."""
     if doubt.kind is DoubtKind.MISSING_BOX:
-        return f"missing box: {doubt.detected}, {doubt.confidence:.2f} sure"
+        return f"no box for {doubt.detected} (confidence {doubt.confidence:.2f})"
     if doubt.kind is DoubtKind.WRONG_CLASS:
-        return f"wrong class: {doubt.annotated}, or {doubt.detected} ({doubt.confidence:.2f} sure)?"
-    return f"loose box: {doubt.annotated}, IoU {doubt.iou:.2f}"
+        return f"{doubt.annotated} should be {doubt.detected}? (confidence {doubt.confidence:.2f})"
+    return f"{doubt.annotated}: IoU {doubt.iou:.2f} with the model's box (confidence {doubt.confidence:.2f})"
 
 
 def _area_around(doubt: Doubt, size_px: tuple[int, int]) -> BoxXyxyPx:

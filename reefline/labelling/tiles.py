@@ -135,10 +135,11 @@ def _find_cut(boxes: npt.NDArray[np.float64], tile: _Tile, size_px: tuple[int, i
 
     margin = max(2.0, _BORDER_SHARE * max(tile.x_max - tile.x_min, tile.y_max - tile.y_min))
     is_cut: npt.NDArray[np.bool_] = np.zeros(len(boxes), dtype=bool)
-    for side, limit, image_limit in ((0, tile.x_min, 0), (1, tile.y_min, 0)):
-        is_cut |= (limit != image_limit) & (boxes[:, side] <= limit + margin)
-    for side, limit, image_limit in ((2, tile.x_max, size_px[0]), (3, tile.y_max, size_px[1])):
-        is_cut |= (limit != image_limit) & (boxes[:, side] >= limit - margin)
+    borders = (tile.x_min, tile.y_min, tile.x_max, tile.y_max)
+    for side, (border, of_image) in enumerate(zip(borders, (0, 0, *size_px), strict=True)):
+        if border != of_image:
+            outwards = -1 if side < 2 else 1
+            is_cut |= (boxes[:, side] - border) * outwards >= -margin
     return is_cut
 
 

@@ -75,5 +75,5 @@ def make_gallery_page(
 _LEGEND = (
     (BoxStyle.TRUTH, "annotated"),
     (BoxStyle.FOUND, "found by the model"),
-    (BoxStyle.WRONG, "to check"),
+    (BoxStyle.WRONG, "the model disagrees"),
 )

@@ -11,6 +11,8 @@ import stat
 import tempfile
 from pathlib import Path
 
+from reefline.system.temporary_files import shared_temporary_folder
+
 # Device full, quota exceeded, file larger than the file system or the process may write.
 NO_SPACE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_SPACE_WORDS = ("no space left on device", "database or disk is full", "disk quota exceeded")
@@ -113,7 +115,7 @@ def _temporary_cache() -> Path:
 
     Its name can be guessed, so one that another user has made, or can write to, is not used.
     """
-    folder = Path(tempfile.gettempdir()) / f"reefline-cache-{os.getuid()}"
+    folder = shared_temporary_folder() / f"reefline-cache-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     status = folder.lstat()

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from reefline.errors import WorkspaceError
+from reefline.errors import UsageError, WorkspaceError
 
+# Hidden, so that it is not part of a data set.
+FOLDER_LOCK_FILE = ".reefline.lock"
 # What flock answers on a file system that has no locks, such as some that show an object store as folders.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
@@ -86,6 +88,27 @@ def _is_at(file: IO[str], path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
+
+
+@contextlib.contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes that call this out of a folder that exists; nothing is left in it afterwards.
+
+    Raises:
+        UsageError: another process holds it.
+        WorkspaceError: its lock's file is something else.
+        OSError: the lock's file cannot be created.
+    """
+    path = folder / FOLDER_LOCK_FILE
+    file = try_lock(path)
+    if file is None:
+        raise UsageError(f"{folder}: another reefline command is writing to it; wait until it ends, or stop it")
+    with file:
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 @contextlib.contextmanager

@@ -70,7 +70,10 @@ class Line:
 
 
 class Attempt:
-    """A run in a fork; it leads its own session, so that what it leaves behind is found."""
+    """A run in a fork; it leads its own session, so that what it leaves behind is found.
+
+    `cpu_s` is what it used in all, known at its end.
+    """
 
     def __init__(
         self,
@@ -85,6 +88,7 @@ class Attempt:
         reading, writing = os.pipe()
         self.lines: list[Line] = []
         self.exit_code: int | None = None
+        self.cpu_s = 0.0
         self._output, self._rest = reading, b""
         self._started_s = time.monotonic()
         self.pid = os.fork()
@@ -140,9 +144,10 @@ class Attempt:
         deadline_s = time.monotonic() + seconds
         # Not until the output ends: children that outlive the run may hold it open.
         while self.exit_code is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             if pid:
                 self.exit_code = os.waitstatus_to_exitcode(status)
+                self.cpu_s = usage.ru_utime + usage.ru_stime
             elif time.monotonic() > deadline_s:
                 self.kill_all()
                 os.waitpid(self.pid, 0)

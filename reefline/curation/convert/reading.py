@@ -25,7 +25,6 @@ from reefline.structures.annotation import Annotation
 from reefline.structures.labelled_set import LabelledImage, LabelledSet, merge_names
 
 LABEL_CONFIG_FILE = "label_config.xml"
-LABEL_MAP_FILE = "label_map.pbtxt"
 _WORDS = re.compile(r"[^0-9a-zA-Z]+")
 _CVAT_ROOT = re.compile(rb"<annotations[\s>]")
 
@@ -169,15 +168,7 @@ def _read_voc(source: Path) -> LabelledSet:
         else:
             images.append(LabelledImage(dataclasses.replace(annotation, filename=image.image), image.split))
     used = sorted({item.label for image in images for item in image.annotation.objects})
-    return LabelledSet(merge_names(_read_declared_names(source), tuple(used)), tuple(images), tuple(problems))
-
-
-def _read_declared_names(source: Path) -> tuple[str, ...]:
-    if not (source / LABEL_MAP_FILE).is_file():
-        return ()
-    from reefline.od_api.label_map_file import read_label_map
-
-    return read_label_map(source / LABEL_MAP_FILE).names
+    return LabelledSet(merge_names(folder.read_label_map(), tuple(used)), tuple(images), tuple(problems))
 
 
 def _resolve(format: DataFormat, files: ImageFiles, labelled: LabelledSet, source: Path) -> ReadData:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reefline.curation.convert.kinds import DataFormat
-from reefline.curation.convert.reading import LABEL_CONFIG_FILE, LABEL_MAP_FILE, ReadData
+from reefline.curation.convert.reading import LABEL_CONFIG_FILE, ReadData
 from reefline.curation.convert.yolo_folder import format_data_yaml
+from reefline.curation.data_folder import LABEL_MAP_FILE
 from reefline.curation.output_folder import copy_file, explain_write_errors, write_file
 from reefline.curation.output_names import choose_stems
 from reefline.data.image_record import EVAL, LIST_NAMES

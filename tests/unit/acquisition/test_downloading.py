@@ -15,10 +15,11 @@ import reefline.acquisition.image_folder as image_folder
 from reefline.acquisition.downloading import Downloader, Fetches, Pace
 from reefline.acquisition.fetching import Busy, Failed, Fetched, Fetcher, FetchLimits, Outcome, Redirected
 from reefline.acquisition.guarded_client import ALLOW_ALL, AddressGuard, ClientSettings, make_client, resolve
-from reefline.acquisition.image_folder import MARKER_FILE, Existing, ImageFolder, open_image_folder
+from reefline.acquisition.image_folder import Existing, ImageFolder, open_image_folder
 from reefline.acquisition.query import ImageHit
 from reefline.acquisition.robots import RobotsRules
 from reefline.errors import DownloadError
+from reefline.structures.output_marker import MARKER_FILE
 from tests.factories import make_jpeg
 from tests.factories_acquisition import make_hit
 from tests.image_server import Endless, Reply, serve_images

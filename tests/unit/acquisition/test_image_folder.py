@@ -7,7 +7,6 @@ import pytest
 from reefline.acquisition.image_content import check_image
 from reefline.acquisition.image_folder import (
     FAILURES_FILE,
-    MARKER_FILE,
     Existing,
     check_image_folder,
     open_image_folder,
@@ -15,6 +14,7 @@ from reefline.acquisition.image_folder import (
 from reefline.curation.output_folder import OutputMode, claim_output_folder
 from reefline.errors import DataError, DownloadError, UsageError
 from reefline.structures.image_origin import ORIGINS_FILE, append_origins, read_origins
+from reefline.structures.output_marker import MARKER_FILE
 from tests.factories import make_jpeg
 from tests.factories_acquisition import make_hit, make_origin
 
@@ -84,7 +84,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
     with (
         open_image_folder(tmp_path, Existing.CONTINUE),
-        pytest.raises(UsageError, match="another `reefline download` is using it"),
+        pytest.raises(UsageError, match="another reefline command is writing to it"),
     ):
         fill(tmp_path)
     fill(tmp_path)

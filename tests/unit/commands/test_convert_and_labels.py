@@ -43,7 +43,7 @@ def test_an_annotation_file_may_lie_in_the_current_folder(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--to", "kitti"], "--to kitti: unknown; expected voc, coco, yolo, cvat, label-studio"),
+        (["--to", "kitti"], "--to kitti: expected one of voc, coco, yolo, cvat, label-studio"),
         (["--to", "coco", "--from", "coco"], "no coco annotations found"),
     ],
     ids=["unknown format", "another format"],
@@ -53,6 +53,19 @@ def test_convert_explains_what_it_cannot_do(data: Path, tmp_path: Path, argument
     assert result.exit_code == 2
     assert message in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_convert_prints_json_alone(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["convert", str(data), "--to", "coco", "--out", str(out), "--json"])
+    assert json.loads(result.stdout) == {
+        "from": "voc",
+        "to": "coco",
+        "out": str(out),
+        "images": 1,
+        "boxes": 1,
+        "problems": [],
+    }
 
 
 def test_labels_counts_and_renames(data: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from reefline.cli import app
 from reefline.curation import duplicates
+from reefline.system.lock_file import hold_folder
 from tests.factories_curation import make_picture, save_picture, snapshot
 
 
@@ -39,6 +41,29 @@ def test_a_dry_run_changes_nothing(folder: Path) -> None:
     result = CliRunner().invoke(app, ["dedupe", str(folder), "--dry-run"])
     assert result.exit_code == 0
     assert "b.jpg: near duplicate, " in result.output and " of a.jpg" in result.output
+    assert snapshot(folder) == before
+
+
+def test_json_has_what_moved_and_what_came_back(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["dedupe", str(folder), "--json"])
+    found = json.loads(result.stdout)
+    (duplicate,) = found.pop("duplicates")
+    assert (duplicate["image"], duplicate["kept"], duplicate["labels_differ"]) == ("b.jpg", "a.jpg", False)
+    problem = "not a readable JPEG, PNG, BMP, WebP, GIF or TIFF image, despite its name"
+    unreadable = [{"image": "c.jpg", "problem": problem}]
+    assert found == {"images": 3, "unreadable": unreadable, "left_out": [], "is_dry_run": False}
+    result = CliRunner().invoke(app, ["dedupe", str(folder), "--undo", "--json"])
+    assert json.loads(result.stdout) == {"restored": 1, "problems": []}
+
+
+def test_a_folder_is_changed_by_one_command_at_a_time(folder: Path) -> None:
+    CliRunner().invoke(app, ["dedupe", str(folder)])
+    save_picture(folder / "d.jpg", make_picture(1))
+    before = snapshot(folder)
+    for options in ([], ["--undo"]):
+        with hold_folder(folder):
+            result = CliRunner().invoke(app, ["dedupe", str(folder), *options])
+        assert result.exit_code == 2 and "another reefline command is writing to it" in result.output
     assert snapshot(folder) == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -102,6 +103,23 @@ def test_each_keyword_gets_a_folder_and_each_image_its_license(site: ImageSite, 
     assert len(read_origins(tmp_path / "a_b")) == 5
     assert [query.keyword for query in sources["openverse"].queries] == ["red fox", "a/b"]
     assert "warning" not in result.output
+
+
+def test_json_has_each_folder_and_each_warning(site: ImageSite, found: Serving, tmp_path: Path) -> None:
+    found(openverse=[make_hit(site.url("/0.jpg")), make_hit(site.url("/page.jpg")), None])
+    arguments = ("fox", "--out", tmp_path, "--allow-private", "--delay", "0", "--workers", "1", "--json")
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    printed = json.loads(result.stdout)
+    (folder,) = printed["folders"]
+    (failure,) = folder.pop("failures")
+    assert failure["url"] == site.url("/page.jpg") and failure["is_permanent"]
+    path = str(tmp_path / "fox")
+    assert folder == {"folder": path, "images": 1, "new_images": 1, "wanted": 100, "licenses": {"CC BY 4.0": 1}}
+    assert printed["warnings"] == ["openverse: the service answered 503"]
+    found()
+    result = invoke("wolf", "--out", tmp_path, "--json")
+    assert result.exit_code == 2 and json.loads(result.stdout) == {"folders": [], "warnings": []}
 
 
 def test_a_second_run_asks_no_one(site: ImageSite, found: Serving, tmp_path: Path) -> None:

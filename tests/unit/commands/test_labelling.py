@@ -117,3 +117,11 @@ def test_review_labels_without_doubts_names_no_next_step(folder: Path) -> None:
     code, lines = _run("review-labels", "in", "--model", "m", "--out", "out")
     assert code == 0
     assert lines[-1] == "pictures: out/review.html; list: out/review.csv"
+
+
+def test_review_labels_prints_json_alone(folder: Path) -> None:
+    add_image(folder / "in", "a", objects=[make_object("cat", (4, 4, 20, 30))])
+    code, lines = _run("review-labels", "in", "--model", "m", "--json")
+    review = json.loads("\n".join(lines))
+    assert code == 0 and (review["images"], review["boxes"]) == (1, 1)
+    assert [(each["image"], each["doubt"]["kind"]) for each in review["doubts"]] == [("a.jpg", "wrong class")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ def test_a_folder_per_label_is_prepared(tmp_path: Path) -> None:
     assert f"8 of 9 images are in {tmp_path / 'out'}: 6 in train, 2 in val" in result.output
     result = CliRunner().invoke(app, [*arguments, "--resume"])
     assert "(8 unchanged)" in result.output
+
+
+def test_json_is_the_report(tmp_path: Path) -> None:
+    make_label_folders(tmp_path / "in")
+    result = CliRunner().invoke(app, ["prepare", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == json.loads((tmp_path / "out" / "prepare.json").read_text())
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,24 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
 from reefline.curation.output_folder import (
-    MARKER_FILE,
     OutputMode,
     choose_output_mode,
     claim_output_folder,
     complete_output_folder,
     copy_file,
     explain_write_errors,
+    hold_output_folder,
     write_file,
 )
 from reefline.errors import DataError, UsageError
+from reefline.structures.output_marker import MARKER_FILE
+from reefline.system.lock_file import FOLDER_LOCK_FILE
 
 
 @pytest.fixture
@@ -90,6 +93,21 @@ def test_a_failed_write_says_where_and_leaves_nothing(tmp_path: Path, source: Pa
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.jpg"]
 
 
+def test_a_full_disk_names_the_output(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"a" * 5000)
+    out = tmp_path / "out"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    full = pytest.raises(DataError, match=rf"^{out}: cannot write it \(File too large\): free space, then run")
+    try:
+        # A file that may not grow further counts as no space left.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        with full, explain_write_errors(out):
+            copy_file(tmp_path / "a.jpg", out / "b.jpg")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not any(out.iterdir())
+
+
 def test_a_failed_read_is_no_failed_write(tmp_path: Path) -> None:
     with (
         pytest.raises(DataError, match=r"a\.jpg: cannot read it \(No such file or directory\): fix or remove it"),
@@ -139,6 +157,42 @@ def test_annotations_changed_after_the_end_are_someones_work(tmp_path: Path, sou
     complete_output_folder(out, "prepare")
     os.utime(out / MARKER_FILE, ns=(later_ns, later_ns))
     _claim(out, source, mode)
+
+
+def test_one_run_at_a_time_writes_to_a_folder(tmp_path: Path, source: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    with hold_output_folder(out, inputs=[source]):
+        _claim(out, source)
+        write_file(out / "a.jpg", b"a")
+        refused = pytest.raises(UsageError, match="out: another reefline command is writing to it; wait until it ends")
+        with refused, hold_output_folder(out, inputs=[source]):
+            pass
+        _claim(out, source, OutputMode.OVERWRITE)
+        assert sorted(path.name for path in out.iterdir()) == [MARKER_FILE, FOLDER_LOCK_FILE]
+    with hold_output_folder(out, inputs=[source]):
+        pass
+    assert [path.name for path in out.iterdir()] == [MARKER_FILE]
+
+
+def test_a_folder_in_which_nothing_was_written_disappears(tmp_path: Path, source: Path) -> None:
+    stops = pytest.raises(DataError, match="no image")
+    with stops, hold_output_folder(tmp_path / "out", inputs=[source]):
+        raise DataError("no image")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_lock_of_a_killed_run_is_no_content(tmp_path: Path, source: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / FOLDER_LOCK_FILE).write_text("")
+    with hold_output_folder(tmp_path / "out", inputs=[source]):
+        _claim(tmp_path / "out", source)
+
+
+def test_nothing_is_created_inside_the_input(tmp_path: Path, source: Path) -> None:
+    inside = pytest.raises(UsageError, match="lies inside the input")
+    with inside, hold_output_folder(source / "deep" / "out", inputs=[source]):
+        pass
+    assert not (source / "deep").exists()
 
 
 def test_options_exclude_each_other() -> None:

@@ -153,6 +153,22 @@ def test_near_duplicates_share_a_split(source: Path, out: Path) -> None:
     assert train and val and not train & val
 
 
+def test_images_that_look_like_those_of_another_split_are_a_warning(source: Path, out: Path) -> None:
+    lists = source / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    for name, seed, size_px in (("a", 1, (160, 120)), ("b", 1, (120, 90)), ("c", 2, (160, 120)), ("d", 2, (80, 60))):
+        add_image(source, name)
+        save_picture(source / f"{name}.jpg", make_picture(seed, size_px=size_px))
+    (lists / "train.txt").write_text("a\nc\nd\n")
+    (lists / "val.txt").write_text("b\n")
+    report = _prepare(source, out)
+    leak = "1 images look like images of another split (a.jpg in train, b.jpg in val): run `reefline dedupe` first"
+    assert report.warnings == (f"{leak}, or pass --eval-fraction to split anew",)
+    (lists / "val.txt").rename(lists / "test.txt")
+    report = _prepare(source, out, mode=OutputMode.RESUME, eval_fraction=0.4)
+    assert any("another split" in warning and "b.jpg in test): run" in warning for warning in report.warnings)
+
+
 def test_labels_are_balanced(source: Path, out: Path) -> None:
     make_label_folders(source, images=5)
     for number in (1, 2, 3):

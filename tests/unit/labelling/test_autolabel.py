@@ -18,8 +18,10 @@ from reefline.labelling.autolabel import autolabel
 from reefline.labelling.box_source import BoxSource
 from reefline.labelling.choosing import Fallback
 from reefline.labelling.records import AutolabelReport, AutolabelRequest, LabelsFrom
+from reefline.od_api.label_map_file import write_label_map
 from reefline.structures.annotation import Annotation
 from reefline.structures.image_origin import find_origins, write_origins
+from reefline.structures.label_map import LabelMap
 from tests.factories import add_image, make_jpeg, make_object, make_xml
 from tests.factories_acquisition import make_origin
 from tests.factories_labelling import add_plain, make_source
@@ -78,6 +80,22 @@ def test_sure_images_are_labelled_and_others_go_to_review(data: Path) -> None:
     assert json.loads((out / "autolabel.json").read_text())["images"]["review"] == 1
     assert "lowest score 0.40" in (out / "autolabel.html").read_text()
     assert (out / "classes.txt").read_text() == "cat\ndog\n"
+
+
+def test_the_list_of_classes_begins_with_those_of_the_data_set(data: Path) -> None:
+    add_plain(data, "sure.jpg", width_px=SURE)
+    add_image(data, "human", objects=[make_object("zebra"), make_object("bird")])
+    _label(data)
+    classes = data.parent / "out" / "classes.txt"
+    assert classes.read_text().split() == ["bird", "zebra", "dog"]
+    # Numbers stay when classes join.
+    add_image(data, "other", objects=[make_object("ant")])
+    _label(data, mode=OutputMode.RESUME)
+    assert classes.read_text().split() == ["bird", "zebra", "dog", "ant"]
+    (data / "classes.txt").write_text("\ufeffzebra\n\nant\n", encoding="utf-8")
+    write_label_map(data / "label_map.pbtxt", LabelMap(("bird", "cow")))
+    _label(data, mode=OutputMode.OVERWRITE)
+    assert classes.read_text().split() == ["zebra", "ant", "bird", "cow", "dog"]
 
 
 def test_checked_images_join_the_data_set_in_their_splits(data: Path) -> None:

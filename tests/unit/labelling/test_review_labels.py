@@ -51,7 +51,35 @@ def test_doubts_are_ranked_listed_and_linked(data: Path) -> None:
     assert (out / "images.txt").read_text() == "JPEGImages/wrong.jpg\n"
     assert (out / "classes.txt").read_text() == "cat\ndog\n"
     page = (out / "review.html").read_text()
-    assert "1. wrong class: cat, or dog (0.90 sure)?" in page and 'class="truth"' in page and 'class="wrong"' in page
+    assert "1. cat should be dog? (confidence 0.90)" in page and 'class="truth"' in page and 'class="wrong"' in page
+    assert "2. no box for cat (confidence 0.60)" in page
+    assert page.index("<h2>Wrong class</h2>") < page.index("<h2>Missing box</h2>") and "Loose box" not in page
+
+
+def test_the_page_shows_as_many_of_each_kind_as_asked_for(data: Path) -> None:
+    for name in ("a", "b", "c"):
+        add_image(data, name, objects=[make_object("cat", BOX)], images="JPEGImages", annotations="Annotations")
+    _review(data, pictures=2)
+    page = (data.parent / "out" / "review.html").read_text()
+    assert page.count("should be dog?") == 2 and page.count("no box for cat") == 2
+    assert page.count("1 more not shown.") == 2
+    assert len((data.parent / "out" / "review.csv").read_text().splitlines()) == 7
+
+
+def test_what_an_editor_saved_in_place_of_a_link_is_not_deleted(data: Path) -> None:
+    add_image(data, "wrong", objects=[make_object("cat", BOX)], images="JPEGImages", annotations="Annotations")
+    _review(data)
+    link = data.parent / "out" / "to_review" / "JPEGImages" / "wrong.xml"
+    saved = link.with_name("new.xml")
+    saved.write_bytes(b"corrected")
+    saved.replace(link)
+    original = data / "Annotations" / "wrong.xml"
+    with pytest.raises(DataError, match=rf"wrong\.xml: an editor saved it in place of a link; move it to {original}"):
+        _review(data, mode=OutputMode.OVERWRITE)
+    assert link.read_bytes() == b"corrected"
+    link.unlink()
+    _review(data, mode=OutputMode.OVERWRITE)
+    assert link.is_symlink()
 
 
 def test_what_is_saved_in_the_links_is_saved_in_the_data_set(data: Path) -> None:
@@ -102,7 +130,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_reviewed(data: Path) -> N
 def test_without_doubts_the_page_has_no_pictures_and_a_second_run_needs_overwrite(data: Path) -> None:
     add_image(data, "a", objects=[make_object("dog", BOX), make_object("cat", (40, 10, 60, 30))])
     assert _review(data).doubts == ()
-    assert "Labels to check" not in (data.parent / "out" / "review.html").read_text()
+    assert "<h2>Wrong class" not in (data.parent / "out" / "review.html").read_text()
     with pytest.raises(UsageError, match="exists and is not empty"):
         _review(data)
     assert _review(data, mode=OutputMode.OVERWRITE).doubts == ()

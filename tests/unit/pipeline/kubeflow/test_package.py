@@ -224,6 +224,22 @@ def test_a_signing_key_that_no_secret_sets_is_refused_before_any_training(overri
         compile_package("push.signing_key=env:KEY", *overrides)
 
 
+def test_a_signing_key_is_checked_before_the_training_with_the_pushers_secrets() -> None:
+    secrets = "kubeflow.tasks={Pusher: {secrets: [{name: s, env: {k: KEY}}], deadline_s: 60}}"
+    package = compile_package("push.signing_key=env:KEY", secrets)
+    tasks = package.pipeline["root"]["dag"]["tasks"]
+    assert "CheckSigningKey" in tasks["Trainer"]["dependentTasks"]
+    assert "dependentTasks" not in tasks["CheckSigningKey"] and tasks["CheckSigningKey"]["cachingOptions"] == {}
+    parameters = tasks["CheckSigningKey"]["inputs"]["parameters"]
+    assert parameters == {"signing_key": {"runtimeValue": {"constant": "env:KEY"}}, "run_id": RUN_ID}
+    executors = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    secret = [{"secretName": "s", "keyToEnv": [{"secretKey": "k", "envVar": "KEY"}]}]
+    assert executors["CheckSigningKey_executor"]["secretAsEnv"] == secret
+    assert "secretAsEnv" not in executors["Trainer_executor"]
+    assert lint_documents([package.pipeline, package.platform], size=1) == ()
+    assert "CheckSigningKey" not in _tasks()
+
+
 def test_a_secret_for_all_tasks_sets_the_signing_key() -> None:
     package = compile_package("push.signing_key=env:KEY", "kubeflow.secrets=[{name: s, env: {k: KEY}}]")
     parameters = package.pipeline["root"]["dag"]["tasks"]["Pusher"]["inputs"]["parameters"]

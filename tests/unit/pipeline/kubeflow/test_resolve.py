@@ -12,6 +12,7 @@ from pipeline.kubeflow.executor_input import parse_executor_input
 from reefline.data.fingerprint import fingerprint_data
 from reefline.settings import IngestionSettings, TrainerSettings
 from tests.factories import add_image, make_data_set
+from tests.factories_keys import write_key_pair
 from tests.factories_kubeflow import RUN_ID, make_executor_input
 
 TRAINER = TrainerSettings(model="ssd_mobilenet_v2_tiny", start="serving").to_json()
@@ -48,6 +49,19 @@ def test_missing_data_is_exit_2_and_a_failed_summary(
     assert "nothing" in capsys.readouterr().err
     summary = json.loads((tmp_path / "reports" / RUN_ID / "summary.json").read_text())
     assert summary["failure"]["component"] == "ResolveData"
+
+
+def test_a_signing_key_that_cannot_be_read_stops_the_run_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REEFLINE_REPORTS", str(tmp_path / "reports"))
+    text = make_executor_input(tmp_path, parameters={"signing_key": "env:KEY", "run_id": RUN_ID})
+    assert _resolve("signing-key", text) == (2, {})
+    assert "push.signing_key: env:KEY: the environment variable is not set" in capsys.readouterr().err
+    summary = json.loads((tmp_path / "reports" / RUN_ID / "summary.json").read_text())
+    assert summary["failure"]["component"] == "CheckSigningKey"
+    monkeypatch.setenv("KEY", write_key_pair(tmp_path / "keys").private.read_text())
+    assert _resolve("signing-key", text) == (0, {})
 
 
 def test_nothing_serves_before_the_first_push(tmp_path: Path) -> None:
