@@ -25,7 +25,7 @@ class Extra(str, enum.Enum):
 # Modules that nothing but the extra installs.
 MODULES: dict[Extra, tuple[str, ...]] = {
     Extra.PIPELINE: ("tfx", "tensorflow"),
-    Extra.SERVE: ("starlette", "uvicorn"),
+    Extra.SERVE: ("starlette", "uvicorn", "prometheus_client"),
     Extra.VIDEO: ("cv2",),
     Extra.SIGNING: ("cryptography",),
     Extra.STORAGE: ("obstore",),
