@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 REPO_DIR = Path(__file__).resolve().parents[2]
-PLATFORM = ("--python-platform", "aarch64-manylinux_2_28", "--only-binary", ":all:")
+PLATFORM = ("--python-platform", "aarch64-manylinux_2_28", "--only-binary", ":all:", "--no-python-downloads")
 INSTALL_PAGE = (REPO_DIR / "docs" / "install.md").read_text(encoding="utf-8")
 
 
@@ -23,7 +23,7 @@ def resolve(requirements: str, python: str, *options: str) -> subprocess.Complet
         pytest.skip("uv is missing; run `make setup`, or install it")
     command = [uv, "pip", "compile", *PLATFORM, "--python-version", python, "--no-header", "--no-annotate", *options]
     done = subprocess.run([*command, requirements], cwd=REPO_DIR, capture_output=True, text=True, check=False)
-    if re.search("Failed to fetch|error sending request|dns error", done.stderr):
+    if done.returncode != 0 and re.search("Failed to fetch|error sending request|dns error", done.stderr):
         pytest.skip("no package index can be reached")
     return done
 
@@ -44,9 +44,9 @@ def test_base_dependencies_have_wheels_for_a_raspberry_pi(python: str) -> None:
     assert not {name for name in names if f"| {name} |" not in INSTALL_PAGE}
 
 
-@pytest.mark.parametrize("extra", ["signing", "storage", "serve", "video"])
-def test_extras_of_devices_have_wheels_for_a_raspberry_pi(extra: str) -> None:
-    done = resolve("pyproject.toml", "3.13", "--extra", extra)
+def test_extras_of_devices_have_wheels_for_a_raspberry_pi() -> None:
+    extras = ("signing", "storage", "serve", "video")
+    done = resolve("pyproject.toml", "3.13", *(word for extra in extras for word in ("--extra", extra)))
     assert done.returncode == 0, done.stderr
 
 
