@@ -1,5 +1,5 @@
 # Every target does its own set-up: a machine needs git, make and any python3 with pip and venv.
-.PHONY: setup demo check browser test test-slow test-fuzz test-faults test-odapi audit lock clean
+.PHONY: setup demo check browser test test-slow test-fuzz test-faults test-odapi audit lock wheel clean
 
 PYTHON := .venv/bin/python
 # How many processes run the tests; each takes up to 3 GB.
@@ -110,6 +110,10 @@ AUDIT_ACCEPTED ?=
 audit: $(if $(filter $(PINNED_UV),$(UV)),$(PINNED_UV))
 	$(UV) tool run pip-audit==2.10.1 --requirement requirements.lock --require-hashes --disable-pip --strict \
 	  --progress-spinner off $(addprefix --ignore-vuln ,$(AUDIT_ACCEPTED))
+
+# For devices and other machines without the pipeline: docs/install.md.
+wheel: $(if $(filter $(PINNED_UV),$(UV)),$(PINNED_UV))
+	$(UV) build --quiet --out-dir dist .
 
 COMPILE_LOCK = $(UV) pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url \
   --no-emit-find-links --custom-compile-command 'make lock' --extra pipeline --extra serve --extra video
