@@ -47,9 +47,14 @@ class PipelineRun:
         return [line.partition(":")[0] for line in self.lines if line.partition(": ")[2].startswith(state)]
 
 
+def list_options(settings: Mapping[str, Any]) -> list[str]:
+    """Return the settings as --set options."""
+    return [part for name, value in settings.items() for part in ("--set", f"{name}={json.dumps(value)}")]
+
+
 def run_pipeline(workspace: Path, *arguments: str | Path, settings: Mapping[str, Any] = QUICK) -> PipelineRun:
     """Run local_runner.py in this process; `settings` become --set options."""
-    options = [part for name, value in settings.items() for part in ("--set", f"{name}={json.dumps(value)}")]
+    options = list_options(settings)
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exit_code = local_runner.main([*map(str, arguments), "--workspace", str(workspace), *options])

@@ -356,6 +356,25 @@ def test_commands_for_tflite_files_do_without_tensorflow(
     assert not imported & (set(HEAVY) - {"numpy"})
 
 
+def test_the_first_line_of_a_run_comes_before_heavy_imports(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "local_runner.py",
+        "--workspace",
+        str(tmp_path / "ws"),
+        "--set",
+        "a=1",
+    ]
+    run = subprocess.run(command, cwd=REPO_DIR, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    before, first_line, _ = run.stdout.partition("\nrun: ")
+    assert run.returncode == 2 and first_line
+    imported = {line.rpartition("|")[2].strip() for line in before.splitlines()}
+    assert not {name.partition(".")[0] for name in imported} & set(HEAVY)
+    assert "pipeline.local.run" not in imported
+
+
 def _run_and_watch_imports(*arguments: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
     """Return a command's run and the packages that it imported: seconds differ between machines, imports do not."""
     run = subprocess.run([sys.executable, "-X", "importtime", *arguments], cwd=REPO_DIR, capture_output=True, text=True)

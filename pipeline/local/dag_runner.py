@@ -126,7 +126,7 @@ class _Launcher(launcher.Launcher):
             self._executor_spec = spec
 
 
-def _announcing(operator_class: type, announce: Callable[[], None]) -> type:
+def _announcing(operator_class: Any, announce: Callable[[], None]) -> type:
     """Return an executor operator that calls `announce` when the executor starts; a cached node has no executor run.
 
     TFX's operator is created then, too: creating it imports the executor.

@@ -95,7 +95,7 @@ class _State:
     """What a delayed module has until its code runs."""
 
     stand_ins: tuple[str, ...] = ()
-    lock: threading.RLock = field(default_factory=threading.RLock)  # type: ignore[valid-type]
+    lock: threading.RLock = field(default_factory=threading.RLock)
     is_open: bool = True
     is_running: bool = False
 

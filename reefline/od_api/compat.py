@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import types
+import warnings
 
 LEGACY_KERAS_VARIABLE = "TF_USE_LEGACY_KERAS"
 
@@ -20,6 +21,7 @@ def apply() -> None:
         RuntimeError: TensorFlow was already imported with Keras 3, on which the OD API's models cannot be built.
     """
     select_legacy_keras()
+    _silence_python_version()
     _restore_estimator()
     _restore_control_flow_ops()
     _restore_font_getsize()
@@ -37,6 +39,11 @@ def select_legacy_keras() -> None:
     if "tensorflow" in sys.modules:
         raise RuntimeError(f"tensorflow was imported without {LEGACY_KERAS_VARIABLE}=1: call compat.apply() first")
     os.environ[LEGACY_KERAS_VARIABLE] = "1"
+
+
+def _silence_python_version() -> None:
+    """google.api_core, which TensorFlow imports, warns of Python 3.10, the newest that TFX 1.16 has all wheels for."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.api_core\.")
 
 
 def _restore_estimator() -> None:

@@ -7,6 +7,8 @@ import hashlib
 import json
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from reefline.cli import app
 from reefline.config.run_config import load_config
 from reefline.report.run_files import rewrite_run_page
 from reefline.report.run_history import RunHistory
-from tests.factories_runs import QUICK, PipelineRun, run_pipeline
+from tests.factories_runs import QUICK, PipelineRun, list_options, run_pipeline
 
 pytestmark = pytest.mark.e2e
+
+REPO_DIR = Path(__file__).resolve().parents[2]
 
 COMPONENTS = [
     "VocExampleGen",
@@ -180,6 +184,28 @@ def test_an_earlier_page_is_rewritten_from_what_the_workspace_holds(first: Pipel
     assert rewrite_run_page(RunHistory(first.workspace), first.summary["run_id"]) == ()
     page = first.workspace / "reports" / first.summary["run_id"] / "index.html"
     assert page.read_text(encoding="utf-8") == first.page
+
+
+_RUN_AND_TELL_IMPORTS = """
+import sys, local_runner
+code = local_runner.main(sys.argv[1:])
+heavy = ("tensorflow.python", "apache_beam.io", "tensorflow_data_validation.api", "tensorflow_model_analysis.api",
+         "docker.api", "pandas", "object_detection", "matplotlib")
+print("imported:", [name for name in heavy if name in sys.modules])
+sys.exit(code)
+"""
+
+
+def test_a_cached_run_imports_no_tensorflow_and_prints_no_warning(first: PipelineRun, again: PipelineRun) -> None:
+    arguments = ["--workspace", str(first.workspace), *list_options(QUICK)]
+    run = subprocess.run(
+        [sys.executable, "-c", _RUN_AND_TELL_IMPORTS, *arguments], cwd=REPO_DIR, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stdout
+    lines = run.stdout.splitlines()
+    cached = [line.partition(":")[0] for line in lines if line.endswith(": cached")]
+    assert (lines[-1], cached) == ("imported: []", COMPONENTS)
+    assert run.stderr == "" and "Warning" not in run.stdout
 
 
 def test_the_same_images_elsewhere_are_the_same_data(first: PipelineRun, again: PipelineRun, tmp_path: Path) -> None:

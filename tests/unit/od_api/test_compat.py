@@ -67,6 +67,12 @@ except RuntimeError as error:
     assert "call compat.apply() first" in run_python(code)
 
 
+def test_no_warning_of_the_python_version_is_printed() -> None:
+    code = "from reefline.od_api import compat; compat.apply(); import google.api_core"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "FutureWarning" not in run.stderr
+
+
 def test_a_removed_estimator_says_so() -> None:
     code = """
 from reefline.od_api import compat
