@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable
 from xml.etree import ElementTree
 
-
 import defusedxml.ElementTree
 from defusedxml.common import DefusedXmlException
 
