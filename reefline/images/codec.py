@@ -228,7 +228,8 @@ def _load_jpeg_draft(image: JpegImageFile, image_bytes: bytes) -> Image.Image:
     try:
         draft = decode_draft(image_bytes)
         # Image.fromarray takes three times as long, for every ingested image.
-        return Image.frombuffer("L", draft.shape[::-1], draft, "raw", "L", 0, 1)
+        height_px, width_px = draft.shape
+        return Image.frombuffer("L", (width_px, height_px), draft, "raw", "L", 0, 1)
     except ValueError as warning:
         _check_data(image, image_bytes, scan)
         damage = describe_warning(warning)
