@@ -4,8 +4,8 @@
 
 The images are generated (240 px, 2 objects each), or copies of those of a VOC data set (--source), made to differ.
 Reefline's figure is all that VocExampleGen's executor does: finding, decoding every image far enough to know that it is
-complete, hashing, checking, planning and writing. The peer decodes and checks nothing. Rounds are interleaved. The driver
-hashes every file before that, once per file and workspace; it has its own line.
+complete, hashing, checking, planning and writing. The peer decodes and checks nothing. Rounds are interleaved.
+The driver hashes every file before that, once per file and workspace; it has its own line.
 CPU is that of all processes: on a machine with other work, its ratio says more than the wall clock's. With 1 and 2
 workers, the serial share is what Amdahl's law leaves to one process: twice the time of two minus the time of one.
 Like local_runner.py, this script imports nothing heavy by itself: each worker process imports it too.
@@ -14,6 +14,7 @@ Like local_runner.py, this script imports nothing heavy by itself: each worker p
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import re
 import resource
@@ -83,6 +84,7 @@ def silence_libraries() -> None:
     """Keep warnings of libraries, which say nothing about what is measured, off the terminal."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
 
 
 def multiply(source: Path, data: Path, images: int) -> None:

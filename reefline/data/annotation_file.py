@@ -7,12 +7,13 @@ from pathlib import Path
 from reefline.findings import Action, Finding
 from reefline.formats.voc import AnnotationSyntaxError, ForbiddenXmlError, parse_voc_annotation
 from reefline.structures.annotation import Annotation
+from reefline.system.files import read_file
 
 
 def read_annotation(data_dir: Path, xml: str) -> Annotation | Finding:
     """Return the annotation, or the finding that explains why its image is left out."""
     try:
-        annotation = parse_voc_annotation((data_dir / xml).read_bytes())
+        annotation = parse_voc_annotation(read_file(data_dir, xml))
     except ForbiddenXmlError as error:
         return _refuse(xml, "xml_forbidden", str(error))
     except AnnotationSyntaxError as error:

@@ -99,7 +99,12 @@ def choose_files(
 def find_partners(finding: Finding, records: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
     """Return the images in other splits that the finding of a rule on duplicates compares its own with."""
     if finding.rule == "near_duplicate_across_splits":
-        return tuple(record for record in records if name_look_alike(record) in finding.message)
+        # The first test is four times as fast as making the words for every record.
+        return tuple(
+            record
+            for record in records
+            if record.image in finding.message and name_look_alike(record) in finding.message
+        )
     if finding.rule == "duplicate_across_splits":
         own = [record for record in records if record.image == finding.file]
         return tuple(

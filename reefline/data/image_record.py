@@ -84,7 +84,7 @@ def _restore_record(facts: tuple[Any, ...], flat: tuple[Any, ...]) -> ImageRecor
         ObjectRecord(index, label, BoxXyxyPx(x_min, y_min, x_max, y_max), difficult, truncated, pose)
         for index, label, x_min, y_min, x_max, y_max, difficult, truncated, pose in zip(*[values] * 9, strict=True)
     )
-    return ImageRecord(*facts, objects)
+    return ImageRecord._make((*facts, objects))
 
 
 def write_records(path: Path, records: Iterable[ImageRecord]) -> None:

@@ -17,6 +17,7 @@ from reefline.images.codec import MAX_JPEG_SIDE_PX, ImageFacts, ImageProblemErro
 from reefline.images.sizes import shrunk_size_px, shrunk_to_shorter_side_px
 from reefline.structures.annotation import Annotation
 from reefline.structures.boxes import BoxXyxyPx
+from reefline.system.files import read_file
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def inspect_candidate(
     if isinstance(annotation, Finding):
         return Inspection(None, (annotation,))
     try:
-        image_bytes = (data_dir / candidate.image).read_bytes()
+        image_bytes = read_file(data_dir, candidate.image)
         facts = inspect_image(image_bytes, max_image_pixels=limits.max_image_pixels)
         rendering = _plan_rendering(annotation, facts, limits)
     except OSError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from reefline.data.image_record import ImageRecord
 from reefline.errors import DataError
 from reefline.images.codec import transcode_to_rgb_jpeg
+from reefline.system.files import read_file
 
 
 def load_jpeg(data_dir: Path, record: ImageRecord) -> bytes:
@@ -17,7 +18,7 @@ def load_jpeg(data_dir: Path, record: ImageRecord) -> bytes:
         DataError: the image has changed or disappeared since it was inspected.
     """
     try:
-        image_bytes = (data_dir / record.image).read_bytes()
+        image_bytes = read_file(data_dir, record.image)
     except OSError as error:
         raise DataError(f"{record.image}: can no longer be read ({error.strerror}): run again") from error
     if hashlib.sha256(image_bytes).hexdigest() != record.sha256:

@@ -59,8 +59,8 @@ def encode_example(example: IngestedExample) -> bytes:
     """Return the example as a serialized tf.Example; boxes become fractions 0..1, class ids stay 1-based."""
     width, height, objects = example.width_px, example.height_px, example.objects
     # Columns of the boxes and of what else an object has; one without any object has empty ones.
-    boxes, class_ids, names, difficult, truncated, poses = zip(*objects) if objects else ((),) * 6
-    x_min, y_min, x_max, y_max = zip(*boxes) if boxes else ((),) * 4
+    boxes, class_ids, names, difficult, truncated, poses = zip(*objects, strict=True) if objects else ((),) * 6
+    x_min, y_min, x_max, y_max = zip(*boxes, strict=True) if boxes else ((),) * 4
     return encode_features(
         {
             "image/width": encode_integers([width]),

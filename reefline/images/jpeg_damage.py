@@ -106,7 +106,7 @@ def decode_draft(content: bytes) -> np.ndarray:
     Raises:
         ValueError: libjpeg's warning or error. Without one, the data of each scan that exists are complete.
     """
-    import simplejpeg
+    import simplejpeg  # type: ignore[import-untyped]
 
     draft: np.ndarray = simplejpeg.decode_jpeg(
         content, "GRAY", min_height=1, min_width=1, min_factor=DRAFT_DIVISOR, strict=True

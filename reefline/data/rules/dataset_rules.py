@@ -38,7 +38,10 @@ def check_box_tiny(context: DatasetContext) -> Iterator[Observation]:
     limit_px = context.settings.min_box_px
     for record in context.records:
         for item in record.objects:
-            side_px = min(item.box_xyxy_px.width_px, item.box_xyxy_px.height_px)
+            # Without properties and calls: there may be millions of boxes.
+            x_min, y_min, x_max, y_max = item.box_xyxy_px
+            width_px, height_px = x_max - x_min, y_max - y_min
+            side_px = width_px if width_px < height_px else height_px
             if side_px < limit_px:
                 where = describe_voc_box(item.box_xyxy_px)
                 message = f"a side of {side_px:g} px is less than {limit_px:g} ({where}): is it a stray click?"

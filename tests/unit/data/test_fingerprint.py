@@ -60,6 +60,17 @@ def test_an_unchanged_file_is_not_read_again(folder: Path) -> None:
     assert _fingerprint(folder) != before
 
 
+def test_batches_change_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _fingerprint(folder)
+    monkeypatch.setattr("reefline.data.fingerprint._FILES_PER_BATCH", 1)
+    assert _fingerprint(folder) == before
+    path = folder / "sub" / "b.xml"
+    status = path.stat()
+    path.write_text("X" * status.st_size)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert _fingerprint(folder) == before
+
+
 def test_memory_goes_by_the_real_path_behind_a_link(folder: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(folder, tmp_path / "other"))
     status = (folder / "a.jpg").stat()

@@ -6,19 +6,22 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from reefline.data.data_parts import DataPart
 from reefline.data.inspection import ImageLimits, inspect_candidate
-from reefline.data.local_engine import LocalEngine, start_workers
+from reefline.data.local_engine import LocalEngine, choose_workers, start_workers
 from reefline.data.matching import Candidate
 from reefline.data.shards import Shard
-from reefline.data.tasks import InspectTask, WriteTask
+from reefline.data.tasks import InspectTask, WriteTask, WrittenShard
 from reefline.errors import DataError
 from reefline.formats.tf_example import read_examples
 from reefline.structures.label_map import LabelMap
+from reefline.system.record import Record
 from tests.factories import add_image
 
 REPO_DIR = Path(__file__).resolve().parents[3]
@@ -45,6 +48,51 @@ def test_results_come_in_the_order_of_the_tasks(tmp_path: Path, workers: int) ->
     with LocalEngine(workers) as engine:
         found = [inspection for result in engine.run(tasks) for inspection in result.inspections]
     assert found == [inspect_candidate(tmp_path / "data", candidate, LIMITS, None) for candidate in candidates]
+
+
+@pytest.mark.parametrize("workers", [pytest.param(1, id="one"), pytest.param(2, id="two")])
+def test_other_work_is_done_once_before_the_results(tmp_path: Path, workers: int) -> None:
+    candidates = _candidates(tmp_path / "data", 6)
+    tasks = [_task(tmp_path / "data", [candidate]) for candidate in candidates]
+    calls: list[str] = []
+    with LocalEngine(workers) as engine:
+        for _ in engine.run(tasks, lambda: calls.append("meanwhile")):
+            calls.append("result")
+    assert calls == ["meanwhile"] + ["result"] * 6
+
+
+@pytest.mark.parametrize(
+    ("setting", "cores", "workers"),
+    [pytest.param(None, 2, 2, id="cores"), pytest.param(None, 64, 8, id="limit"), pytest.param(12, 2, 12, id="set")],
+)
+def test_workers_follow_the_setting_or_the_cores(
+    setting: int | None, cores: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reefline.data.local_engine.count_cores", lambda: cores)
+    assert choose_workers(setting) == workers
+
+
+@dataclass(frozen=True)
+class _KillTask(Record):
+    """A task that kills any process but the one that made it."""
+
+    RESULT: ClassVar[type[Record]] = WrittenShard
+
+    maker: int
+
+    def run(self) -> WrittenShard:
+        if os.getpid() != self.maker:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.2)
+        return WrittenShard("")
+
+
+def test_a_killed_worker_is_explained() -> None:
+    with (
+        LocalEngine(2) as engine,
+        pytest.raises(DataError, match=r"a worker process was killed, .* set data\.workers to 1"),
+    ):
+        list(engine.run([_KillTask(os.getpid())] * 20))
 
 
 def test_a_given_label_map_and_limits_reach_the_worker(tmp_path: Path) -> None:

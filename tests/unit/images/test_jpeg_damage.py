@@ -65,8 +65,8 @@ SCANS = [found.start() for found in re.finditer(b"\xff\xda", PROGRESSIVE)]
         pytest.param(_replace(_jpeg(NOISE), 0.3, bytes(4096)), "image_truncated", "last row comes before", id="hole"),
         pytest.param(_replace(_jpeg(SMOOTH), 0.3, bytes(4096)), "image_truncated", "end before", id="hole-in-smooth"),
         pytest.param(_jpeg(mode="L")[:-900] + b"\xff\xd9", "image_truncated", "end before", id="half-grey"),
-        pytest.param(_replace(RESTARTS, 0.5, bytes(64)), "image_unreadable", r"damaged \(premature end of data segment", id="hole-in-restarts"),
-        pytest.param(_replace(PROGRESSIVE, 0.9, bytes(64)), "image_unreadable", r"damaged \(bad Huffman code", id="hole-in-progressive"),
+        pytest.param(_replace(RESTARTS, 0.5, bytes(64)), "image_unreadable", "premature end", id="hole-in-restarts"),
+        pytest.param(_replace(PROGRESSIVE, 0.9, bytes(64)), "image_unreadable", "bad Huffman", id="hole-in-scan"),
     ],
 )  # fmt: skip
 def test_damage_is_found(content: bytes, rule: str, message: str) -> None:
