@@ -1,5 +1,5 @@
 # Every target does its own set-up: a machine needs git, make and any python3 with pip and venv.
-.PHONY: setup demo check browser test test-slow test-fuzz test-faults test-odapi audit lock wheel clean
+.PHONY: setup demo check browser test test-quick test-slow test-fuzz test-faults test-odapi audit lock wheel clean
 
 PYTHON := .venv/bin/python
 # How many processes run the tests; each takes up to 3 GB.
@@ -41,7 +41,12 @@ browser:
 	  >/dev/null 2>&1 || echo "Chromium could not be installed: the tests in tests/browser are skipped" >&2
 
 test: setup
-	$(PYTHON) -m pytest -q -m "not slow and not odapi" -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term --cov-fail-under=92
+	$(PYTHON) -m pytest -q -m "not slow and not odapi" -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder \
+	  --cov --cov-report=term --cov-fail-under=92
+
+# Pure code: no TensorFlow, no TFX, no processes; tests/quick.py says what is left out.
+test-quick: setup
+	$(PYTHON) -m pytest -q -p tests.quick -n $(TEST_PROCESSES) --dist loadfile tests/unit
 
 test-slow: setup
 	$(PYTHON) -m pytest -q -m slow --timeout 3600
@@ -59,7 +64,8 @@ test-faults: setup
 
 # The OD API's own TF2 tests under reefline/od_api/compat.py; tests/odapi/expected_failures.txt lists what is known.
 test-odapi: setup
-	$(PYTHON) -m pytest -q --timeout 3600 --import-mode=append -p tests.odapi.plugin --pyargs object_detection
+	$(PYTHON) -m pytest -q --timeout 3600 --import-mode=append -p tests.odapi.plugin -n $(TEST_PROCESSES) --dist worksteal \
+	  --pyargs object_detection
 
 # The image, with docker or what ENGINE names. BASE is any image with a Python 3.10: see the Dockerfile.
 IMAGE ?= reefline

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from tests import quick
+from tests.process_state import ProcessState
 from tests.s3_server import BUCKET, S3Server, run_s3_server
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -19,6 +21,31 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long an example takes is a matter of the machine.
 hypothesis.settings.register_profile("reefline", deadline=None)
 hypothesis.settings.load_profile("reefline")
+# What runs longest comes first after the unit tests, so that no process is alone with it at the end.
+FOLDERS = ("unit", "e2e", "faults", "integration", "kubeflow", "bad_input", "fuzz", "browser")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put quick tests first: a fault shows in seconds."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> tuple[bool, int]:
+    """Return a key that keeps the tests of a file together."""
+    file = item.nodeid.partition("::")[0]
+    folder = file.removeprefix("tests/").partition("/")[0]
+    return not quick.is_quick(file), FOLDERS.index(folder) if folder in FOLDERS else -1
+
+
+@pytest.fixture(autouse=True)
+def unchanged_process(own_cache: None) -> Iterator[None]:
+    """Fail a test that leaves the process changed for the tests after it, and change it back."""
+    before = ProcessState.read()
+    yield
+    changes = before.find_changes()
+    before.restore()
+    assert not changes, "undo this with monkeypatch or a finally block"
 
 
 @pytest.fixture(scope="session", autouse=True)

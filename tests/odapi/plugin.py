@@ -20,8 +20,10 @@ TF1_SUFFIX = "_tf1_test.py"
 COLLIDING = frozenset({"create_pascal_tf_record_test.py"})
 
 
-def pytest_configure() -> None:
-    """Apply the compat layer before any test module imports the OD API."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Apply the compat layer before any test module imports the OD API, in the processes that run tests."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return
     from reefline.od_api import compat
 
     compat.apply()

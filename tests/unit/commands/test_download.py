@@ -320,7 +320,7 @@ def test_a_signal_stops_at_once_and_the_same_command_resumes(
         try:
             assert reached.wait(60)
             process.send_signal(number)
-            _, errors = process.communicate(timeout=15)
+            _, errors = process.communicate(timeout=45)
         finally:
             process.kill()
         assert process.returncode == exit_code, errors

@@ -148,7 +148,7 @@ def test_a_server_ends_cleanly(tmp_path: Path, sent: signal.Signals, exit_code: 
             assert FIRST.encode() in answer.read()
         time.sleep(0.1)
         server.send_signal(sent)
-        out, err = server.communicate(timeout=30)
+        out, err = server.communicate(timeout=60)
     assert server.returncode == exit_code
     assert err == ""
     assert out == ("Stopped.\n" if exit_code == 0 else "")

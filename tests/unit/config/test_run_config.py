@@ -139,10 +139,10 @@ def _nest_aliases(levels: int, width: int) -> str:
     ],
 )
 def test_hostile_yaml_is_one_message(write, text: str, message: str) -> None:
-    started_s = time.monotonic()
+    started_s = time.process_time()
     with pytest.raises(ConfigError, match=f"c.yaml: not valid YAML: .*{message}"):
         _load(write(text))
-    assert time.monotonic() - started_s < 5
+    assert time.process_time() - started_s < 5
 
 
 def test_name_of_many_parts() -> None:

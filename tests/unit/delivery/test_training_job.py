@@ -140,7 +140,7 @@ def test_a_worker_waits_for_the_chiefs_training_and_joins_it(tmp_path: Path) -> 
         run = ModelRunFolder(moved / "artifacts" / "Trainer" / "model_run" / ".unfinished" / "4f0c")
         run.job.parent.mkdir(parents=True)
         run.job.write_text("{}", encoding="utf-8")
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=60)
     finally:
         process.kill()
     assert output.split() == ["train-worker", str(run.root)]

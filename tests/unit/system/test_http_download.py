@@ -122,7 +122,7 @@ download({site.url!r}, Path({str(target)!r}), sha256={sha256(CONTENT)!r})
 """
     process = subprocess.Popen([sys.executable, "-c", code], cwd=REPO_DIR, stdout=subprocess.DEVNULL)
     part = target.parent / f"model.tar.gz.{sha256(CONTENT)[:16]}.part"
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + 60
     while not (part.is_file() and part.stat().st_size > 400_000) and time.monotonic() < deadline_s:
         time.sleep(0.01)
     process.kill()
@@ -327,7 +327,7 @@ def test_a_terminal_shows_a_bar(site: Site, target: Path) -> None:
 
 def _read_terminal(descriptor: int, until: str) -> str:
     """Return what a terminal showed: one read may return less than was written."""
-    shown, deadline_s = b"", time.monotonic() + 10
+    shown, deadline_s = b"", time.monotonic() + 60
     while until.encode() not in shown:
         assert select.select([descriptor], [], [], max(0.0, deadline_s - time.monotonic()))[0], shown.decode()
         shown += os.read(descriptor, 100_000)

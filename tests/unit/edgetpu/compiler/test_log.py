@@ -187,7 +187,7 @@ def test_success_has_no_failure_to_describe() -> None:
 
 
 def test_many_attempts_take_linear_time() -> None:
-    started_s = time.monotonic()
+    started_s = time.process_time()
     parse_log("Try to compile segment\n" * 100_000)
     parse_log("Searching for valid delegate\nCompilation failed\n" * 50_000)
-    assert time.monotonic() - started_s < 5
+    assert time.process_time() - started_s < 5

@@ -14,6 +14,8 @@ from reefline.system.terminal import say
 from tests.factories_kubeflow import compile_package
 from tests.fake_kfp_api import RUN_ID, FakeKfp, serve_kfp
 
+VOLUME = "/path/of/the/volume"
+
 
 @pytest.fixture
 def kfp() -> Iterator[FakeKfp]:
@@ -24,10 +26,11 @@ def kfp() -> Iterator[FakeKfp]:
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A package whose reports lie in a volume at `tmp_path`."""
-    override = f"kubeflow.volumes=[{{claim: data, path: {tmp_path}}}]"
+    """A package whose reports lie in a volume at `tmp_path`; it is compiled once for all tests."""
+    override = f"kubeflow.volumes=[{{claim: data, path: {VOLUME}}}]"
     path = tmp_path / "pipeline.yaml"
-    path.write_text(compile_package(override, data=f"{tmp_path}/data", serving=f"{tmp_path}/serving").format())
+    text = compile_package(override, data=f"{VOLUME}/data", serving=f"{VOLUME}/serving").format()
+    path.write_text(text.replace(VOLUME, str(tmp_path)))
     return path
 
 
