@@ -21,7 +21,7 @@ REPO_DIR = Path(__file__).resolve().parents[3]
 INTERRUPTED = 130
 
 
-def invoke(*arguments: str | Path) -> Result:
+def invoke(*arguments: str | Path | int) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
