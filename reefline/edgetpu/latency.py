@@ -30,7 +30,7 @@ _LANES = 4
 
 @dataclass(frozen=True)
 class Work:
-    """What an inference costs: multiplications as the chip pads them, bytes sent, values read and written by the CPU."""
+    """What an inference costs: multiplications with padding, bytes sent, values that the CPU reads and writes."""
 
     multiplications: float
     streamed_bytes: int

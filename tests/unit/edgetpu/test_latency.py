@@ -11,9 +11,9 @@ from reefline.edgetpu.latency import OVERHEAD_MS, Work, estimate, estimate_laten
 from reefline.edgetpu.parameter_cache import predict_cache
 from reefline.edgetpu.placement import place_as_compiled, place_operators
 from reefline.tflite.reader import read_graph
+from tests.compiled_pair_cases import PAIRS_DIR, needs_pairs
+from tests.factories_graph import make_chain
 from tests.factories_tflite import OpSpec, TensorSpec, weights, write_model
-from tests.unit.edgetpu.test_analysis import PAIRS_DIR, needs_pairs
-from tests.unit.edgetpu.test_parameter_cache import make_chain
 
 # Milliseconds with a USB accelerator. Source: coral.ai/models
 PUBLISHED = {
@@ -45,7 +45,7 @@ def test_the_parts_add_up() -> None:
 
 
 def test_work_is_counted_as_the_chip_pads_it(tmp_path: Path) -> None:
-    """Four outputs of four inputs, and a depthwise layer that uses one lane of four, on 8 x 8 pixels; 512 values on the CPU."""
+    """8 x 8 pixels: four outputs of four inputs, a depthwise layer using one lane of four, 512 values on the CPU."""
     tensors = [TensorSpec("a"), TensorSpec("b"), TensorSpec("c"), TensorSpec("d")]
     tensors += [weights("w"), weights("dw", (1, 3, 3, 4))]
     ops = [
