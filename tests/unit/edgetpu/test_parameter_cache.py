@@ -116,6 +116,17 @@ def test_what_streams_is_explained() -> None:
     assert [stored["index"] for stored in record["streamed"]] == [2, 3, 4]
 
 
+@pytest.mark.parametrize(
+    ("op", "is_said"), [pytest.param("CONV_2D", True, id="conv"), pytest.param("FULLY_CONNECTED", False, id="dense")]
+)
+def test_a_smaller_input_may_help_dense_layers(op: str, is_said: bool) -> None:
+    streamed = (StoredParameters(0, op, 9 * MIB),)
+    cache = ParameterCache(CacheFit.STREAMS, 9 * MIB, 0, 9 * MIB, 0, streamed, (), 0.5, ())
+    advice = "\n".join(cache.describe())
+    assert "to fit: about 0.5 times the channels in every layer" in advice
+    assert ("a smaller input leaves the parameters as they are" in advice) is is_said
+
+
 def test_a_model_that_fits_gets_no_advice() -> None:
     cache = predict(make_chain(72))
     assert list(cache.describe()) == ["parameters: 0.33 MiB on the chip, all cached (prediction)"]
