@@ -21,7 +21,7 @@ OVERHEAD_MS = 0.93
 MS_PER_BILLION_MULTIPLICATIONS = 3.58
 MS_PER_STREAMED_MB = 0.91
 MS_PER_MILLION_CPU_ELEMENTS = 2.51
-# Leave-one-out: the median error without the model itself, and what 8 of 10 stay within without its whole family.
+# Leave-one-out: the median error without the model itself, and what 8 of 10 stay within without its family.
 MEDIAN_ERROR = 0.18
 BAND_ERROR = 0.47
 PUBLISHED_MODELS = 25

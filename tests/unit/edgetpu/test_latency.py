@@ -1,4 +1,4 @@
-"""The latency estimate against what Coral publishes for the models at hand."""
+"""The latency estimate against what Coral publishes for the models in ../shared."""
 
 from __future__ import annotations
 
