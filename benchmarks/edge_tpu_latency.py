@@ -5,8 +5,9 @@ errors: without the model itself, and without its family. --shared is a folder w
 
     python benchmarks/edge_tpu_latency.py --shared ../shared
 
-Latencies of the USB accelerator are from coral.ai/models and coral.ai/docs/edgetpu/benchmarks, those of the Dev Board
-(`board_ms`) from the latter.
+Latencies of the USB accelerator are from coral.ai/models (as copied in the README of
+github.com/ricardodeazambuja/EdgeTPUModelZoo) and coral.ai/docs/edgetpu/benchmarks, those of the Dev Board (`board_ms`)
+from the latter.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How many bytes an operator's parameters occupy once edgetpu_compiler has laid them out.
 
 Coral does not document the layout. These rules were derived from the parameters inside nine published pairs of a
-model and its compiled form, and reproduce seven of them to the byte. Figures of other authors confirm them.
+model and its compiled form, and reproduce seven of them to the byte. Another author's figures confirm them.
 """
 
 from __future__ import annotations
