@@ -49,5 +49,6 @@ def EdgeTpuPreflight(
     found = preflight_model(config, ExporterSettings.from_json(settings), cache_directory() / "preflight", code)
     if refused := find_preflight_problems(found, GateSettings.from_json(gate), model_config.list_edge_tpu_templates()):
         raise PreflightError(*refused, edgetpu=found.edgetpu)
-    say(f"  {describe_placement(found.edgetpu)}")
+    for line in (describe_placement(found.edgetpu), *found.forecast):
+        say(f"  {line}")
     found.write(PreflightFolder(Path(preflight.uri)).preflight)

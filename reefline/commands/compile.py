@@ -93,9 +93,10 @@ def _compile(model: Path, out_dir: Path, settings: CompilerSettings, segments: i
     except OSError as error:
         raise UsageError(f"{targets[0]}: cannot write it ({error}); name another folder with --out DIR") from error
     if not isinstance(outcome, Compiled):
-        hint = "" if segments == 1 else f" ({segments} segments were requested; not every model can be split)"
+        is_refused_split = segments > 1 and outcome.compiler_version is not None
+        hint = "; not every model can be split: try without --segments" if is_refused_split else ""
         raise UsageError(f"{model}: not compiled: {outcome.reason}{hint}")
     for target in targets:
-        say(f"{target}: {outcome.reason}" if segments == 1 else f"{target}")
+        say(f"{target}: {outcome.reason}" if segments == 1 else str(target))
     if segments > 1:
         say(f"{segments} segments: {outcome.reason}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reefline.edgetpu.compiled import COMPILED_SUFFIX, CompiledModel, belongs_together, describe_compiled
 from reefline.edgetpu.conformance import examine_conformance
+from reefline.edgetpu.latency import LatencyEstimate, estimate_latency
 from reefline.edgetpu.op_limits import ON_CHIP_BYTES
 from reefline.edgetpu.parameter_cache import ParameterCache, predict_cache
 from reefline.edgetpu.placement import place_compiled, place_operators
@@ -31,9 +32,9 @@ class ModelAnalysis(Record):
     `conforms` tells whether compiler 16.0 accepts the model; if not, nothing runs on the Edge TPU. `problems` are what
     ends a compilation, or might, and why a compiled file does not belong to the int8 file next to it.
     `parameter_bytes` are the constants of the operators that map or might, as the file has them; `fits_on_chip`
-    compares them with all of the chip's memory. `cache` predicts what the compiler does with them; it is None for a
-    compiled file, and for one that the compiler rejects. `compiled` is set for a compiled file: then `ops` are facts,
-    otherwise a prediction.
+    compares them with all of the chip's memory. `cache` predicts what the compiler does with them, `latency` the time
+    of an inference; both are None for a compiled file, and for one that the compiler rejects or maps nothing of.
+    `compiled` is set for a compiled file: then `ops` are facts, otherwise a prediction.
     """
 
     model: str
@@ -46,6 +47,12 @@ class ModelAnalysis(Record):
     fits_on_chip: bool
     compiled: CompiledModel | None
     cache: ParameterCache | None = None
+    latency: LatencyEstimate | None = None
+
+    def forecast(self) -> list[str]:
+        """Return lines on memory and latency; none without a prediction."""
+        lines = [] if self.cache is None else [*self.cache.describe()]
+        return lines if self.latency is None else [*lines, self.latency.describe()]
 
     def to_text(self) -> str:
         """Return the summary, the problems, and the operators that do not map with their reasons, as lines."""
@@ -65,7 +72,7 @@ class ModelAnalysis(Record):
             f"{summary.edgetpu} of {summary.total} ops run on the Edge TPU, {summary.cpu} on the CPU, "
             f"{summary.uncertain} are uncertain (prediction)",
             f"{'expected' if self.conforms else 'not expected'} to compile with edgetpu_compiler 16.0 (prediction)",
-            *(self.cache.describe() if self.cache is not None else ()),
+            *self.forecast(),
         ]
 
     def _describe_origin(self, compiled: CompiledModel) -> list[str]:
@@ -96,17 +103,20 @@ def analyze_graph(path: Path, graph: Graph) -> ModelAnalysis:
     refusals = conformance.refusals
     ops = withdraw(placed, f"the compiler rejects the model: {refusals[0]}") if refusals else placed
     parameter_bytes = _count_parameter_bytes(graph, placed)
+    summary = PlacementSummary.count(ops)
+    cache = predict_cache(graph, placed) if summary.edgetpu + summary.uncertain else None
     return ModelAnalysis(
         model=str(path),
         conforms=not refusals,
         problems=(*refusals, *conformance.doubts),
         ops=ops,
-        summary=PlacementSummary.count(ops),
+        summary=summary,
         parameter_bytes=parameter_bytes,
         on_chip_bytes=ON_CHIP_BYTES,
         fits_on_chip=parameter_bytes <= ON_CHIP_BYTES,
         compiled=None,
-        cache=None if refusals else predict_cache(graph, placed),
+        cache=cache,
+        latency=None if cache is None else estimate_latency(graph, placed, cache),
     )
 
 

@@ -91,10 +91,10 @@ class ParameterCache(Record):
                 f"largest op {largest.index} ({largest.op}) with {largest.bytes / _MIB:.2f} MiB"
             )
         if self.fitting_width is not None:
-            yield (
-                f"to fit: about {self.fitting_width:g} times the channels in every layer; "
-                "a smaller input leaves the parameters as they are"
-            )
+            # A dense layer after a flattened image has fewer parameters with a smaller one.
+            has_dense = any(stored.op == "FULLY_CONNECTED" for stored in self.streamed)
+            rest = "" if has_dense else "; a smaller input leaves the parameters as they are"
+            yield f"to fit: about {self.fitting_width:g} times the channels in every layer{rest}"
         if self.segments:
             parts = ", ".join(
                 f"ops {part.first_op}-{part.last_op} {part.parameter_bytes / _MIB:.2f} MiB" for part in self.segments

@@ -1,7 +1,7 @@
 """How many bytes an operator's parameters occupy once edgetpu_compiler has laid them out.
 
 Coral does not document the layout. These rules were derived from the parameters inside nine published pairs of a
-model and its compiled form, and reproduce seven of them to the byte. Figures of other authors confirm them.
+model and its compiled form, and reproduce seven of them to the byte. Another author's figures confirm them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def count_sent_bytes(op: Operator, graph: Graph) -> int:
     if op.name not in _ELEMENT_WISE:
         return 0
     constants = (len(tensor.data) for tensor in graph.get_inputs(op) if tensor.data is not None and tensor.shape)
-    return sum(_round_up(size, _BLOCK_BYTES) for size in constants if size > 1)
+    return sum(round_up(size, _BLOCK_BYTES) for size in constants if size > 1)
 
 
 def _count_dense(op: Operator, graph: Graph, width: float) -> int:
@@ -50,8 +50,8 @@ def _count_dense(op: Operator, graph: Graph, width: float) -> int:
     if weights is None or not weights.is_constant:
         return 0
     outputs, kernel, inputs = weights.shape[0], math.prod(weights.shape[1:-1]), weights.shape[-1]
-    row_bytes = _count_header(op, graph, weights) + kernel * _round_up(_scale(inputs, width), _CHANNELS_READ_TOGETHER)
-    return _round_up(_pad_outputs(_scale(outputs, width)) * row_bytes, _BLOCK_BYTES)
+    row_bytes = _count_header(op, graph, weights) + kernel * round_up(_scale(inputs, width), _CHANNELS_READ_TOGETHER)
+    return round_up(pad_outputs(_scale(outputs, width)) * row_bytes, _BLOCK_BYTES)
 
 
 def _count_depthwise(op: Operator, graph: Graph, width: float) -> int:
@@ -60,11 +60,11 @@ def _count_depthwise(op: Operator, graph: Graph, width: float) -> int:
     if weights is None or not weights.is_constant:
         return 0
     channels, kernel = (
-        _round_up(_scale(weights.shape[-1], width), _CHANNELS_READ_TOGETHER),
+        round_up(_scale(weights.shape[-1], width), _CHANNELS_READ_TOGETHER),
         math.prod(weights.shape[:-1]),
     )
     row_bytes = _count_header(op, graph, weights) + kernel * _CHANNELS_READ_TOGETHER
-    return _round_up(channels * row_bytes, _BLOCK_BYTES)
+    return round_up(channels * row_bytes, _BLOCK_BYTES)
 
 
 def _count_softmax(op: Operator, graph: Graph) -> int:
@@ -72,7 +72,7 @@ def _count_softmax(op: Operator, graph: Graph) -> int:
     source = graph.get_input(op, 0)
     if source is None or not source.shape:
         return 0
-    return _TILES * (3 * _round_up(source.shape[-1], _CHANNELS_READ_TOGETHER) + _BIAS_BYTES)
+    return _TILES * (3 * round_up(source.shape[-1], _CHANNELS_READ_TOGETHER) + _BIAS_BYTES)
 
 
 def _count_header(op: Operator, graph: Graph, weights: Tensor) -> int:
@@ -82,11 +82,12 @@ def _count_header(op: Operator, graph: Graph, weights: Tensor) -> int:
     return (_BIAS_BYTES if has_bias else 0) + (_PER_CHANNEL_SCALE_BYTES if len(weights.scales) > 1 else 0)
 
 
-def _pad_outputs(channels: int) -> int:
+def pad_outputs(channels: int) -> int:
+    """Return how many output channels are stored and computed for a dense operator with this many."""
     if channels <= _CHANNELS_READ_TOGETHER:
         return _CHANNELS_READ_TOGETHER
     step = _TILES if channels <= _CHANNELS_COMPUTED_TOGETHER else _CHANNELS_COMPUTED_TOGETHER
-    return _round_up(channels, step)
+    return round_up(channels, step)
 
 
 def _scale(channels: int, width: float) -> int:
@@ -94,5 +95,6 @@ def _scale(channels: int, width: float) -> int:
     return channels if channels <= _CHANNELS_READ_TOGETHER else max(1, round(channels * width))
 
 
-def _round_up(number: int, step: int) -> int:
+def round_up(number: int, step: int) -> int:
+    """Return the smallest multiple of `step` that is not less than a number."""
     return -(-number // step) * step

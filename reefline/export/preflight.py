@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reefline.bundle.layout import EDGE_TPU_FILE, INT8_FILE
+from reefline.edgetpu.analysis import analyze_model
 from reefline.edgetpu.compile_or_predict import compile_or_predict
 from reefline.edgetpu.compiler.command import find_compiler
 from reefline.edgetpu.placement_report import Placement
@@ -54,8 +55,9 @@ def examine_untrained(config: Any, settings: ExporterSettings) -> Preflight:
     with tempfile.TemporaryDirectory(prefix="reefline-preflight-") as scratch:
         model = quantize_untrained(config, settings, Path(scratch))
         record, placement = compile_or_predict(model, Path(scratch) / EDGE_TPU_FILE, settings.compiler)
+        forecast = tuple(analyze_model(model).forecast())
     left_out = tuple(op for op in placement.ops if op.placement is not Placement.EDGETPU)
-    return Preflight(record, placement.conforms, placement.problems, left_out)
+    return Preflight(record, placement.conforms, placement.problems, left_out, forecast)
 
 
 def quantize_untrained(config: Any, settings: ExporterSettings, directory: Path) -> Path:

@@ -57,6 +57,8 @@ def test_an_untrained_model_shows_what_will_map(found: Preflight) -> None:
     assert [op.op for op in found.left_out] == ["DEQUANTIZE", "DEQUANTIZE", "CUSTOM:TFLite_Detection_PostProcess"]
     assert (found.edgetpu.ops_on_tpu, found.edgetpu.ops_on_cpu, found.edgetpu.ops_uncertain) == (98, 3, 0)
     assert found.edgetpu.source is PlacementSource.PREDICTION
+    parameters, latency = found.forecast
+    assert "all cached (prediction)" in parameters and "ms with a USB accelerator" in latency
 
 
 @pytest.mark.usefixtures("without_compiler")

@@ -59,7 +59,8 @@ class EdgeTpuFacts:
     """What the section shows.
 
     `is_untrained` is True where the facts are the preflight's; then `ops` holds only what is off the Edge TPU.
-    `log` and `log_text` are the compiler's, None and "" if it did not run to its end.
+    `log` and `log_text` are the compiler's, None and "" if it did not run to its end. `forecast` are the preflight's
+    lines on memory and latency.
     """
 
     is_untrained: bool
@@ -71,6 +72,7 @@ class EdgeTpuFacts:
     latencies: tuple[Latency, ...] = ()
     log: CompilerLog | None = None
     log_text: str = ""
+    forecast: tuple[str, ...] = ()
 
     @property
     def share(self) -> float | None:
@@ -108,6 +110,7 @@ def find_edge_tpu_facts(sources: RunSources, *, stopped_with: EdgeTpuRecord | No
     Raises:
         RecordError: a record is missing or damaged.
     """
+    preflight = None if sources.preflight is None else Preflight.read(sources.preflight.preflight)
     if sources.model is not None:
         export = ExportRecord.read(sources.model.bundle / EXPORT_FILE)
         placement = PlacementReport.read(sources.model.placement)
@@ -121,10 +124,12 @@ def find_edge_tpu_facts(sources: RunSources, *, stopped_with: EdgeTpuRecord | No
             latencies=() if sources.scores is None else list_latencies(Scores.read(sources.scores.scores)),
             log=parse_log(placement.compiler_log) if placement.compiler_log else None,
             log_text=_shorten(placement.compiler_log),
+            forecast=() if preflight is None else preflight.forecast,
         )
-    if sources.preflight is not None:
-        preflight = Preflight.read(sources.preflight.preflight)
-        return EdgeTpuFacts(True, preflight.edgetpu, preflight.problems, preflight.left_out)
+    if preflight is not None:
+        return EdgeTpuFacts(
+            True, preflight.edgetpu, preflight.problems, preflight.left_out, forecast=preflight.forecast
+        )
     return EdgeTpuFacts(True, stopped_with, (), ()) if stopped_with else None
 
 

@@ -21,7 +21,7 @@ REPO_DIR = Path(__file__).resolve().parents[3]
 INTERRUPTED = 130
 
 
-def invoke(*arguments: str | Path) -> Result:
+def invoke(*arguments: str | Path | int) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
@@ -182,7 +182,7 @@ def test_a_missing_segment_is_a_failure(model: Path, tmp_path: Path) -> None:
     result = invoke("compile", model, "--segments", 2, "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "did not write model_segment_1_of_2_edgetpu.tflite" in result.output
-    assert "not every model can be split" in result.output
+    assert "not every model can be split: try without --segments" in result.output
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -190,6 +190,7 @@ def test_segments_without_a_compiler(model: Path) -> None:
     result = invoke("compile", model, "--segments", 2)
     assert result.exit_code == 2
     assert "edgetpu_compiler is not on the PATH" in result.output
+    assert "can be split" not in result.output
 
 
 def test_one_segment_is_an_ordinary_compilation(model: Path, tmp_path: Path) -> None:

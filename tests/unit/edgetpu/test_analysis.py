@@ -17,6 +17,7 @@ from reefline.edgetpu.compiled import belongs_together
 from reefline.edgetpu.placement import place_as_compiled
 from reefline.errors import BundleError
 from reefline.tflite.reader import count_operators, read_graph
+from tests.compiled_pair_cases import PAIRS, PAIRS_DIR, TRUTH, needs_pairs
 from tests.factories_detect import push_small_bundle
 from tests.factories_tflite import (
     CONV_PARAMETERS,
@@ -29,13 +30,8 @@ from tests.factories_tflite import (
     write_model,
 )
 
-PAIRS_DIR = Path(__file__).resolve().parents[3] / ".." / "shared" / "edgetpu" / "compiled_pairs"
-TRUTH_FILE = PAIRS_DIR / "ground_truth.json"
-TRUTH: list[dict[str, Any]] = json.loads(TRUTH_FILE.read_text(encoding="utf-8")) if TRUTH_FILE.is_file() else []
-needs_pairs = pytest.mark.skipif(not TRUTH, reason="../shared/edgetpu/compiled_pairs is missing")
 # Published with an int8 file of another calibration: float_heatmaps has scale 0.084 there and 0.092 here.
 STRANGERS = {"bodypix_mobilenet_v1_075_512_512_16_quant_decoder.tflite"}
-PAIRS = [pytest.param(pair, id=pair["model"].removesuffix(".tflite")) for pair in TRUTH]
 
 TENSORS = (TensorSpec("a", type="UINT8"), TensorSpec("b"), TensorSpec("c"), TensorSpec("d"), *CONV_PARAMETERS)
 OPS = (OpSpec("QUANTIZE", ("a",), ("b",)), conv("b", "c"), OpSpec("ARG_MAX", ("c",), ("d",), 2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
@@ -19,10 +18,11 @@ from reefline.edgetpu.parameter_cache import (
 )
 from reefline.edgetpu.parameter_layout import UNKNOWN_LAYOUTS, count_stored_bytes
 from reefline.edgetpu.placement import place_as_compiled, place_operators
-from reefline.tflite.graph import Graph, Operator, OpOptions, Tensor
+from reefline.tflite.graph import Graph
 from reefline.tflite.reader import read_graph
+from tests.compiled_pair_cases import PAIRS, PAIRS_DIR, needs_pairs
+from tests.factories_graph import make_chain
 from tests.factories_tflite import OpSpec, TensorSpec, parameter, write_model
-from tests.unit.edgetpu.test_analysis import PAIRS, PAIRS_DIR, needs_pairs
 
 MIB = 2**20
 # Figures of edgetpu_compiler for five 3x3 convolutions on 64x64 pixels with as many filters each, untrained: cached and
@@ -46,25 +46,6 @@ SPLITS = {
     (452, 3): (2.01, 1.99, 3.98),
     (582, 3): (3.24, 3.21, 6.42),
 }
-
-
-def make_tensor(name: str, *shape: int, constant: bool = False, scales: int = 1) -> Tensor:
-    data = memoryview(bytes(math.prod(shape))) if constant else None
-    return Tensor(name, "INT8", shape, (), (0.5,) * scales, (0,) * scales, 0, False, 0, data)
-
-
-def make_convolution(index: int) -> Operator:
-    """Return one that reads tensor 2n with the weights 2n+1."""
-    return Operator(index, "CONV_2D", 3, 3, (2 * index, 2 * index + 1), (2 * index + 2,), OpOptions(), None)
-
-
-def make_chain(filters: int) -> Graph:
-    """Return five convolutions in a row without biases, which count as biases of 0: nothing was trained."""
-    tensors = [make_tensor("t0", 1, 64, 64, 3)]
-    for inputs in (3, *(filters,) * 4):
-        tensors.append(make_tensor("w", filters, 3, 3, inputs, constant=True, scales=filters))
-        tensors.append(make_tensor("t", 1, 64, 64, filters))
-    return Graph(tuple(tensors), tuple(map(make_convolution, range(5))), (0,), (10,), 1)
 
 
 def predict(graph: Graph) -> ParameterCache:
@@ -133,6 +114,17 @@ def test_what_streams_is_explained() -> None:
     record = analysis.to_json()["cache"]
     assert record["fit"] == "streams"
     assert [stored["index"] for stored in record["streamed"]] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("op", "is_said"), [pytest.param("CONV_2D", True, id="conv"), pytest.param("FULLY_CONNECTED", False, id="dense")]
+)
+def test_a_smaller_input_may_help_dense_layers(op: str, is_said: bool) -> None:
+    streamed = (StoredParameters(0, op, 9 * MIB),)
+    cache = ParameterCache(CacheFit.STREAMS, 9 * MIB, 0, 9 * MIB, 0, streamed, (), 0.5, ())
+    advice = "\n".join(cache.describe())
+    assert "to fit: about 0.5 times the channels in every layer" in advice
+    assert ("a smaller input leaves the parameters as they are" in advice) is is_said
 
 
 def test_a_model_that_fits_gets_no_advice() -> None:

@@ -131,6 +131,16 @@ def test_a_model_counts_more_than_its_preflight(tmp_path: Path) -> None:
     assert facts is not None and not facts.is_untrained
 
 
+@pytest.mark.parametrize("is_trained", [pytest.param(True, id="exported"), pytest.param(False, id="stopped before")])
+def test_memory_and_latency_are_the_preflights(is_trained: bool, tmp_path: Path) -> None:
+    model = write_model(tmp_path).model if is_trained else None
+    lines = ("parameters: 4.89 MiB", "about 5 ms")
+    Preflight(make_edgetpu_record(), True, (), (), lines).write(tmp_path / "preflight.json")
+    html = make_html(RunSources(model=model, preflight=PreflightFolder(tmp_path)))
+    assert "Memory and latency, predicted from the untrained model" in html
+    assert "<li>Parameters: 4.89 MiB</li>" in html and "<li>About 5 ms</li>" in html
+
+
 def test_a_damaged_record_is_an_error(tmp_path: Path) -> None:
     sources = write_model(tmp_path)
     (tmp_path / "placement.json").write_text("{}", encoding="utf-8")
