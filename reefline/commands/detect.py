@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from reefline.commands.options import PublicKeyOption, parse_choice
+from reefline.commands.options import (
+    DeviceOption,
+    InterpretersOption,
+    MinScoreOption,
+    PublicKeyOption,
+    parse_choice,
+)
 from reefline.errors import UsageError, UserError
 from reefline.system.terminal import say, say_error, say_json
 
@@ -27,7 +33,7 @@ def detect(
         ),
     ],
     images: Annotated[
-        Optional[list[Path]], typer.Argument(metavar="[IMAGE...]", help="images, or folders of images")
+        Optional[list[Path]], typer.Argument(metavar="IMAGE", help="images, or folders of images")
     ] = None,
     video: Annotated[
         Optional[Path],
@@ -44,20 +50,9 @@ def detect(
             "the video with boxes to write, such as seen.mp4",
         ),
     ] = None,
-    min_score: Annotated[
-        Optional[float],
-        typer.Option(
-            metavar="FRACTION",
-            show_default=False,
-            help="the lowest score to report, 0 to 1; default: what the bundle suggests for each class, or 0.3",
-        ),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|edgetpu", help="auto uses the Edge TPU if one is connected")
-    ] = "auto",
-    interpreters: Annotated[
-        int, typer.Option(metavar="N", min=1, max=64, help="images to run at a time, each in its own interpreter")
-    ] = 1,
+    min_score: MinScoreOption = None,
+    device: DeviceOption = "auto",
+    interpreters: InterpretersOption = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="print the contents of detections.json and nothing else")
     ] = False,

@@ -47,6 +47,24 @@ PublicKeyOption = Annotated[
         help="use only a bundle that the owner of this Ed25519 key (PEM) signed",
     ),
 ]
+MinScoreOption = Annotated[
+    Optional[float],
+    typer.Option(
+        "--min-score",
+        metavar="FRACTION",
+        show_default=False,
+        help="the lowest score to report, 0 to 1; default: what the bundle suggests for each class, or 0.3",
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="auto|cpu|edgetpu", help="auto uses the Edge TPU if one is connected")
+]
+InterpretersOption = Annotated[
+    int,
+    typer.Option(
+        "--interpreters", metavar="N", min=1, max=64, help="images to run at a time, each in its own interpreter"
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="continue in an output folder that this command made")]
 OverwriteOption = Annotated[

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reefline.commands.options import PublicKeyOption, parse_choice
+from reefline.commands.options import (
+    DeviceOption,
+    InterpretersOption,
+    MinScoreOption,
+    PublicKeyOption,
+    parse_choice,
+)
 from reefline.system.terminal import say, say_error
 
 if TYPE_CHECKING:
@@ -23,20 +29,9 @@ def serve(
     ],
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="the address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="the port; 0 chooses a free one")] = 8080,
-    min_score: Annotated[
-        Optional[float],
-        typer.Option(
-            metavar="FRACTION",
-            show_default=False,
-            help="the lowest score to report, 0 to 1; default: what the bundle suggests for each class, or 0.3",
-        ),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|edgetpu", help="auto uses the Edge TPU if one is connected")
-    ] = "auto",
-    interpreters: Annotated[
-        int, typer.Option(metavar="N", min=1, max=64, help="images to run at a time, each in its own interpreter")
-    ] = 1,
+    min_score: MinScoreOption = None,
+    device: DeviceOption = "auto",
+    interpreters: InterpretersOption = 1,
     max_queue: Annotated[
         int, typer.Option(metavar="N", min=1, max=10_000, help="images that may wait; more get 503")
     ] = 16,

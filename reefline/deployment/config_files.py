@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -34,6 +35,11 @@ class DeployedModel:
     input: ModelInput
     is_compiled: bool
     min_scores: Mapping[str, float]
+
+
+def _format_score(score: float) -> str:
+    """Return a score with four digits, rounded down: int8 models give few different scores, often the threshold."""
+    return f"{math.floor(score * 10_000) / 10_000:g}"
 
 
 def format_config(program: Program, model: DeployedModel) -> tuple[str, str]:
@@ -74,7 +80,11 @@ def _format_frigate(model: DeployedModel) -> str:
         "  filters:",
     ]
     for label, score in model.min_scores.items():
-        lines += [f"    {quote_yaml(label)}:", f"      min_score: {score:g}", f"      threshold: {score:g}"]
+        lines += [
+            f"    {quote_yaml(label)}:",
+            f"      min_score: {_format_score(score)}",
+            f"      threshold: {_format_score(score)}",
+        ]
     return "\n".join([*lines, ""])
 
 
@@ -94,12 +104,12 @@ def _format_viseron(model: DeployedModel) -> str:
         "        labels:",
     ]
     for label, score in model.min_scores.items():
-        lines += [f"          - label: {quote_yaml(label)}", f"            confidence: {score:g}"]
+        lines += [f"          - label: {quote_yaml(label)}", f"            confidence: {_format_score(score)}"]
     return "\n".join([*lines, ""])
 
 
 def _format_coral_example(model: DeployedModel) -> str:
     return (
         f"python3 detect_image.py --model {model.file} --labels {LABELS_FILE} "
-        f"--threshold {min(model.min_scores.values()):g} --input IMAGE --output detections.jpg\n"
+        f"--threshold {_format_score(min(model.min_scores.values()))} --input IMAGE --output detections.jpg\n"
     )

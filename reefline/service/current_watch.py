@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
-from reefline.errors import UserError
 from reefline.service.inference_pool import InferencePool
 from reefline.service.serving_model import ModelRequest, ServingModel, load_serving_model, read_serving_version
 
@@ -47,8 +46,8 @@ class CurrentWatch:
         while not self._stop.wait(self._interval_s):
             try:
                 self._look()
-            except (UserError, OSError) as error:
-                self._report(str(error))
+            except Exception as error:  # whatever is wrong with a new version, the old one serves, and the next may
+                self._report(str(error) or type(error).__name__)
             else:
                 self._problem = None
 

@@ -51,6 +51,10 @@ class Endpoints:
         except _RefusedError as refused:
             headers = {"Retry-After": str(_RETRY_AFTER_S)} if refused.status == 503 else {}
             response = JSONResponse({"error": str(refused)}, refused.status, headers)
+        except Exception:
+            # `explain` answers it, and uvicorn logs it.
+            self.metrics.count_status(500)
+            raise
         self.metrics.count_status(response.status_code)
         return response
 
@@ -89,6 +93,8 @@ class Endpoints:
 
 
 async def _read_body(request: Request, max_bytes: int) -> bytes:
+    from starlette.requests import ClientDisconnect
+
     too_large = _RefusedError(
         413, f"more than {max_bytes} bytes found; send a smaller image, or start the server with a higher --max-body"
     )
@@ -99,6 +105,9 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
         body = await asyncio.wait_for(_receive(request, max_bytes), _BODY_TIMEOUT_S)
     except asyncio.TimeoutError:
         raise _RefusedError(408, f"the image did not arrive within {_BODY_TIMEOUT_S:.0f} seconds") from None
+    except ClientDisconnect:
+        # Nobody reads the answer, but the metrics count it.
+        raise _RefusedError(400, "the connection closed before the image arrived") from None
     if body is None:
         raise too_large
     if not body:

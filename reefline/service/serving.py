@@ -30,6 +30,8 @@ _DRAIN_TIMEOUT_S = 30
 # Reading a file is cheap; each look at an object store is a request.
 _LOCAL_INTERVAL_S, _REMOTE_INTERVAL_S = 1.0, 10.0
 _BACKLOG = 128
+# Connections that may be open besides those whose images wait; more get 503. Each may hold one body in memory.
+_MORE_CONNECTIONS = 64
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,13 @@ def _serve_pool(
     host, port = listening.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     with watch if is_following else contextlib.nullcontext():
-        _run_uvicorn(endpoints, listening, stop, lambda: listener.started(url, pool.serving))
+        _run_uvicorn(
+            endpoints,
+            listening,
+            stop,
+            lambda: listener.started(url, pool.serving),
+            max_connections=request.max_waiting + _MORE_CONNECTIONS,
+        )
 
 
 class _Counting:
@@ -121,7 +129,12 @@ def _open_socket(host: str, port: int) -> socket.socket:
 
 
 def _run_uvicorn(
-    endpoints: Endpoints, listening: socket.socket, stop: threading.Event | None, started: Callable[[], None]
+    endpoints: Endpoints,
+    listening: socket.socket,
+    stop: threading.Event | None,
+    started: Callable[[], None],
+    *,
+    max_connections: int,
 ) -> None:
     import uvicorn
 
@@ -142,6 +155,7 @@ def _run_uvicorn(
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
+        limit_concurrency=max_connections,
     )
     with _stopping_cleanly():
         Server(config).run(sockets=[listening])

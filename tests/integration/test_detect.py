@@ -85,6 +85,17 @@ def test_detect_works_from_the_bundle_alone(bundle: Path, board: dict[str, str],
     assert all(image["detections"] and image["latency_ms"] > 0 for image in report["images"])
 
 
+def test_deploy_serve_and_video_work_without_tensorflow(bundle: Path, board: dict[str, str], tmp_path: Path) -> None:
+    for program in ("frigate", "viseron", "coral-example"):
+        out = tmp_path / program
+        done = run(board, "-m", "reefline", "deploy", "--bundle", bundle, "--for", program, "--out", out)
+        assert done.returncode == 0, done.stderr
+        assert (out / "model_int8.tflite").read_bytes() == (bundle / "model_int8.tflite").read_bytes()
+    modules = "reefline.service.serving, reefline.inference.video.detect_in_video, starlette.applications, uvicorn, cv2"
+    done = run(board, "-c", f"import {modules}")
+    assert done.returncode == 0, done.stderr
+
+
 def test_detections_are_those_of_the_evaluation(bundle: Path, board: dict[str, str], tmp_path: Path) -> None:
     """The evaluation decodes with TensorFlow, the board with Pillow."""
     import tensorflow as tf

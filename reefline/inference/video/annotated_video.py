@@ -16,7 +16,7 @@ _CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 
 
 class AnnotatedVideo:
-    """A video file that appears under its name when it is complete; use it as a context manager."""
+    """A video file that appears under its name when the block ends; use it as a context manager."""
 
     def __init__(self, path: Path, fps: float) -> None:
         """Name the file; it is created with the first frame, whose size decides.

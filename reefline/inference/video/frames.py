@@ -52,7 +52,8 @@ class VideoSource:
         import cv2
 
         self.path = path
-        self._is_camera = _CAMERA.fullmatch(str(path)) is not None
+        # Cameras also have names such as /dev/v4l/by-id/….
+        self._is_camera = _CAMERA.fullmatch(str(path)) is not None or path.is_char_device()
         _check_path(path, is_camera=self._is_camera)
         self._capture: Any = cv2.VideoCapture(str(path), cv2.CAP_V4L2 if self._is_camera else cv2.CAP_FFMPEG)
         if not self._capture.isOpened():

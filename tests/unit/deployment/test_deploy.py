@@ -111,6 +111,14 @@ def test_frigate_finds_the_objects_with_the_config(bundle: Path, tmp_path: Path)
     assert found[1] == pytest.approx([0, 0, 1, 0.5], abs=0.05)
 
 
+def test_scores_are_rounded_down(tmp_path: Path) -> None:
+    """103/256 is a score that an int8 model gives: an object with exactly this one must not be lost."""
+    bundle = push_small_bundle(tmp_path, thresholds={"cat": 103 / 256, "dog": 0.9})
+    assert deploy(bundle, "frigate", tmp_path / "out").exit_code == 0
+    config = yaml.safe_load((tmp_path / "out" / "frigate.yml").read_text(encoding="utf-8"))
+    assert config["objects"]["filters"]["cat"] == {"min_score": 0.4023, "threshold": 0.4023}
+
+
 def test_frigate_hints(bundle: Path, tmp_path: Path) -> None:
     lines = deploy(bundle, "frigate", tmp_path / "out").stdout.splitlines()
     assert lines == [

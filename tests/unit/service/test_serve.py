@@ -143,6 +143,30 @@ def test_a_body_without_a_length_is_limited_too(service: Service, client: httpx.
     assert "more than 20000 bytes" in answer.json()["error"]
 
 
+def test_a_client_that_hangs_up_is_counted_and_nothing_else(bundle: Path, client: httpx.Client) -> None:
+    with serve_bundle(bundle) as running:
+        host, _, port = running.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port))) as hanging_up:
+            hanging_up.sendall(b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+        line = 'reefline_requests_total{status="400"} 1.0'
+        wait_until(lambda: line in client.get(f"{running.url}/metrics").text)
+        assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 200
+
+
+def test_an_error_of_the_model_is_500(bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(detector: TfliteDetector, image) -> None:
+        raise RuntimeError("the Edge TPU is gone")
+
+    with serve_bundle(bundle) as running:
+        monkeypatch.setattr(TfliteDetector, "detect_timed", fail)
+        answer = client.post(f"{running.url}/detect", content=IMAGE)
+        monkeypatch.undo()
+        assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 200
+        metrics = client.get(f"{running.url}/metrics").text
+    assert (answer.status_code, answer.json()["error"]) == (500, "internal error; see the server's log")
+    assert 'reefline_requests_total{status="500"} 1.0' in metrics
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [pytest.param("GET", "/detect", 405, id="method"), pytest.param("GET", "/", 404, id="path")],

@@ -136,6 +136,7 @@ def test_the_extra_is_missing(bundle: Path, video: Path, monkeypatch: pytest.Mon
         pytest.param(
             "/dev/video99", "--video /dev/video99: no such device; `ls /dev/video*` lists cameras", id="camera"
         ),
+        pytest.param("/dev/null", "cannot open it (not a camera, or another program uses it)", id="no-camera"),
         pytest.param(".", "a folder; name a video", id="folder"),
         pytest.param("text.mp4", "cannot open it (not a video, or damaged); name another", id="no-video"),
     ],
