@@ -13,6 +13,9 @@ from typer.core import TyperCommand, TyperGroup
 from reefline.errors import ReeflineError, UserError
 from reefline.system.terminal import escape_control, say_error
 
+# What `advise_after_ctrl_c` says where a command cannot resume.
+START_AGAIN = "run the same command with --overwrite to start again"
+
 
 class EscapingCommand(TyperCommand):
     """A command whose usage errors print no control or direction characters."""
