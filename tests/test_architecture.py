@@ -387,8 +387,9 @@ UNSAFE_CALLS = {
 }
 # Formats that run code when they are read.
 UNSAFE_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
-# The one place that makes a folder of a known name there, and pods, which have /tmp to themselves.
-MAY_NAME_TEMPORARY_FILES = ("reefline/system/files.py", "pipeline/kubeflow/")
+# The one place that makes a folder of a known name there, the one that finds what this user's killed runs left, and
+# pods, which have /tmp to themselves.
+MAY_NAME_TEMPORARY_FILES = ("reefline/system/files.py", "reefline/system/temporary_files.py", "pipeline/kubeflow/")
 
 
 def _calls_something_unsafe(source: Source) -> list[str]:

@@ -35,13 +35,15 @@ from pipeline.kubeflow.start import know_start
 from pipeline.kubeflow.tasks import (
     INTEGER,
     TEXT,
-    ArtifactSource,
     ParameterSource,
     PlainTask,
+    add_parameter,
+    find_source,
+    link_parameter,
     make_constant,
-    make_parameter_link,
     make_resolver,
     make_summary_task,
+    wait_for,
 )
 from reefline.bundle.signature import VARIABLE_PREFIX
 from reefline.config.run_config import RunConfig
@@ -130,7 +132,7 @@ def make_package(request: PackageRequest) -> Package:
     _wire_resolved(request, spec)
     # What it pushed may be deleted, which no cache key knows; the manifest names the run.
     tasks[PUSHER_TASK]["cachingOptions"] = {}
-    _add_parameter(spec, PUSHER_TASK, RUN_ID_PARAMETER, TEXT, make_constant(RUN_ID_PLACEHOLDER))
+    add_parameter(spec, PUSHER_TASK, RUN_ID_PARAMETER, TEXT, make_constant(RUN_ID_PLACEHOLDER))
     _check_task_names(request.config, tasks)
     for name in tasks:
         _tell_types(spec, name)
@@ -241,51 +243,29 @@ def _make_plain_tasks(request: PackageRequest, spec: Mapping[str, Any]) -> Itera
         Resolver.SERVING,
         {"serving_version": INTEGER, "serving_sha256": TEXT},
         {"destination": serving, "model_name": config.model_name},
-        artifacts={"model": _find_source(spec, _EXPORTER, "model")},
+        artifacts={"model": find_source(spec, _EXPORTER, "model")},
     )
     made = {
-        key: _find_source(spec, component, key)
+        key: find_source(spec, component, key)
         for key, component in PRODUCERS.items()
         if component in spec["components"]
     }
     yield make_summary_task(made, config.to_json())
 
 
-def _find_source(spec: Mapping[str, Any], component: str, key: str) -> ArtifactSource:
-    outputs = spec["components"][component]["outputDefinitions"]["artifacts"]
-    return ArtifactSource(component, key, outputs[key]["artifactType"])
-
-
 def _wire_resolved(request: PackageRequest, spec: dict[str, Any]) -> None:
     """Make each resolved value the exec property that a driver adds on a workstation."""
-    _link_parameter(spec, _EXAMPLE_GEN, TEXT, ParameterSource(Resolver.DATA.task, "input_fingerprint"))
+    link_parameter(spec, _EXAMPLE_GEN, TEXT, ParameterSource(Resolver.DATA.task, "input_fingerprint"))
     if _checks_key(request):
         # A push that fails for its key would come after hours of training.
-        _wait_for(spec, _TRAINER, Resolver.SIGNING_KEY.task)
+        wait_for(spec, _TRAINER, Resolver.SIGNING_KEY.task)
     known = know_start(request.config.trainer)
     if known is None:
-        _link_parameter(spec, _TRAINER, TEXT, ParameterSource(Resolver.START.task, "start"))
+        link_parameter(spec, _TRAINER, TEXT, ParameterSource(Resolver.START.task, "start"))
     else:
-        _add_parameter(spec, _TRAINER, "start", TEXT, make_constant(known))
-    _link_parameter(spec, _SERVING_BUNDLE, INTEGER, ParameterSource(Resolver.SERVING.task, "serving_version"))
-    _link_parameter(spec, _SERVING_BUNDLE, TEXT, ParameterSource(Resolver.SERVING.task, "serving_sha256"))
-
-
-def _link_parameter(spec: dict[str, Any], task: str, kind: str, source: ParameterSource) -> None:
-    _add_parameter(spec, task, source.key, kind, make_parameter_link(source))
-    _wait_for(spec, task, source.task)
-
-
-def _wait_for(spec: dict[str, Any], task: str, other: str) -> None:
-    found = spec["root"]["dag"]["tasks"][task]
-    found["dependentTasks"] = sorted({*found.get("dependentTasks", ()), other})
-
-
-def _add_parameter(spec: dict[str, Any], task: str, name: str, kind: str, value: Mapping[str, Any]) -> None:
-    """Add an input parameter to a component and its task."""
-    inputs = spec["components"][task].setdefault("inputDefinitions", {})
-    inputs.setdefault("parameters", {})[name] = {"parameterType": kind}
-    spec["root"]["dag"]["tasks"][task].setdefault("inputs", {}).setdefault("parameters", {})[name] = dict(value)
+        add_parameter(spec, _TRAINER, "start", TEXT, make_constant(known))
+    link_parameter(spec, _SERVING_BUNDLE, INTEGER, ParameterSource(Resolver.SERVING.task, "serving_version"))
+    link_parameter(spec, _SERVING_BUNDLE, TEXT, ParameterSource(Resolver.SERVING.task, "serving_sha256"))
 
 
 def _tell_types(spec: Mapping[str, Any], task: str) -> None:

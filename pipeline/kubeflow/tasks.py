@@ -148,3 +148,28 @@ def make_summary_task(artifacts: Mapping[str, ArtifactSource], config: str) -> P
         artifacts=artifacts,
         output_artifacts={"summary": "system.Artifact", "page": "system.HTML", "metrics": "system.Metrics"},
     )
+
+
+def find_source(spec: Mapping[str, Any], component: str, key: str) -> ArtifactSource:
+    """Return an output of a component of a PipelineSpec."""
+    outputs = spec["components"][component]["outputDefinitions"]["artifacts"]
+    return ArtifactSource(component, key, outputs[key]["artifactType"])
+
+
+def link_parameter(spec: dict[str, Any], task: str, kind: str, source: ParameterSource) -> None:
+    """Make another task's output parameter an input parameter of a task of a PipelineSpec."""
+    add_parameter(spec, task, source.key, kind, make_parameter_link(source))
+    wait_for(spec, task, source.task)
+
+
+def wait_for(spec: dict[str, Any], task: str, other: str) -> None:
+    """Start a task of a PipelineSpec after another one has succeeded."""
+    found = spec["root"]["dag"]["tasks"][task]
+    found["dependentTasks"] = sorted({*found.get("dependentTasks", ()), other})
+
+
+def add_parameter(spec: dict[str, Any], task: str, name: str, kind: str, value: Mapping[str, Any]) -> None:
+    """Add an input parameter to a component and its task."""
+    inputs = spec["components"][task].setdefault("inputDefinitions", {})
+    inputs.setdefault("parameters", {})[name] = {"parameterType": kind}
+    spec["root"]["dag"]["tasks"][task].setdefault("inputs", {}).setdefault("parameters", {})[name] = dict(value)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from reefline.commands.options import JsonOption, LabelMapOption, OverwriteOption, ResumeOption, parse_choice
+from reefline.commands.usage_errors import advise_after_ctrl_c
 from reefline.errors import DataError
 from reefline.system.terminal import say, say_error, say_json, send_noise_to
 
@@ -101,13 +102,9 @@ def autolabel(
         mode=choose_output_mode(resume=resume, overwrite=overwrite),
         is_quiet=as_json,
     )
-    try:
-        # TensorFlow and the TFLite runtime write to standard error.
-        with send_noise_to(Path(os.devnull)):
-            report = run(request)
-    except KeyboardInterrupt:
-        say_error("stopped by Ctrl-C; run the same command with --resume to continue")
-        raise typer.Exit(130) from None
+    # TensorFlow and the TFLite runtime write to standard error.
+    with advise_after_ctrl_c("run the same command with --resume to continue"), send_noise_to(Path(os.devnull)):
+        report = run(request)
     if as_json:
         say_json(report.to_json())
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from reefline.commands.options import JsonOption, OverwriteOption, parse_choice
+from reefline.commands.usage_errors import START_AGAIN, advise_after_ctrl_c
 from reefline.system.terminal import ProgressBar, say, say_json
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def convert(
     data = read_any_format(source, images=images, format=known)
     inputs = _find_inputs(source, data)
     with (
+        advise_after_ctrl_c(START_AGAIN),
         hold_output_folder(out, inputs=inputs),
         ProgressBar(plain_line_every_s=_PLAIN_LINE_EVERY_S, quiet=as_json) as progress,
     ):

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from reefline.commands.options import JsonOption, OverwriteOption
+from reefline.commands.usage_errors import START_AGAIN, advise_after_ctrl_c
 from reefline.errors import UsageError
 from reefline.system.terminal import ProgressBar, say, say_json
 
@@ -44,6 +45,7 @@ def labels(
         return
     known = {each.name for each in survey_class_names(data).classes}
     with (
+        advise_after_ctrl_c(START_AGAIN),
         hold_output_folder(out, inputs=[data]),
         ProgressBar(plain_line_every_s=_PLAIN_LINE_EVERY_S, quiet=as_json) as progress,
     ):

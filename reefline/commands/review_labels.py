@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from reefline.commands.options import JsonOption, LabelMapOption, OverwriteOption
+from reefline.commands.usage_errors import START_AGAIN, advise_after_ctrl_c
 from reefline.system.terminal import say, say_error, say_json, send_noise_to
 
 if TYPE_CHECKING:
@@ -50,13 +51,9 @@ def review_labels(
     # TensorFlow reads it when it is imported, for a SavedModel.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     mode = choose_output_mode(resume=False, overwrite=overwrite)
-    try:
-        # TensorFlow and the TFLite runtime write to standard error.
-        with send_noise_to(Path(os.devnull)):
-            review = run(ReviewRequest(data, out, model, label_map, min_score, limit, mode, is_quiet=as_json))
-    except KeyboardInterrupt:
-        say_error("stopped by Ctrl-C; run the same command with --overwrite to start again")
-        raise typer.Exit(130) from None
+    # TensorFlow and the TFLite runtime write to standard error.
+    with advise_after_ctrl_c(START_AGAIN), send_noise_to(Path(os.devnull)):
+        review = run(ReviewRequest(data, out, model, label_map, min_score, limit, mode, is_quiet=as_json))
     if as_json:
         say_json(review.to_json())
     else:

@@ -14,6 +14,9 @@ from reefline.errors import MissingExtraError, ReeflineError, UserError
 from reefline.system.extras import Extra, require_extra
 from reefline.system.terminal import escape_control, say_error
 
+# What `advise_after_ctrl_c` says where a command cannot resume.
+START_AGAIN = "run the same command with --overwrite to start again"
+
 
 class EscapingCommand(TyperCommand):
     """A command whose usage errors print no control or direction characters."""

@@ -58,11 +58,11 @@ def _find_leaks(chosen: Sequence[InspectedImage], groups: Sequence[int], options
         if other.source.split != image.source.split:
             leaks.append((other, image))
     if leaks:
-        one, other = (f"{each.source.image} in {LIST_NAMES.get(each.source.split, UNDIVIDED)}" for each in leaks[0])
+        pair = ", ".join(f"{each.source.image} in {LIST_NAMES.get(each.source.split, UNDIVIDED)}" for each in leaks[0])
         advice = "run `reefline dedupe` first"
         if options.eval_fraction is None:
             advice += ", or pass --eval-fraction to split anew"
-        yield f"{len(leaks)} images look like images of another split ({one}, {other}): {advice}"
+        yield f"{len(leaks)} images look like images of another split ({pair}): {advice}"
 
 
 def _find_losses(found: Sequence[Choosable], chosen: int, options: PrepareOptions) -> Iterator[str]:

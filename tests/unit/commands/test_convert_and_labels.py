@@ -68,6 +68,29 @@ def test_convert_prints_json_alone(data: Path, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("arguments", "writer"),
+    [
+        pytest.param(["convert", "--to", "voc"], "reefline.curation.convert.writing.write_format", id="convert"),
+        pytest.param(["labels", "--rename", "cat=dog"], "reefline.curation.class_names.write_renamed", id="labels"),
+    ],
+)
+def test_after_ctrl_c_the_output_can_be_overwritten(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], writer: str
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    command, *options = arguments
+    arguments = [command, str(data), *options, "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(writer, stop)
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 130
+    assert "stopped by Ctrl-C; run the same command with --overwrite to start again" in result.output
+    monkeypatch.undo()
+    assert CliRunner().invoke(app, [*arguments, "--overwrite"]).exit_code == 0
+
+
 def test_labels_counts_and_renames(data: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["labels", str(data)])
     assert result.exit_code == 0, result.output
