@@ -101,7 +101,10 @@ def measure(workspace: Path, work_dir: Path, rounds: int) -> None:
         timed["TFX"].append(time_command(sides["TFX"], ""))
         timed["rerun"].append(time_command(sides["rerun"], "run: "))
         timed["verify"].append(time_command(sides["verify"], " images: ", stop_there=True))
-        print(f"round {number}: " + ", ".join(f"{name} {times[-1].end_s:.1f} s" for name, times in timed.items()))
+        print(
+            f"round {number}: " + ", ".join(f"{name} {times[-1].end_s:.1f} s" for name, times in timed.items()),
+            flush=True,
+        )
     tfx, rerun = (statistics.median(times.end_s for times in timed[name]) for name in ("TFX", "rerun"))
     print(f"empty TFX pipeline   {tfx:5.1f} s")
     print(f"unchanged rerun      {rerun:5.1f} s   {rerun / tfx:.2f}x (target 8 s and 0.5x)")
