@@ -12,16 +12,9 @@ from dataclasses import dataclass
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from reefline.images.jpeg_damage import (
-    DRAFT_DIVISOR,
-    FirstScan,
-    decode_draft,
-    describe_warning,
-    find_first_scan,
-    find_marker_damage,
-    load_checking_data,
-)
+from reefline.images.jpeg_draft import load_jpeg_draft
 from reefline.images.perceptual_hash import compute_perceptual_hash
+from reefline.images.problem import ImageProblemError as ImageProblemError
 from reefline.images.rgb import find_full_scale, flatten, is_deep, is_usual_scale
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
@@ -31,8 +24,6 @@ _JPEG_QUALITY = 95
 # Pillow opens a JPEG of several pictures (MPO) as a JPEG first.
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "GIF", "TIFF")
 _JPEG_FORMATS = frozenset({"JPEG", "MPO"})
-# What libjpeg turns into grey; Pillow converts the colours of others itself.
-_DRAFT_MODES = frozenset({"RGB", "L"})
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_SIZE = slice(16, 24)
 _EXIF_ORIENTATION_TAG = 0x0112
@@ -56,14 +47,6 @@ _PILLOW_LIMIT_LOCK = threading.Lock()
 _EMPTY_FILE = "the file is empty: copy it again"
 # Only Pillow's message distinguishes a truncated file from a broken one.
 _TRUNCATION_WORDS = ("truncated", "premature", "unexpected end", "not enough data", "incomplete")
-
-
-class ImageProblemError(Exception):
-    """An image that cannot be used; `rule` is the name of the rule it breaks."""
-
-    def __init__(self, rule: str, message: str) -> None:
-        super().__init__(message)
-        self.rule = rule
 
 
 @dataclass(frozen=True)
@@ -108,7 +91,7 @@ def inspect_image(image_bytes: bytes, *, max_image_pixels: int) -> ImageFacts:
     with _decoder_errors():
         is_animated = not is_jpeg and getattr(image, "n_frames", 1) > 1
         if isinstance(image, JpegImageFile):
-            grey = _load_jpeg_draft(image, image_bytes)
+            grey = load_jpeg_draft(image, image_bytes)
         else:
             image.load()
             grey = flatten(image).convert("L")
@@ -205,56 +188,6 @@ def _open_image(image_bytes: bytes, max_image_pixels: int | None) -> ImageFile.I
     if max_image_pixels is not None:
         _check_pixels(image.size, max_image_pixels)
     return image
-
-
-def _load_jpeg_draft(image: JpegImageFile, image_bytes: bytes) -> Image.Image:
-    """Return a JPEG decoded at an eighth of its size, in grey, which is all that the perceptual hash needs.
-
-    Raises:
-        ImageProblemError: the JPEG is damaged where a decoder only warns.
-    """
-    scan = find_first_scan(image_bytes, image)
-    damage = None if scan is None else find_marker_damage(image_bytes, scan)
-    if damage is not None:
-        raise _report_damage(damage)
-    if scan is None:
-        # A small image may have all its rows, and TensorFlow refuses it still.
-        _set_draft(image).load()
-        raise _report_incomplete("it has no end marker")
-    # Pillow scales an image with a side below the divisor by less, and hashes from earlier runs should stay.
-    if image.mode not in _DRAFT_MODES or min(image.size) < DRAFT_DIVISOR:
-        _check_data(image, image_bytes, scan)
-        return image
-    try:
-        draft = decode_draft(image_bytes)
-        # Image.fromarray takes three times as long, for every ingested image.
-        height_px, width_px = draft.shape
-        return Image.frombuffer("L", (width_px, height_px), draft, "raw", "L", 0, 1)
-    except ValueError as warning:
-        _check_data(image, image_bytes, scan)
-        damage = describe_warning(warning)
-        if damage is not None:
-            raise _report_damage(damage) from warning
-        return image
-
-
-def _check_data(image: JpegImageFile, image_bytes: bytes, scan: FirstScan) -> None:
-    problem = load_checking_data(_set_draft(image), image_bytes, scan)
-    if problem is not None:
-        raise _report_incomplete(problem)
-
-
-def _set_draft(image: JpegImageFile) -> JpegImageFile:
-    image.draft("L", (max(1, image.width // DRAFT_DIVISOR), max(1, image.height // DRAFT_DIVISOR)))
-    return image
-
-
-def _report_damage(damage: str) -> ImageProblemError:
-    return ImageProblemError("image_unreadable", f"the image is damaged ({damage}): copy or export it again")
-
-
-def _report_incomplete(problem: str) -> ImageProblemError:
-    return ImageProblemError("image_truncated", f"the image is incomplete ({problem}): copy or export it again")
 
 
 def _check_pixels(size_px: tuple[int, ...], max_image_pixels: int) -> None:
