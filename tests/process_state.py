@@ -12,8 +12,8 @@ from typing import Any
 
 REPO_DIR = str(Path(__file__).resolve().parents[1])
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Set for good by pytest, and by libraries when they are first imported.
-OTHERS_VARIABLES = ("PYTEST_CURRENT_TEST",)
+# New variables that tests must remove. Others come from libraries, such as TensorFlow, when they are first imported.
+OURS = ("AWS_", "COV", "CUDA_", "GOOGLE_", "HTTP", "NO_PROXY", "PYTHON", "REEFLINE_", "TF_CONFIG", "XDG_")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class ProcessState:
         return cls(
             folder=_find_folder(),
             search_path=tuple(sys.path),
-            environment={name: value for name, value in os.environ.items() if name not in OTHERS_VARIABLES},
+            # pytest changes this one itself.
+            environment={name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
             umask=umask,
             handlers={number: signal.getsignal(number) for number in SIGNALS},
             blocked_signals=frozenset(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, []))),
@@ -47,7 +48,8 @@ class ProcessState:
         changes = [
             f"environment variable {name}: {self.environment.get(name)!r} -> {now.environment.get(name)!r}"
             for name in sorted(self.environment.keys() | now.environment.keys())
-            if self.environment.get(name) != now.environment.get(name)
+            if (name in self.environment or name.startswith(OURS))
+            and self.environment.get(name) != now.environment.get(name)
         ]
         changes += [f"sys.path lacks {path}" for path in set(self.search_path) - set(now.search_path)]
         # Libraries add folders inside the environment that they were installed into.
@@ -66,13 +68,13 @@ class ProcessState:
         return changes
 
     def restore(self) -> None:
-        """Put the process back into this state; what libraries added to sys.path stays."""
+        """Put the process back into this state; what libraries added stays."""
         if _find_folder() != self.folder:
             os.chdir(self.folder)
         vendored = [path for path in sys.path if path not in self.search_path and path.startswith(sys.prefix)]
         sys.path[:] = [*self.search_path, *vendored]
         os.umask(self.umask)
-        for name in os.environ.keys() - self.environment.keys() - set(OTHERS_VARIABLES):
+        for name in [name for name in os.environ if name.startswith(OURS) and name not in self.environment]:
             del os.environ[name]
         os.environ.update(self.environment)
         for number, handler in self.handlers.items():

@@ -1,4 +1,4 @@
-"""`reefline verify` as it is used: a process of its own, real images, a real model."""
+"""`reefline verify` with real images and a real model: once in its own process, otherwise in this one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from reefline.cli import app
 from tests.factories import make_data_set
 
 REPO_DIR = Path(__file__).resolve().parents[2]
@@ -40,7 +43,7 @@ def data_dir(tmp_path: Path) -> Path:
     return make_data_set(tmp_path / "data", images=40)
 
 
-def _verify(*arguments: str | Path, cache: Path) -> subprocess.CompletedProcess[str]:
+def _verify_in_a_process(*arguments: str | Path, cache: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("TF_USE_LEGACY_KERAS",)}
     return subprocess.run(
         [sys.executable, "-m", "reefline", "verify", *map(str, arguments)],
@@ -53,8 +56,13 @@ def _verify(*arguments: str | Path, cache: Path) -> subprocess.CompletedProcess[
     )
 
 
+def _verify(*arguments: str | Path, cache: Path) -> Result:
+    """Verify in this process, which imports TensorFlow once for all tests."""
+    return CliRunner().invoke(app, ["verify", *map(str, arguments)], env={"XDG_CACHE_HOME": str(cache)})
+
+
 def test_a_run_that_can_start(tmp_path: Path, config_file: Path, data_dir: Path) -> None:
-    run = _verify("--config", config_file, "--data", data_dir, "--json", cache=tmp_path / "cache")
+    run = _verify_in_a_process("--config", config_file, "--data", data_dir, "--json", cache=tmp_path / "cache")
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stderr == ""
     report = json.loads(run.stdout)
@@ -82,7 +90,7 @@ def test_a_run_that_can_start(tmp_path: Path, config_file: Path, data_dir: Path)
 def test_without_a_config_the_recommended_one_is_verified(tmp_path: Path, data_dir: Path) -> None:
     wishes = ("--set", "trainer.model=ssd_mobilenet_v2_tiny", "--set", "trainer.input_size=96", "--minutes", "2")
     run = _verify("--data", data_dir, *wishes, "--json", cache=tmp_path / "cache")
-    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.exit_code == 0, run.stdout + run.stderr
     report = json.loads(run.stdout)
     assert (report["config"], report["model_name"]) == ("recommended for 2 minutes", "detector")
     assert report["model"]["image_batch"] == [8, 96, 96, 3]
@@ -91,7 +99,7 @@ def test_without_a_config_the_recommended_one_is_verified(tmp_path: Path, data_d
 def test_a_model_that_does_not_map_well_enough_is_an_error(tmp_path: Path, config_file: Path, data_dir: Path) -> None:
     wish = ("--set", "gate.min_edgetpu_ops=1.0")
     run = _verify("--config", config_file, "--data", data_dir, *wish, cache=tmp_path / "cache")
-    assert run.returncode == 2, run.stdout + run.stderr
+    assert run.exit_code == 2, run.stdout + run.stderr
     assert "error: gate.min_edgetpu_ops: share of operations on the Edge TPU (98 of 101)" in run.stdout
     assert "Edge TPU        98 of 101 operators run on the Edge TPU (a prediction" in run.stdout
 
@@ -108,7 +116,7 @@ def test_bad_configs_are_told_of_in_full(tmp_path: Path, config_file: Path, data
     ]
     overrides = [argument for text in arguments for argument in ("--set", text)]
     run = _verify("--config", config_file, "--data", data_dir, *overrides, cache=tmp_path / "cache")
-    assert run.returncode == 2, run.stdout + run.stderr
+    assert run.exit_code == 2, run.stdout + run.stderr
     assert "Traceback" not in run.stdout + run.stderr
     lines = run.stdout.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
@@ -129,7 +137,7 @@ def test_bad_configs_are_told_of_in_full(tmp_path: Path, config_file: Path, data
 def test_weights_of_another_architecture_are_an_error(tmp_path: Path, config_file: Path, data_dir: Path) -> None:
     wish = ("--set", f"trainer.start={COCO_DETECTOR}")
     run = _verify("--config", config_file, "--data", data_dir, *wish, cache=tmp_path / "cache")
-    assert run.returncode == 2, run.stdout + run.stderr
+    assert run.exit_code == 2, run.stdout + run.stderr
     assert "these weights belong to trainer.model: ssd_mobilenet_v1_300" in run.stdout
     assert run.stdout.splitlines()[-1].startswith("NOT READY: 1 error(s)")
 
@@ -137,7 +145,7 @@ def test_weights_of_another_architecture_are_an_error(tmp_path: Path, config_fil
 def test_values_that_are_no_values_hide_nothing_else(tmp_path: Path, config_file: Path) -> None:
     overrides = ["--set", "trainer.batch_size=0", "--set", "oops", "--set", "trainer.input_size=40"]
     run = _verify("--config", config_file, "--data", tmp_path / "none", *overrides, cache=tmp_path / "cache")
-    assert run.returncode == 2, run.stdout + run.stderr
+    assert run.exit_code == 2, run.stdout + run.stderr
     for words in (
         "--set oops: expected KEY=VALUE",
         "trainer.batch_size: found 0",
@@ -151,7 +159,7 @@ def test_values_that_are_no_values_hide_nothing_else(tmp_path: Path, config_file
 def test_a_rate_that_diverges_is_told_with_its_files(tmp_path: Path, config_file: Path, data_dir: Path) -> None:
     overrides = ["--set", "trainer.learning_rate=1e9", "--set", "trainer.warmup_steps=0"]
     run = _verify("--config", config_file, "--data", data_dir, *overrides, cache=tmp_path / "cache")
-    assert run.returncode == 2, run.stdout + run.stderr
+    assert run.exit_code == 2, run.stdout + run.stderr
     assert "expected a finite loss; lower trainer.learning_rate" in run.stdout
     assert "image_0" in run.stdout
 
@@ -165,5 +173,5 @@ def test_a_rate_that_diverges_is_told_with_its_files(tmp_path: Path, config_file
 )
 def test_nothing_to_verify(tmp_path: Path, config_file: Path, arguments: list[str], message: str) -> None:
     run = _verify(*(arguments or ["--config", config_file]), cache=tmp_path / "cache")
-    assert run.returncode == 2, run.stdout + run.stderr
+    assert run.exit_code == 2, run.stdout + run.stderr
     assert message in run.stdout
