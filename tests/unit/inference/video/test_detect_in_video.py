@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 from pathlib import Path
@@ -15,6 +14,8 @@ from reefline.cli import app
 from reefline.errors import DataError
 from reefline.inference.video.detect_in_video import VideoRequest, detect_in_video
 from reefline.inference.video.frames import VideoSource
+from reefline.system import extras
+from reefline.system.extras import Extra
 from tests.factories_detect import push_small_bundle
 from tests.factories_video import write_video
 
@@ -122,11 +123,10 @@ def test_a_camera_has_the_time_of_arrival_and_should_not_end(video: Path, monkey
 
 
 def test_the_extra_is_missing(bundle: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cv2" else find_spec(name))
+    monkeypatch.setitem(extras.MODULES, Extra.VIDEO, ("no_such_module",))
     result = run("--bundle", bundle, "--video", video)
     assert result.exit_code == 2
-    assert result.stderr == "error: --video needs cv2, which is not installed; run `pip install 'reefline[video]'`\n"
+    assert result.stderr == "error: --video needs the extra `video`: pip install 'reefline[video]'\n"
 
 
 @pytest.mark.parametrize(
