@@ -29,9 +29,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 REPO_DIR = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO_DIR))
 
+from reefline.bundle.checking import verify_bundle  # noqa: E402
 from reefline.bundle.export_record import EXPORT_FILE, ExportRecord  # noqa: E402
 from reefline.bundle.layout import FLOAT_FILE, INT8_FILE  # noqa: E402
-from reefline.bundle.manifest import verify_bundle  # noqa: E402
 from reefline.inference.detector import Detector, TfliteDetector  # noqa: E402
 from reefline.inference.saved_model_detector import SavedModelDetector  # noqa: E402
 from reefline.settings import EdgeTpuTarget  # noqa: E402

@@ -37,6 +37,11 @@ def is_installed(extra: Extra) -> bool:
     return all(_exists(module) for module in MODULES[extra])
 
 
+def has_part_of(extra: Extra) -> bool:
+    """Return whether any of an extra's modules can be found: all of them, or an installation that is incomplete."""
+    return any(_exists(module) for module in MODULES[extra])
+
+
 def require_extra(extra: Extra, what: str) -> None:
     """Make sure that an extra is installed; `what` is the command or option that needs it.
 

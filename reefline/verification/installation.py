@@ -15,8 +15,9 @@ from pathlib import Path
 from reefline.edgetpu.compiler.command import CONTAINER_ENGINES, find_compiler, find_container_engine
 from reefline.edgetpu.compiler.outcome import COMPILER
 from reefline.od_api.compat import LEGACY_KERAS_VARIABLE
+from reefline.system.extras import PIPELINE_PYTHON, Extra, has_part_of
 
-PYTHON_VERSION = "3.10"
+_RUNTIME = "ai-edge-litert"
 
 # The versions that were tested together; pyproject.toml pins the same, and a test compares the two.
 REQUIRED_VERSIONS: Mapping[str, str] = {
@@ -53,7 +54,9 @@ class Check:
 
 
 def examine(folder: Path) -> tuple[Check, ...]:
-    """Run all checks; `folder` is the workspace, which need not exist yet."""
+    """Run all checks; `folder` is the workspace, which need not exist yet. Without the pipeline, only its lack is noted."""
+    if not has_part_of(Extra.PIPELINE):
+        return (check_runtime(), _note_missing_pipeline())
     return (
         check_python(platform.python_version()),
         *(check_distribution(name, version) for name, version in REQUIRED_VERSIONS.items()),
@@ -64,15 +67,28 @@ def examine(folder: Path) -> tuple[Check, ...]:
     )
 
 
+def check_runtime(version_of: Callable[[str], str] = metadata.version) -> Check:
+    """Check that TensorFlow Lite's runtime is installed, which runs bundles without the pipeline."""
+    try:
+        return Check(_RUNTIME, Health.GOOD, version_of(_RUNTIME))
+    except metadata.PackageNotFoundError:
+        return Check(_RUNTIME, Health.PROBLEM, "not installed", "bundles cannot run: run `pip install reefline` again")
+
+
+def _note_missing_pipeline() -> Check:
+    remedy = f"training needs it, on Python {PIPELINE_PYTHON}: run `make setup` in a checkout (docs/install.md)"
+    return Check("pipeline", Health.NOTE, "not installed", remedy)
+
+
 def check_python(version: str) -> Check:
     """Check the version of Python, such as "3.10.13"."""
-    if version.split(".")[:2] == PYTHON_VERSION.split("."):
+    if version.split(".")[:2] == PIPELINE_PYTHON.split("."):
         return Check("Python", Health.GOOD, version)
     return Check(
         "Python",
         Health.PROBLEM,
         version,
-        f"TFX 1.16 needs Python {PYTHON_VERSION}: run `make setup`, then use .venv/bin/python",
+        f"TFX 1.16 needs Python {PIPELINE_PYTHON}: run `make setup`, then use .venv/bin/python",
     )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from reefline.system import extras
+from reefline.system.extras import Extra
 from reefline.verification import installation
 from reefline.verification.installation import Health
 from tests.factories_compiler import make_compiler
@@ -93,6 +95,22 @@ def test_object_detection_that_is_another_package(tmp_path: Path, monkeypatch) -
 def test_everything_is_examined(tmp_path: Path) -> None:
     names = {check.name for check in installation.examine(tmp_path)}
     assert {"Python", "tensorflow", "protobuf", "legacy Keras", "OD API", "disk", "edgetpu_compiler"} <= names
+
+
+def test_without_the_pipeline_only_its_lack_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(extras.MODULES, Extra.PIPELINE, ("no_such_module",))
+    runtime, pipeline = installation.examine(tmp_path)
+    assert (runtime.name, runtime.health) == ("ai-edge-litert", Health.GOOD)
+    assert (pipeline.health, pipeline.found) == (Health.NOTE, "not installed")
+    assert "run `make setup` in a checkout" in pipeline.remedy
+
+
+def test_a_missing_runtime_is_a_problem() -> None:
+    def find_none(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    check = installation.check_runtime(find_none)
+    assert (check.health, check.found) == (Health.PROBLEM, "not installed")
 
 
 @pytest.mark.parametrize(
