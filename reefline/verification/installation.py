@@ -54,7 +54,10 @@ class Check:
 
 
 def examine(folder: Path) -> tuple[Check, ...]:
-    """Run all checks; `folder` is the workspace, which need not exist yet. Without the pipeline, only its lack is noted."""
+    """Run all checks; `folder` is the workspace, which need not exist yet.
+
+    Without the pipeline, only the runtime is checked.
+    """
     if not has_part_of(Extra.PIPELINE):
         return (check_runtime(), _note_missing_pipeline())
     return (
