@@ -303,7 +303,7 @@ BUNDLE_CASES = (
 )
 
 DETECT_CASES = (
-    Case("detect-without-images", 2, "Missing argument 'IMAGE", command("detect", "--bundle", "b")),
+    Case("detect-without-images", 2, r"nothing to detect in: pass IMAGE\.\.\., or --video FILE", command("detect", "--bundle", "b")),
     Case("detect-no-bundle", 2, r"nowhere/manifest\.json: missing or unreadable", command("detect", "--bundle", "nowhere", "a.jpg")),
     Case("detect-missing-image", 2, r"gone\.jpg: no such file or folder; name an image", detect("gone.jpg")),
     Case("detect-text", 2, r"a\.jpg: not a readable JPEG", detect("a.jpg", "good.png", before=put("a.jpg", b"text"))),

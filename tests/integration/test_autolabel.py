@@ -20,12 +20,19 @@ COCO_DETECTOR = REPO_DIR / ".." / "shared" / "models" / "coco_ssd_mobilenet_v1_1
 PERSON = (10, 24, 512, 600)
 # Python imports a module of this name by itself when it starts.
 FORBIDDING_MODULE = """
+import importlib.machinery
 import sys
 
 class Forbidding:
     def find_spec(self, name, path=None, target=None):
         if name in ("tensorflow", "object_detection", "tfx"):
-            raise ImportError(f"{name} is not needed")
+            return importlib.machinery.ModuleSpec(name, self)
+
+    def create_module(self, spec):
+        raise ImportError(f"{spec.name} is not needed")
+
+    def exec_module(self, module):
+        pass
 
 sys.meta_path.insert(0, Forbidding())
 """
