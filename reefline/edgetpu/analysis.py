@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reefline.edgetpu.compiled import COMPILED_SUFFIX, CompiledModel, belongs_together, describe_compiled
 from reefline.edgetpu.conformance import examine_conformance
-from reefline.edgetpu.latency import LatencyEstimate, estimate_latency
+from reefline.edgetpu.latency import LatencyEstimate, estimate_latency, explain_no_estimate
 from reefline.edgetpu.op_limits import ON_CHIP_BYTES
 from reefline.edgetpu.parameter_cache import ParameterCache, predict_cache
 from reefline.edgetpu.placement import place_compiled, place_operators
@@ -34,6 +34,7 @@ class ModelAnalysis(Record):
     `parameter_bytes` are the constants of the operators that map or might, as the file has them; `fits_on_chip`
     compares them with all of the chip's memory. `cache` predicts what the compiler does with them, `latency` the time
     of an inference; both are None for a compiled file, and for one that the compiler rejects or maps nothing of.
+    `no_latency` tells why only the latency is None.
     `compiled` is set for a compiled file: then `ops` are facts, otherwise a prediction.
     """
 
@@ -48,11 +49,14 @@ class ModelAnalysis(Record):
     compiled: CompiledModel | None
     cache: ParameterCache | None = None
     latency: LatencyEstimate | None = None
+    no_latency: str | None = None
 
     def forecast(self) -> list[str]:
         """Return lines on memory and latency; none without a prediction."""
-        lines = [] if self.cache is None else [*self.cache.describe()]
-        return lines if self.latency is None else [*lines, self.latency.describe()]
+        is_partial = self.summary.edgetpu < self.summary.total
+        lines = [] if self.cache is None else [*self.cache.describe(is_partial=is_partial)]
+        lines += [] if self.latency is None else [self.latency.describe()]
+        return lines if self.no_latency is None else [*lines, f"no latency estimate: {self.no_latency}"]
 
     def to_text(self) -> str:
         """Return the summary, the problems, and the operators that do not map with their reasons, as lines."""
@@ -117,6 +121,7 @@ def analyze_graph(path: Path, graph: Graph) -> ModelAnalysis:
         compiled=None,
         cache=cache,
         latency=None if cache is None else estimate_latency(graph, placed, cache),
+        no_latency=None if cache is None else explain_no_estimate(placed, cache),
     )
 
 

@@ -26,6 +26,16 @@ MEDIAN_ERROR = 0.18
 BAND_ERROR = 0.47
 PUBLISHED_MODELS = 25
 _LANES = 4
+# Operators whose arithmetic dominates; the CPU's share of an estimate counts only values read and written.
+_HEAVY = (
+    "BATCH_MATMUL",
+    "CONV_2D",
+    "CONV_3D",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "TRANSPOSE_CONV",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+)
 
 
 @dataclass(frozen=True)
@@ -58,9 +68,21 @@ class LatencyEstimate(Record):
         )
 
 
-def estimate_latency(graph: Graph, placed: Sequence[PlacedOp], cache: ParameterCache) -> LatencyEstimate:
-    """Return the latency of a model whose operators run where `placed` says."""
-    return estimate(measure_work(graph, placed, cache))
+def estimate_latency(graph: Graph, placed: Sequence[PlacedOp], cache: ParameterCache) -> LatencyEstimate | None:
+    """Return the latency of a model whose operators run where `placed` says; None if `explain_no_estimate` objects."""
+    return None if explain_no_estimate(placed, cache) else estimate(measure_work(graph, placed, cache))
+
+
+def explain_no_estimate(placed: Sequence[PlacedOp], cache: ParameterCache) -> str | None:
+    """Return why an estimate would be far off, or None."""
+    off_tpu = [op for op in placed if op.op in _HEAVY and op.placement is not Placement.EDGETPU]
+    if off_tpu:
+        first = min(off_tpu, key=lambda op: op.placement is not Placement.CPU)
+        runs = "runs" if first.placement is Placement.CPU else "may run"
+        return f"op {first.index} ({first.op}) {runs} on the CPU, where its time is unknown"
+    if cache.not_counted:
+        return f"the Edge TPU's time for {', '.join(cache.not_counted)} is unknown"
+    return None
 
 
 def estimate(work: Work) -> LatencyEstimate:

@@ -65,6 +65,13 @@ def is_one_dimensional(tensor: Tensor) -> bool:
     return all(size == 1 for size in tensor.shape[:-1])
 
 
+def read_axes(op: Operator, graph: Graph, operand: int) -> tuple[int, ...]:
+    """Return the axes in a constant operand, counted from the front."""
+    axes = graph.get_input(op, operand)
+    rank = len(list_data(op, graph)[0].shape)
+    return tuple(axis % max(rank, 1) for axis in (axes.read_ints() if axes is not None else None) or ())
+
+
 def limit_supported(op: Operator, graph: Graph) -> str | None:
     """Only 40 operators and TILE can map. Source: Coral's table; pairs."""
     return None if op.name in DATA_OPERANDS else "the Edge TPU does not support this operator"
@@ -205,10 +212,10 @@ def limit_batch_dimension(op: Operator, graph: Graph) -> str | None:
 
     Source: Coral's table; unconfirmed for SUM and SPLIT.
     """
-    if op.name in _REDUCTIONS and 0 in _read_axes(op, graph, operand=1):
+    if op.name in _REDUCTIONS and 0 in read_axes(op, graph, operand=1):
         return "reduces the batch dimension"
     # A SPLIT into one part divides nothing; converters leave them behind, and one in Google's YAMNet was mapped.
-    if op.name == "SPLIT" and len(op.outputs) > 1 and 0 in _read_axes(op, graph, operand=0):
+    if op.name == "SPLIT" and len(op.outputs) > 1 and 0 in read_axes(op, graph, operand=0):
         return "splits the batch dimension"
     if op.name == "PACK" and op.options.axis % len(graph.get_outputs(op)[0].shape or (1,)) == 0:
         return "packs along the batch dimension"
@@ -223,7 +230,7 @@ def limit_mean_depth(op: Operator, graph: Graph) -> str | None:
     if op.name != "MEAN":
         return None
     shape = list_data(op, graph)[0].shape
-    if len(shape) - 1 in _read_axes(op, graph, operand=1) and shape[-1] % _Z_MULTIPLE:
+    if len(shape) - 1 in read_axes(op, graph, operand=1) and shape[-1] % _Z_MULTIPLE:
         return f"reduces a depth of {shape[-1]}, not a multiple of {_Z_MULTIPLE}"
     return None
 
@@ -308,10 +315,3 @@ def _is_zero(tensor: Tensor) -> bool:
     zero_point = tensor.zero_points[0] if tensor.zero_points else 0
     content = bytes(tensor.data or b"")
     return content.count(zero_point % 256) == len(content)
-
-
-def _read_axes(op: Operator, graph: Graph, operand: int) -> tuple[int, ...]:
-    """Return the axes in a constant operand, counted from the front."""
-    axes = graph.get_input(op, operand)
-    rank = len(list_data(op, graph)[0].shape)
-    return tuple(axis % max(rank, 1) for axis in (axes.read_ints() if axes is not None else None) or ())

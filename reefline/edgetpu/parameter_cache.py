@@ -68,8 +68,11 @@ class ParameterCache(Record):
     fitting_width: float | None
     segments: tuple[Segment, ...]
 
-    def describe(self) -> Iterator[str]:
-        """Yield lines on what is cached, and what would make everything fit."""
+    def describe(self, *, is_partial: bool = False) -> Iterator[str]:
+        """Yield lines on what is cached, and what would make everything fit.
+
+        With `is_partial`, some operators may not map.
+        """
         size = f"{self.parameter_bytes / _MIB:.2f} MiB"
         if self.fit is CacheFit.FITS:
             yield f"parameters: {size} on the chip, all cached (prediction)"
@@ -79,11 +82,11 @@ class ParameterCache(Record):
                 f"parameters: {size} on the chip, which {what}: about {self.cached_bytes / _MIB:.2f} MiB cached, "
                 f"{self.streamed_bytes / _MIB:.2f} MiB sent with each inference (prediction)"
             )
-            yield from self._advise()
+            yield from self._advise(is_partial)
         if self.not_counted:
             yield f"parameters of unknown layout, not counted: {', '.join(self.not_counted)}"
 
-    def _advise(self) -> Iterator[str]:
+    def _advise(self, is_partial: bool) -> Iterator[str]:
         if self.streamed:
             largest = max(self.streamed, key=lambda stored: stored.bytes)
             yield (
@@ -100,6 +103,9 @@ class ParameterCache(Record):
                 f"ops {part.first_op}-{part.last_op} {part.parameter_bytes / _MIB:.2f} MiB" for part in self.segments
             )
             yield f"or {len(self.segments)} Edge TPUs (reefline compile --segments {len(self.segments)}): {parts}"
+            if is_partial:
+                # edgetpu#411: compiler 15 printed nothing but its version.
+                yield "the compiler may refuse to split this model, as not all of its operators map (edgetpu#411)"
 
 
 def predict_cache(graph: Graph, placed: Sequence[PlacedOp]) -> ParameterCache:

@@ -127,6 +127,13 @@ def test_a_smaller_input_may_help_dense_layers(op: str, is_said: bool) -> None:
     assert ("a smaller input leaves the parameters as they are" in advice) is is_said
 
 
+def test_a_split_of_a_model_that_does_not_map_completely_comes_with_a_warning() -> None:
+    cache = predict(make_chain(642))
+    warning = "the compiler may refuse to split this model, as not all of its operators map (edgetpu#411)"
+    assert warning in cache.describe(is_partial=True)
+    assert warning not in cache.describe()
+
+
 def test_a_model_that_fits_gets_no_advice() -> None:
     cache = predict(make_chain(72))
     assert list(cache.describe()) == ["parameters: 0.33 MiB on the chip, all cached (prediction)"]
