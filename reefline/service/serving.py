@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from reefline.errors import UsageError
 from reefline.inference.detect.detect_objects import check_min_score
+from reefline.service.connections import make_protocol
 from reefline.service.current_watch import CurrentWatch
 from reefline.service.http_app import Endpoints, build_app
 from reefline.service.inference_pool import InferencePool
@@ -30,13 +31,11 @@ _DRAIN_TIMEOUT_S = 30
 # Reading a file is cheap; each look at an object store is a request.
 _LOCAL_INTERVAL_S, _REMOTE_INTERVAL_S = 1.0, 10.0
 _BACKLOG = 128
-# Connections that may be open besides those whose images wait; more get 503. Each may hold one body in memory.
-_MORE_CONNECTIONS = 64
 
 
 @dataclass(frozen=True)
 class ServeRequest:
-    """What serves, where, and its limits: images that wait, bytes of a body, pixels of an image."""
+    """What serves, where, and its limits: images that wait, bytes of a body, pixels of an image, idle seconds."""
 
     model: ModelRequest
     host: str = LOOPBACK
@@ -44,6 +43,7 @@ class ServeRequest:
     max_waiting: int = 16
     max_body_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
+    idle_timeout_s: float = 10.0
 
 
 class ServeListener:
@@ -100,7 +100,7 @@ def _serve_pool(
             listening,
             stop,
             lambda: listener.started(url, pool.serving),
-            max_connections=request.max_waiting + _MORE_CONNECTIONS,
+            idle_timeout_s=request.idle_timeout_s,
         )
 
 
@@ -134,7 +134,7 @@ def _run_uvicorn(
     stop: threading.Event | None,
     started: Callable[[], None],
     *,
-    max_connections: int,
+    idle_timeout_s: float,
 ) -> None:
     import uvicorn
 
@@ -155,7 +155,8 @@ def _run_uvicorn(
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
-        limit_concurrency=max_connections,
+        http=make_protocol(idle_timeout_s),
+        ws="none",
     )
     with _stopping_cleanly():
         Server(config).run(sockets=[listening])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -145,12 +146,63 @@ def test_a_body_without_a_length_is_limited_too(service: Service, client: httpx.
 
 def test_a_client_that_hangs_up_is_counted_and_nothing_else(bundle: Path, client: httpx.Client) -> None:
     with serve_bundle(bundle) as running:
-        host, _, port = running.url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port))) as hanging_up:
+        with connect(running) as hanging_up:
             hanging_up.sendall(b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
         line = 'reefline_requests_total{status="400"} 1.0'
         wait_until(lambda: line in client.get(f"{running.url}/metrics").text)
         assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 200
+
+
+def connect(running: Service) -> socket.socket:
+    host, _, port = running.url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
+
+
+def test_idle_connections_lock_nobody_out(bundle: Path, client: httpx.Client) -> None:
+    with serve_bundle(bundle) as running, contextlib.ExitStack() as idle:
+        for _ in range(100):
+            idle.enter_context(connect(running))
+        assert client.get(f"{running.url}/healthz").status_code == 200
+        assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost:", id="half-a-header"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET", id="half-a-second-header"),
+    ],
+)
+def test_a_connection_without_a_complete_header_is_closed(bundle: Path, sent: bytes) -> None:
+    with serve_bundle(bundle, idle_timeout_s=0.2) as running, connect(running) as slow:
+        slow.sendall(sent)
+        while slow.recv(1000):
+            pass
+
+
+def test_the_idle_timeout_spares_a_request_under_way(
+    bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_bundle(bundle, idle_timeout_s=0.2) as running, ThreadPoolExecutor(1) as clients:
+        gate = Gate(monkeypatch)
+        answer = clients.submit(client.post, f"{running.url}/detect", content=IMAGE)
+        assert gate.reached.acquire(timeout=PATIENCE_S)
+        time.sleep(0.5)
+        gate.opened.set()
+        assert answer.result().status_code == 200
+
+
+def test_the_oldest_of_too_many_idle_connections_is_closed(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reefline.service.connections.MAX_IDLE_CONNECTIONS", 1)
+    with (
+        serve_bundle(bundle, idle_timeout_s=2 * PATIENCE_S) as running,
+        connect(running) as first,
+        connect(running) as second,
+    ):
+        assert first.recv(1) == b""
+        second.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert second.recv(12) == b"HTTP/1.1 200"
 
 
 def test_an_error_of_the_model_is_500(bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
