@@ -50,7 +50,7 @@ class InferencePool:
     def __init__(self, serving: ServingModel, *, max_waiting: int, max_pixels: int) -> None:
         """Start one thread for each interpreter of `serving`; at most `max_waiting` images wait."""
         self._serving = serving
-        self._max_pixels = max_pixels
+        self._max_waiting, self._max_pixels = max_waiting, max_pixels
         self._jobs: queue.Queue[_Job | None] = queue.Queue()
         # Counted apart from the queue, so that the signals to stop always fit.
         self._places = threading.BoundedSemaphore(max_waiting)
@@ -70,6 +70,11 @@ class InferencePool:
     def waiting(self) -> int:
         """How many images wait."""
         return self._jobs.qsize()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many images wait as may wait."""
+        return self.waiting >= self._max_waiting
 
     def swap(self, serving: ServingModel) -> None:
         """Use another model, with as many interpreters, from the next image on."""

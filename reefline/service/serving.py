@@ -23,6 +23,7 @@ from reefline.service.serving_model import (
     load_serving_model,
     read_serving_version,
 )
+from reefline.service.upload_budget import UploadBudget
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8080
@@ -31,11 +32,16 @@ _DRAIN_TIMEOUT_S = 30
 # Reading a file is cheap; each look at an object store is a request.
 _LOCAL_INTERVAL_S, _REMOTE_INTERVAL_S = 1.0, 10.0
 _BACKLOG = 128
+# Bodies that may arrive at a time, however small.
+_MAX_ARRIVING = 64
 
 
 @dataclass(frozen=True)
 class ServeRequest:
-    """What serves, where, and its limits: images that wait, bytes of a body, pixels of an image, idle seconds."""
+    """What serves, where, and its limits: images that wait, bytes of a body, pixels of an image, idle seconds.
+
+    `max_held_bytes` is for all bodies that arrive or wait; one of `max_body_bytes` always fits.
+    """
 
     model: ModelRequest
     host: str = LOOPBACK
@@ -44,6 +50,7 @@ class ServeRequest:
     max_body_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
     idle_timeout_s: float = 10.0
+    max_held_bytes: int = 100_000_000
 
 
 class ServeListener:
@@ -91,7 +98,8 @@ def _serve_pool(
     metrics = Metrics(pool)
     interval_s = _REMOTE_INTERVAL_S if request.model.place.is_remote else _LOCAL_INTERVAL_S
     watch = CurrentWatch(request.model, pool, _Counting(listener, metrics), interval_s)
-    endpoints = Endpoints(pool, metrics, request.max_body_bytes, lambda: watch.problem)
+    uploads = UploadBudget(max(request.max_held_bytes, request.max_body_bytes), _MAX_ARRIVING)
+    endpoints = Endpoints(pool, metrics, request.max_body_bytes, uploads, lambda: watch.problem)
     host, port = listening.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     with watch if is_following else contextlib.nullcontext():

@@ -246,6 +246,51 @@ def test_a_full_queue_is_503(bundle: Path, client: httpx.Client, monkeypatch: py
     assert refused.json()["error"] == "too many images wait; try again in 1 second(s)"
 
 
+@pytest.mark.parametrize(
+    "header",
+    [pytest.param("Content-Length: 900", id="length"), pytest.param("Transfer-Encoding: chunked", id="chunked")],
+)
+def test_bytes_that_arrive_are_limited(bundle: Path, client: httpx.Client, header: str) -> None:
+    with serve_bundle(bundle, max_body_bytes=1000, max_held_bytes=1500) as running:
+        with connect(running) as stalled, connect(running) as refused:
+            stalled.sendall(f"POST /detect HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode())
+            wait_until(lambda: client.post(f"{running.url}/detect", content=b"x" * 900).status_code == 503)
+            # The body never comes: the answer does not wait for it.
+            refused.sendall(b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n")
+            answer = refused.recv(1000).decode()
+            assert answer.startswith("HTTP/1.1 503")
+            assert "retry-after: 1" in answer
+            assert "too many images arrive; try again in 1 second(s)" in answer
+            # A small one still fits.
+            assert client.post(f"{running.url}/detect", content=IMAGE[:90]).status_code == 400
+        wait_until(lambda: client.post(f"{running.url}/detect", content=b"x" * 900).status_code == 400)
+
+
+def test_small_bodies_that_arrive_are_limited_too(
+    bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reefline.service.serving._MAX_ARRIVING", 1)
+    with serve_bundle(bundle) as running, connect(running) as stalled:
+        stalled.sendall(b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+        wait_until(lambda: client.post(f"{running.url}/detect", content=IMAGE).status_code == 503)
+        assert client.get(f"{running.url}/healthz").status_code == 200
+
+
+def test_a_full_queue_refuses_before_the_body_arrives(
+    bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_bundle(bundle, max_waiting=1) as running, ThreadPoolExecutor(2) as clients:
+        gate = Gate(monkeypatch)
+        clients.submit(client.post, f"{running.url}/detect", content=IMAGE)
+        assert gate.reached.acquire(timeout=PATIENCE_S)
+        clients.submit(client.post, f"{running.url}/detect", content=IMAGE)
+        wait_until(lambda: "reefline_queue_length 1.0" in client.get(f"{running.url}/metrics").text)
+        with connect(running) as refused:
+            refused.sendall(b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n")
+            assert refused.recv(1000).startswith(b"HTTP/1.1 503")
+        gate.opened.set()
+
+
 def test_a_stop_answers_what_is_under_way(bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve_bundle(bundle) as running, ThreadPoolExecutor(1) as clients:
         gate = Gate(monkeypatch)
