@@ -22,11 +22,13 @@ _STARTS_WITHIN_S = 120
 
 @dataclass
 class Service(ServeListener):
-    """A running service: its URL, the versions that were swapped in, and what kept others from serving."""
+    """A running service: its URL, the versions that were swapped in, what kept others from serving, and recoveries."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     swaps: queue.Queue[int] = field(default_factory=queue.Queue)
     problems: queue.Queue[str] = field(default_factory=queue.Queue)
+    failures: queue.Queue[str] = field(default_factory=queue.Queue)
+    recoveries: queue.Queue[int] = field(default_factory=queue.Queue)
     url: str = ""
     ready: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
@@ -40,6 +42,12 @@ class Service(ServeListener):
 
     def kept(self, problem: str) -> None:
         self.problems.put(problem)
+
+    def failing(self, problem: str) -> None:
+        self.failures.put(problem)
+
+    def recovered(self, serving: ServingModel) -> None:
+        self.recoveries.put(serving.version)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,7 @@
-"""Following CURRENT: a thread that loads a newly pushed bundle and swaps it in."""
+"""Following CURRENT: loading a newly pushed bundle and swapping it in."""
 
 from __future__ import annotations
 
-import threading
 from typing import Protocol
 
 from reefline.service.inference_pool import InferencePool
@@ -20,38 +19,28 @@ class SwapListener(Protocol):
 
 
 class CurrentWatch:
-    """Looks at CURRENT every `interval_s` seconds; use it as a context manager."""
+    """Swaps in the version that CURRENT names."""
 
-    def __init__(self, request: ModelRequest, pool: InferencePool, listener: SwapListener, interval_s: float) -> None:
-        """Prepare; nothing runs before the block starts."""
-        self._request, self._pool, self._listener, self._interval_s = request, pool, listener, interval_s
-        self._stop = threading.Event()
+    def __init__(self, request: ModelRequest, pool: InferencePool, listener: SwapListener) -> None:
+        """Prepare; `look` does the work."""
+        self._request, self._pool, self._listener = request, pool, listener
         self._problem: str | None = None
-        self._thread = threading.Thread(target=self._watch, name="current-watch")
 
     @property
     def problem(self) -> str | None:
         """What keeps the version that CURRENT names from serving, None where it serves."""
         return self._problem
 
-    def __enter__(self) -> CurrentWatch:
-        self._thread.start()
-        return self
+    def look(self) -> None:
+        """Read CURRENT, and swap in the version that it names."""
+        try:
+            self._follow()
+        except Exception as error:  # whatever is wrong with a new version, the old one serves, and the next may
+            self._report(str(error) or type(error).__name__)
+        else:
+            self._problem = None
 
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(self._interval_s):
-            try:
-                self._look()
-            except Exception as error:  # whatever is wrong with a new version, the old one serves, and the next may
-                self._report(str(error) or type(error).__name__)
-            else:
-                self._problem = None
-
-    def _look(self) -> None:
+    def _follow(self) -> None:
         version = read_serving_version(self._request.place)
         if version != self._pool.serving.version:
             serving = load_serving_model(self._request, version)

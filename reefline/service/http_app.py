@@ -86,13 +86,20 @@ class Endpoints:
         return {**answer.result.to_json(), "model": answer.model, "version": answer.version}
 
     async def healthz(self, _: Request) -> Response:
-        """Answer which model serves."""
+        """Answer which model serves; 503 if it fails for every image."""
         from starlette.responses import JSONResponse
 
-        serving, problem = self.pool.serving, self.find_problem()
+        serving, problem, failure = self.pool.serving, self.find_problem(), self.pool.problem
         runtime = serving.models[0].runtime
-        health = {"status": "ok", "model": serving.name, "version": serving.version, "device": runtime.device.value}
-        return JSONResponse(health if problem is None else {**health, "problem": problem})
+        health = {
+            "status": "ok" if failure is None else "failing",
+            "model": serving.name,
+            "version": serving.version,
+            "device": runtime.device.value,
+            **({} if problem is None else {"problem": problem}),
+            **({} if failure is None else {"error": failure}),
+        }
+        return JSONResponse(health, 200 if failure is None else 503)
 
     async def show_metrics(self, _: Request) -> Response:
         """Answer the metrics for Prometheus."""
@@ -159,7 +166,8 @@ def build_app(endpoints: Endpoints) -> Starlette:
         status = error.status_code if isinstance(error, HTTPException) else 500
         detail = error.detail if isinstance(error, HTTPException) else "internal error; see the server's log"
         expected = "; use POST /detect, GET /healthz or GET /metrics" if status in (404, 405) else ""
-        headers = error.headers if isinstance(error, HTTPException) else None
+        # After any other exception uvicorn closes the connection: the client must know, or it sends the next request there.
+        headers = error.headers if isinstance(error, HTTPException) else {"Connection": "close"}
         return JSONResponse({"error": f"{detail}{expected}"}, status, headers)
 
     routes = [

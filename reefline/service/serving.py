@@ -16,6 +16,8 @@ from reefline.service.current_watch import CurrentWatch
 from reefline.service.http_app import Endpoints, build_app
 from reefline.service.inference_pool import InferencePool
 from reefline.service.metrics import Metrics
+from reefline.service.model_recovery import ModelRecovery
+from reefline.service.periodic import Periodic
 from reefline.service.serving_model import (
     ModelRequest,
     ServingModel,
@@ -40,7 +42,8 @@ _MAX_ARRIVING = 64
 class ServeRequest:
     """What serves, where, and its limits: images that wait, bytes of a body, pixels of an image, idle seconds.
 
-    `max_held_bytes` is for all bodies that arrive or wait; one of `max_body_bytes` always fits.
+    `max_held_bytes` is for all bodies that arrive or wait; one of `max_body_bytes` always fits. CURRENT is read every
+    `current_interval_s` (None: by the kind of the place), a failing model loaded again every `reload_interval_s`.
     """
 
     model: ModelRequest
@@ -51,6 +54,8 @@ class ServeRequest:
     max_pixels: int = 50_000_000
     idle_timeout_s: float = 10.0
     max_held_bytes: int = 100_000_000
+    current_interval_s: float | None = None
+    reload_interval_s: float = 5.0
 
 
 class ServeListener:
@@ -64,6 +69,12 @@ class ServeListener:
 
     def kept(self, problem: str) -> None:
         """A new version cannot serve, so the old one still does."""
+
+    def failing(self, problem: str) -> None:
+        """The model fails for every image."""
+
+    def recovered(self, serving: ServingModel) -> None:
+        """The problem is gone, and this model serves."""
 
 
 def serve(request: ServeRequest, listener: ServeListener, stop: threading.Event | None = None) -> None:
@@ -96,13 +107,17 @@ def _serve_pool(
     is_following: bool,
 ) -> None:
     metrics = Metrics(pool)
-    interval_s = _REMOTE_INTERVAL_S if request.model.place.is_remote else _LOCAL_INTERVAL_S
-    watch = CurrentWatch(request.model, pool, _Counting(listener, metrics), interval_s)
+    interval_s = request.current_interval_s
+    if interval_s is None:
+        interval_s = _REMOTE_INTERVAL_S if request.model.place.is_remote else _LOCAL_INTERVAL_S
+    watch = CurrentWatch(request.model, pool, _Counting(listener, metrics))
+    recovery = ModelRecovery(request.model, pool, listener, is_following=is_following)
     uploads = UploadBudget(max(request.max_held_bytes, request.max_body_bytes), _MAX_ARRIVING)
     endpoints = Endpoints(pool, metrics, request.max_body_bytes, uploads, lambda: watch.problem)
     host, port = listening.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    with watch if is_following else contextlib.nullcontext():
+    watching = Periodic("current-watch", interval_s, watch.look) if is_following else contextlib.nullcontext()
+    with watching, Periodic("model-recovery", request.reload_interval_s, recovery.look):
         _run_uvicorn(
             endpoints,
             listening,

@@ -216,7 +216,53 @@ def test_an_error_of_the_model_is_500(bundle: Path, client: httpx.Client, monkey
         assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 200
         metrics = client.get(f"{running.url}/metrics").text
     assert (answer.status_code, answer.json()["error"]) == (500, "internal error; see the server's log")
+    assert answer.headers["connection"] == "close"
     assert 'reefline_requests_total{status="500"} 1.0' in metrics
+
+
+@pytest.mark.parametrize("is_following", [pytest.param(True, id="model"), pytest.param(False, id="version")])
+def test_a_model_that_keeps_failing_is_unhealthy_until_it_loads_again(
+    bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch, is_following: bool
+) -> None:
+    def fail(detector: TfliteDetector, *_: object) -> None:
+        raise RuntimeError("the Edge TPU is gone")
+
+    def read_health() -> httpx.Response:
+        return client.get(f"{running.url}/healthz")
+
+    with serve_bundle(bundle.parent if is_following else bundle, reload_interval_s=0.05) as running:
+        monkeypatch.setattr(TfliteDetector, "detect_timed", fail)
+        monkeypatch.setattr(TfliteDetector, "warm_up", fail)
+        for _ in range(2):
+            client.post(f"{running.url}/detect", content=IMAGE)
+            client.post(f"{running.url}/detect", content=b"no image")
+        assert read_health().status_code == 200
+        client.post(f"{running.url}/detect", content=IMAGE)
+        unhealthy = read_health()
+        assert running.failures.get(timeout=PATIENCE_S) == unhealthy.json()["error"]
+        monkeypatch.undo()
+        assert running.recoveries.get(timeout=PATIENCE_S) == 1
+        assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 200
+        assert read_health().json() == {"status": "ok", "model": "detector", "version": 1, "device": "cpu"}
+        assert running.failures.empty()
+    assert (unhealthy.status_code, unhealthy.json()["status"]) == (503, "failing")
+    assert unhealthy.json()["error"] == "the model failed for the last 3 images (the Edge TPU is gone)"
+
+
+def test_an_image_that_works_ends_a_row_of_failures(
+    bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(detector: TfliteDetector, image) -> None:
+        raise RuntimeError("a hiccup")
+
+    with serve_bundle(bundle) as running:
+        for _ in range(2):
+            for _ in range(2):
+                with monkeypatch.context() as failing:
+                    failing.setattr(TfliteDetector, "detect_timed", fail)
+                    assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 500
+            assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 200
+        assert client.get(f"{running.url}/healthz").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -354,12 +400,10 @@ def test_a_broken_new_version_leaves_the_old_one_serving(tmp_path: Path, client:
         assert "problem" not in client.get(f"{running.url}/healthz").json()
 
 
-def test_one_version_stays_where_its_own_folder_is_named(tmp_path: Path, client: httpx.Client) -> None:
-    first = push_small_bundle(tmp_path)
-    with serve_bundle(first) as running:
-        push_next_version(first, tmp_path)
-        assert running.swaps.empty()
-        assert client.get(f"{running.url}/healthz").json()["version"] == 1
+@pytest.mark.parametrize("is_following", [pytest.param(True, id="model"), pytest.param(False, id="version")])
+def test_only_the_folder_of_a_model_is_followed(bundle: Path, is_following: bool) -> None:
+    with serve_bundle(bundle.parent if is_following else bundle):
+        assert ("current-watch" in {thread.name for thread in threading.enumerate()}) is is_following
 
 
 def test_sigterm_ends_the_command_with_exit_code_0(bundle: Path) -> None:
