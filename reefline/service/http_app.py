@@ -166,7 +166,7 @@ def build_app(endpoints: Endpoints) -> Starlette:
         status = error.status_code if isinstance(error, HTTPException) else 500
         detail = error.detail if isinstance(error, HTTPException) else "internal error; see the server's log"
         expected = "; use POST /detect, GET /healthz or GET /metrics" if status in (404, 405) else ""
-        # After any other exception uvicorn closes the connection: the client must know, or it sends the next request there.
+        # After any other exception uvicorn closes the connection, which a client must know before its next request.
         headers = error.headers if isinstance(error, HTTPException) else {"Connection": "close"}
         return JSONResponse({"error": f"{detail}{expected}"}, status, headers)
 

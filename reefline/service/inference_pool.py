@@ -126,19 +126,24 @@ class InferencePool:
     def _work(self, number: int) -> None:
         while (job := self._jobs.get()) is not None:
             self._places.release()
-            if not job.answer.set_running_or_notify_cancel():
-                continue
-            serving, failures = self._serving, self._failures
-            try:
-                answer = self._detect(job, serving, serving.models[number])
-            except Exception as error:  # whoever sent this image learns of it; the thread serves the next one
-                if not isinstance(error, (ImageProblemError, TooManyPixelsError)):
-                    self._error = str(error) or type(error).__name__
-                    failures[number] += 1
-                job.answer.set_exception(error)
-            else:
-                failures[number] = 0
-                job.answer.set_result(answer)
+            self._answer(job, number)
+            # A thread without work keeps neither an image nor, after a swap, the old model.
+            del job
+
+    def _answer(self, job: _Job, number: int) -> None:
+        if not job.answer.set_running_or_notify_cancel():
+            return
+        serving, failures = self._serving, self._failures
+        try:
+            answer = self._detect(job, serving, serving.models[number])
+        except Exception as error:  # whoever sent this image learns of it; the thread serves the next one
+            if not isinstance(error, (ImageProblemError, TooManyPixelsError)):
+                self._error = str(error) or type(error).__name__
+                failures[number] += 1
+            job.answer.set_exception(error)
+        else:
+            failures[number] = 0
+            job.answer.set_result(answer)
 
     def _detect(self, job: _Job, serving: ServingModel, model: LoadedModel) -> Answer:
         import numpy as np

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +23,9 @@ from typer.testing import CliRunner
 
 from reefline.cli import app
 from reefline.inference.detector import TfliteDetector
+from reefline.service.inference_pool import InferencePool
+from reefline.service.serving_model import ModelRequest, load_serving_model
+from reefline.storage.location import Location
 from reefline.system import extras
 from reefline.system.extras import Extra
 from tests.factories import encode_image
@@ -382,6 +387,23 @@ def test_a_new_current_serves_without_a_failed_request(tmp_path: Path, client: h
     assert {version for _, version in answers} == {1, 2}
     # What was under way may finish with the old version, nothing later.
     assert [version for _, version in answers[-10:]] == [2] * 10
+
+
+def test_the_old_model_leaves_memory_after_a_swap(bundle: Path) -> None:
+    request = ModelRequest(Location.parse(bundle))
+    pool = InferencePool(load_serving_model(request, None), max_waiting=1, max_pixels=10_000)
+    try:
+        pool.submit(IMAGE, "").result(PATIENCE_S)
+        old = weakref.ref(pool.serving)
+        pool.swap(load_serving_model(request, None))
+
+        def is_gone() -> bool:
+            gc.collect()
+            return old() is None
+
+        wait_until(is_gone)
+    finally:
+        pool.close()
 
 
 def test_a_broken_new_version_leaves_the_old_one_serving(tmp_path: Path, client: httpx.Client) -> None:
