@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import queue
 import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,12 +30,13 @@ class Service(ServeListener):
     problems: queue.Queue[str] = field(default_factory=queue.Queue)
     failures: queue.Queue[str] = field(default_factory=queue.Queue)
     recoveries: queue.Queue[int] = field(default_factory=queue.Queue)
+    first_model: weakref.ref[ServingModel] | None = None
     url: str = ""
     ready: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
 
     def started(self, url: str, serving: ServingModel) -> None:
-        self.url = url
+        self.url, self.first_model = url, weakref.ref(serving)
         self.ready.set()
 
     def swapped(self, serving: ServingModel) -> None:

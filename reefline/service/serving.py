@@ -89,8 +89,10 @@ def serve(request: ServeRequest, listener: ServeListener, stop: threading.Event 
     is_following = follows_current(request.model.place)
     version = read_serving_version(request.model.place) if is_following else None
     with _open_socket(request.host, request.port) as listening:
-        serving = load_serving_model(request.model, version)
-        pool = InferencePool(serving, max_waiting=request.max_waiting, max_pixels=request.max_pixels)
+        # Only the pool keeps the model: after a swap, its memory is freed.
+        pool = InferencePool(
+            load_serving_model(request.model, version), max_waiting=request.max_waiting, max_pixels=request.max_pixels
+        )
         try:
             _serve_pool(request, pool, listening, listener, stop, is_following=is_following)
         finally:

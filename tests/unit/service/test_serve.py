@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,9 +22,6 @@ from typer.testing import CliRunner
 
 from reefline.cli import app
 from reefline.inference.detector import TfliteDetector
-from reefline.service.inference_pool import InferencePool
-from reefline.service.serving_model import ModelRequest, load_serving_model
-from reefline.storage.location import Location
 from reefline.system import extras
 from reefline.system.extras import Extra
 from tests.factories import encode_image
@@ -389,21 +385,19 @@ def test_a_new_current_serves_without_a_failed_request(tmp_path: Path, client: h
     assert [version for _, version in answers[-10:]] == [2] * 10
 
 
-def test_the_old_model_leaves_memory_after_a_swap(bundle: Path) -> None:
-    request = ModelRequest(Location.parse(bundle))
-    pool = InferencePool(load_serving_model(request, None), max_waiting=1, max_pixels=10_000)
-    try:
-        pool.submit(IMAGE, "").result(PATIENCE_S)
-        old = weakref.ref(pool.serving)
-        pool.swap(load_serving_model(request, None))
+def test_the_old_model_leaves_memory_after_a_swap(tmp_path: Path, client: httpx.Client) -> None:
+    first = push_small_bundle(tmp_path)
+    with serve_bundle(first.parent, interpreters=2) as running:
+        client.post(f"{running.url}/detect", content=IMAGE)
+        assert running.first_model() is not None
+        push_next_version(first, tmp_path)
+        assert running.swaps.get(timeout=PATIENCE_S) == 2
 
         def is_gone() -> bool:
             gc.collect()
-            return old() is None
+            return running.first_model() is None
 
         wait_until(is_gone)
-    finally:
-        pool.close()
 
 
 def test_a_broken_new_version_leaves_the_old_one_serving(tmp_path: Path, client: httpx.Client) -> None:
