@@ -113,6 +113,7 @@ def _serve_pool(
     if interval_s is None:
         interval_s = _REMOTE_INTERVAL_S if request.model.place.is_remote else _LOCAL_INTERVAL_S
     watch = CurrentWatch(request.model, pool, _Counting(listener, metrics))
+    metrics.show_problem(lambda: watch.problem is not None)
     recovery = ModelRecovery(request.model, pool, listener, is_following=is_following)
     uploads = UploadBudget(max(request.max_held_bytes, request.max_body_bytes), _MAX_ARRIVING)
     endpoints = Endpoints(pool, metrics, request.max_body_bytes, uploads, lambda: watch.problem)
@@ -141,6 +142,9 @@ class _Counting:
 
     def kept(self, problem: str) -> None:
         self._listener.kept(problem)
+
+    def recovered(self, serving: ServingModel) -> None:
+        self._listener.recovered(serving)
 
 
 def _open_socket(host: str, port: int) -> socket.socket:

@@ -408,9 +408,12 @@ def test_a_broken_new_version_leaves_the_old_one_serving(tmp_path: Path, client:
         assert "7/manifest.json: missing" in problem
         health = client.get(f"{running.url}/healthz").json()
         assert (health["version"], health["problem"]) == (1, problem)
+        assert "reefline_current_problem 1.0" in client.get(f"{running.url}/metrics").text
         assert client.post(f"{running.url}/detect", content=IMAGE).json()["version"] == 1
 
         (first.parent / "CURRENT").write_text("1\n")
+        assert running.recoveries.get(timeout=PATIENCE_S) == 1
+        assert "reefline_current_problem 0.0" in client.get(f"{running.url}/metrics").text
         push_next_version(first, tmp_path)
         assert running.swaps.get(timeout=PATIENCE_S) == 2
         assert "problem" not in client.get(f"{running.url}/healthz").json()
