@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import queue
 import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,17 +23,20 @@ _STARTS_WITHIN_S = 120
 
 @dataclass
 class Service(ServeListener):
-    """A running service: its URL, the versions that were swapped in, and what kept others from serving."""
+    """A running service: its URL, the versions that were swapped in, what kept others from serving, and recoveries."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     swaps: queue.Queue[int] = field(default_factory=queue.Queue)
     problems: queue.Queue[str] = field(default_factory=queue.Queue)
+    failures: queue.Queue[str] = field(default_factory=queue.Queue)
+    recoveries: queue.Queue[int] = field(default_factory=queue.Queue)
+    first_model: weakref.ref[ServingModel] | None = None
     url: str = ""
     ready: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
 
     def started(self, url: str, serving: ServingModel) -> None:
-        self.url = url
+        self.url, self.first_model = url, weakref.ref(serving)
         self.ready.set()
 
     def swapped(self, serving: ServingModel) -> None:
@@ -40,6 +44,12 @@ class Service(ServeListener):
 
     def kept(self, problem: str) -> None:
         self.problems.put(problem)
+
+    def failing(self, problem: str) -> None:
+        self.failures.put(problem)
+
+    def recovered(self, serving: ServingModel) -> None:
+        self.recoveries.put(serving.version)
 
 
 @contextlib.contextmanager

@@ -70,4 +70,11 @@ def _make_listener() -> ServeListener:
         def kept(self, problem: str) -> None:
             say_error(f"{problem}; the loaded version still serves")
 
+        def failing(self, problem: str) -> None:
+            say_error(f"{problem}; loading it again until it works")
+
+        def recovered(self, serving: ServingModel) -> None:
+            device = serving.models[0].runtime.device.value
+            say(f"Recovered: {serving.name} version {serving.version} serves on {device}")
+
     return Terminal()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reefline.images.codec import ImageProblemError
 from reefline.service.inference_pool import InferencePool, QueueFullError, TooManyPixelsError
 from reefline.service.metrics import Metrics
+from reefline.service.upload_budget import BudgetSpentError, UploadBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # How long a client may take to send an image.
 _BODY_TIMEOUT_S = 30.0
 _RETRY_AFTER_S = 1
+_TRY_AGAIN = f"try again in {_RETRY_AFTER_S} second(s)"
 # How much more than the limit is read before an answer: a client that still sends may not see one that comes earlier.
 _DISCARDED_TIMES = 4
 
@@ -39,6 +41,7 @@ class Endpoints:
     pool: InferencePool
     metrics: Metrics
     max_body_bytes: int
+    uploads: UploadBudget
     find_problem: Callable[[], str | None]
 
     async def detect(self, request: Request) -> Response:
@@ -63,11 +66,18 @@ class Endpoints:
             raise _RefusedError(
                 415, "a form found; send the image itself as the body, as `curl --data-binary @photo.jpg` does"
             )
-        body = await _read_body(request, self.max_body_bytes)
+        size = _find_size(request, self.max_body_bytes)
         try:
-            answer = await asyncio.wrap_future(self.pool.submit(body, request.query_params.get("name", "")))
+            if self.pool.is_full:
+                raise QueueFullError
+            with self.uploads.hold(min(size, self.max_body_bytes)):
+                with self.uploads.receive():
+                    body = await _read_body(request, self.max_body_bytes)
+                answer = await asyncio.wrap_future(self.pool.submit(body, request.query_params.get("name", "")))
         except QueueFullError:
-            raise _RefusedError(503, f"too many images wait; try again in {_RETRY_AFTER_S} second(s)") from None
+            raise _RefusedError(503, f"too many images wait; {_TRY_AGAIN}") from None
+        except BudgetSpentError:
+            raise _RefusedError(503, f"too many images arrive; {_TRY_AGAIN}") from None
         except TooManyPixelsError as error:
             raise _RefusedError(413, str(error)) from None
         except ImageProblemError as error:
@@ -76,13 +86,20 @@ class Endpoints:
         return {**answer.result.to_json(), "model": answer.model, "version": answer.version}
 
     async def healthz(self, _: Request) -> Response:
-        """Answer which model serves."""
+        """Answer which model serves; 503 if it fails for every image."""
         from starlette.responses import JSONResponse
 
-        serving, problem = self.pool.serving, self.find_problem()
+        serving, problem, failure = self.pool.serving, self.find_problem(), self.pool.problem
         runtime = serving.models[0].runtime
-        health = {"status": "ok", "model": serving.name, "version": serving.version, "device": runtime.device.value}
-        return JSONResponse(health if problem is None else {**health, "problem": problem})
+        health = {
+            "status": "ok" if failure is None else "failing",
+            "model": serving.name,
+            "version": serving.version,
+            "device": runtime.device.value,
+            **({} if problem is None else {"problem": problem}),
+            **({} if failure is None else {"error": failure}),
+        }
+        return JSONResponse(health, 200 if failure is None else 503)
 
     async def show_metrics(self, _: Request) -> Response:
         """Answer the metrics for Prometheus."""
@@ -92,15 +109,24 @@ class Endpoints:
         return Response(content, media_type=media_type)
 
 
+def _find_size(request: Request, max_bytes: int) -> int:
+    """Return how many bytes a body has, or may have where the client does not state it."""
+    declared = request.headers.get("content-length", "")
+    size = int(declared) if declared.isdigit() else max_bytes
+    if size > _DISCARDED_TIMES * max_bytes:
+        raise _make_too_large(max_bytes)
+    return size
+
+
+def _make_too_large(max_bytes: int) -> _RefusedError:
+    return _RefusedError(
+        413, f"more than {max_bytes} bytes found; send a smaller image, or start the server with a higher --max-body"
+    )
+
+
 async def _read_body(request: Request, max_bytes: int) -> bytes:
     from starlette.requests import ClientDisconnect
 
-    too_large = _RefusedError(
-        413, f"more than {max_bytes} bytes found; send a smaller image, or start the server with a higher --max-body"
-    )
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > _DISCARDED_TIMES * max_bytes:
-        raise too_large
     try:
         body = await asyncio.wait_for(_receive(request, max_bytes), _BODY_TIMEOUT_S)
     except asyncio.TimeoutError:
@@ -109,7 +135,7 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
         # Nobody reads the answer, but the metrics count it.
         raise _RefusedError(400, "the connection closed before the image arrived") from None
     if body is None:
-        raise too_large
+        raise _make_too_large(max_bytes)
     if not body:
         raise _RefusedError(400, "no image found; send one as the body, as `curl --data-binary @photo.jpg` does")
     return body
@@ -140,7 +166,8 @@ def build_app(endpoints: Endpoints) -> Starlette:
         status = error.status_code if isinstance(error, HTTPException) else 500
         detail = error.detail if isinstance(error, HTTPException) else "internal error; see the server's log"
         expected = "; use POST /detect, GET /healthz or GET /metrics" if status in (404, 405) else ""
-        headers = error.headers if isinstance(error, HTTPException) else None
+        # After any other exception uvicorn closes the connection, which a client must know before its next request.
+        headers = error.headers if isinstance(error, HTTPException) else {"Connection": "close"}
         return JSONResponse({"error": f"{detail}{expected}"}, status, headers)
 
     routes = [

@@ -8,11 +8,14 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from reefline.images.codec import decode_upright, read_upright_size_px
+from reefline.images.codec import ImageProblemError, decode_upright, read_upright_size_px
 from reefline.inference.detect.detect_objects import name_objects
 from reefline.inference.detect.records import ImageResult
 from reefline.inference.detect.runtime import LoadedModel
 from reefline.service.serving_model import ServingModel
+
+# From this many failed images in a row, the model is the reason.
+_FAILURES = 3
 
 
 class QueueFullError(Exception):
@@ -50,7 +53,11 @@ class InferencePool:
     def __init__(self, serving: ServingModel, *, max_waiting: int, max_pixels: int) -> None:
         """Start one thread for each interpreter of `serving`; at most `max_waiting` images wait."""
         self._serving = serving
-        self._max_pixels = max_pixels
+        self._swapping = threading.Lock()
+        # Of each interpreter.
+        self._failures = [0] * len(serving.models)
+        self._error = ""
+        self._max_waiting, self._max_pixels = max_waiting, max_pixels
         self._jobs: queue.Queue[_Job | None] = queue.Queue()
         # Counted apart from the queue, so that the signals to stop always fit.
         self._places = threading.BoundedSemaphore(max_waiting)
@@ -71,9 +78,29 @@ class InferencePool:
         """How many images wait."""
         return self._jobs.qsize()
 
-    def swap(self, serving: ServingModel) -> None:
-        """Use another model, with as many interpreters, from the next image on."""
-        self._serving = serving
+    @property
+    def is_full(self) -> bool:
+        """Whether as many images wait as may wait."""
+        return self.waiting >= self._max_waiting
+
+    @property
+    def problem(self) -> str | None:
+        """Why an interpreter fails for every image, None where all work."""
+        if max(self._failures) < _FAILURES:
+            return None
+        return f"the model failed for the last {_FAILURES} images ({self._error})"
+
+    def swap(self, serving: ServingModel, *, instead_of: ServingModel | None = None) -> bool:
+        """Use another model, with as many interpreters, from the next image on.
+
+        With `instead_of`, only if that is the model now. Returns whether it was swapped.
+        """
+        with self._swapping:
+            if instead_of is not None and instead_of is not self._serving:
+                return False
+            self._serving = serving
+            self._failures = [0] * len(serving.models)
+            return True
 
     def submit(self, image_bytes: bytes, name: str) -> Future[Answer]:
         """Queue an encoded image; `name` is repeated in its result.
@@ -99,13 +126,24 @@ class InferencePool:
     def _work(self, number: int) -> None:
         while (job := self._jobs.get()) is not None:
             self._places.release()
-            if not job.answer.set_running_or_notify_cancel():
-                continue
-            serving = self._serving
-            try:
-                job.answer.set_result(self._detect(job, serving, serving.models[number]))
-            except Exception as error:  # whoever sent this image learns of it; the thread serves the next one
-                job.answer.set_exception(error)
+            self._answer(job, number)
+            # A thread without work keeps neither an image nor, after a swap, the old model.
+            del job
+
+    def _answer(self, job: _Job, number: int) -> None:
+        if not job.answer.set_running_or_notify_cancel():
+            return
+        serving, failures = self._serving, self._failures
+        try:
+            answer = self._detect(job, serving, serving.models[number])
+        except Exception as error:  # whoever sent this image learns of it; the thread serves the next one
+            if not isinstance(error, (ImageProblemError, TooManyPixelsError)):
+                self._error = str(error) or type(error).__name__
+                failures[number] += 1
+            job.answer.set_exception(error)
+        else:
+            failures[number] = 0
+            job.answer.set_result(answer)
 
     def _detect(self, job: _Job, serving: ServingModel, model: LoadedModel) -> Answer:
         import numpy as np

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reefline.service.inference_pool import Answer, InferencePool
 
 # Seconds: from a small model on a fast CPU to a large one behind a full queue.
@@ -32,9 +34,16 @@ class Metrics:
         self._swaps = Counter("reefline_model_swaps", "New versions that began to serve.", registry=self._registry)
         waiting = Gauge("reefline_queue_length", "Images that wait for the model.", registry=self._registry)
         waiting.set_function(lambda: pool.waiting)
+        self._problem = Gauge(
+            "reefline_current_problem", "1 while the version in CURRENT cannot serve, else 0.", registry=self._registry
+        )
         self._model = Gauge(
             "reefline_model_info", "The model that serves; always 1.", ["model", "version"], registry=self._registry
         )
+
+    def show_problem(self, has_problem: Callable[[], bool]) -> None:
+        """Show whether the version that CURRENT names cannot serve."""
+        self._problem.set_function(has_problem)
 
     def count_answer(self, answer: Answer) -> None:
         """Count a successful detection."""

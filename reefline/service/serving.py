@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 from reefline.errors import UsageError
 from reefline.inference.detect.detect_objects import check_min_score
+from reefline.service.connections import make_protocol
 from reefline.service.current_watch import CurrentWatch
 from reefline.service.http_app import Endpoints, build_app
 from reefline.service.inference_pool import InferencePool
 from reefline.service.metrics import Metrics
+from reefline.service.model_recovery import ModelRecovery
+from reefline.service.periodic import Periodic
 from reefline.service.serving_model import (
     ModelRequest,
     ServingModel,
@@ -22,6 +25,7 @@ from reefline.service.serving_model import (
     load_serving_model,
     read_serving_version,
 )
+from reefline.service.upload_budget import UploadBudget
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8080
@@ -30,13 +34,17 @@ _DRAIN_TIMEOUT_S = 30
 # Reading a file is cheap; each look at an object store is a request.
 _LOCAL_INTERVAL_S, _REMOTE_INTERVAL_S = 1.0, 10.0
 _BACKLOG = 128
-# Connections that may be open besides those whose images wait; more get 503. Each may hold one body in memory.
-_MORE_CONNECTIONS = 64
+# Bodies that may arrive at a time, however small.
+_MAX_ARRIVING = 64
 
 
 @dataclass(frozen=True)
 class ServeRequest:
-    """What serves, where, and its limits: images that wait, bytes of a body, pixels of an image."""
+    """What serves, where, and its limits: images that wait, bytes of a body, pixels of an image, idle seconds.
+
+    `max_held_bytes` is for all bodies that arrive or wait; one of `max_body_bytes` always fits. CURRENT is read every
+    `current_interval_s` (None: by the kind of the place), a failing model loaded again every `reload_interval_s`.
+    """
 
     model: ModelRequest
     host: str = LOOPBACK
@@ -44,6 +52,10 @@ class ServeRequest:
     max_waiting: int = 16
     max_body_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
+    idle_timeout_s: float = 10.0
+    max_held_bytes: int = 100_000_000
+    current_interval_s: float | None = None
+    reload_interval_s: float = 5.0
 
 
 class ServeListener:
@@ -58,6 +70,12 @@ class ServeListener:
     def kept(self, problem: str) -> None:
         """A new version cannot serve, so the old one still does."""
 
+    def failing(self, problem: str) -> None:
+        """The model fails for every image."""
+
+    def recovered(self, serving: ServingModel) -> None:
+        """The problem is gone, and this model serves."""
+
 
 def serve(request: ServeRequest, listener: ServeListener, stop: threading.Event | None = None) -> None:
     """Serve until SIGTERM, Ctrl-C or `stop`; requests under way are answered first.
@@ -71,8 +89,10 @@ def serve(request: ServeRequest, listener: ServeListener, stop: threading.Event 
     is_following = follows_current(request.model.place)
     version = read_serving_version(request.model.place) if is_following else None
     with _open_socket(request.host, request.port) as listening:
-        serving = load_serving_model(request.model, version)
-        pool = InferencePool(serving, max_waiting=request.max_waiting, max_pixels=request.max_pixels)
+        # Only the pool keeps the model: after a swap, its memory is freed.
+        pool = InferencePool(
+            load_serving_model(request.model, version), max_waiting=request.max_waiting, max_pixels=request.max_pixels
+        )
         try:
             _serve_pool(request, pool, listening, listener, stop, is_following=is_following)
         finally:
@@ -89,18 +109,24 @@ def _serve_pool(
     is_following: bool,
 ) -> None:
     metrics = Metrics(pool)
-    interval_s = _REMOTE_INTERVAL_S if request.model.place.is_remote else _LOCAL_INTERVAL_S
-    watch = CurrentWatch(request.model, pool, _Counting(listener, metrics), interval_s)
-    endpoints = Endpoints(pool, metrics, request.max_body_bytes, lambda: watch.problem)
+    interval_s = request.current_interval_s
+    if interval_s is None:
+        interval_s = _REMOTE_INTERVAL_S if request.model.place.is_remote else _LOCAL_INTERVAL_S
+    watch = CurrentWatch(request.model, pool, _Counting(listener, metrics))
+    metrics.show_problem(lambda: watch.problem is not None)
+    recovery = ModelRecovery(request.model, pool, listener, is_following=is_following)
+    uploads = UploadBudget(max(request.max_held_bytes, request.max_body_bytes), _MAX_ARRIVING)
+    endpoints = Endpoints(pool, metrics, request.max_body_bytes, uploads, lambda: watch.problem)
     host, port = listening.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    with watch if is_following else contextlib.nullcontext():
+    watching = Periodic("current-watch", interval_s, watch.look) if is_following else contextlib.nullcontext()
+    with watching, Periodic("model-recovery", request.reload_interval_s, recovery.look):
         _run_uvicorn(
             endpoints,
             listening,
             stop,
             lambda: listener.started(url, pool.serving),
-            max_connections=request.max_waiting + _MORE_CONNECTIONS,
+            idle_timeout_s=request.idle_timeout_s,
         )
 
 
@@ -116,6 +142,9 @@ class _Counting:
 
     def kept(self, problem: str) -> None:
         self._listener.kept(problem)
+
+    def recovered(self, serving: ServingModel) -> None:
+        self._listener.recovered(serving)
 
 
 def _open_socket(host: str, port: int) -> socket.socket:
@@ -134,7 +163,7 @@ def _run_uvicorn(
     stop: threading.Event | None,
     started: Callable[[], None],
     *,
-    max_connections: int,
+    idle_timeout_s: float,
 ) -> None:
     import uvicorn
 
@@ -155,7 +184,8 @@ def _run_uvicorn(
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
-        limit_concurrency=max_connections,
+        http=make_protocol(idle_timeout_s),
+        ws="none",
     )
     with _stopping_cleanly():
         Server(config).run(sockets=[listening])

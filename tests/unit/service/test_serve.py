@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
 import signal
@@ -145,12 +147,63 @@ def test_a_body_without_a_length_is_limited_too(service: Service, client: httpx.
 
 def test_a_client_that_hangs_up_is_counted_and_nothing_else(bundle: Path, client: httpx.Client) -> None:
     with serve_bundle(bundle) as running:
-        host, _, port = running.url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port))) as hanging_up:
+        with connect(running) as hanging_up:
             hanging_up.sendall(b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
         line = 'reefline_requests_total{status="400"} 1.0'
         wait_until(lambda: line in client.get(f"{running.url}/metrics").text)
         assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 200
+
+
+def connect(running: Service) -> socket.socket:
+    host, _, port = running.url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
+
+
+def test_idle_connections_lock_nobody_out(bundle: Path, client: httpx.Client) -> None:
+    with serve_bundle(bundle) as running, contextlib.ExitStack() as idle:
+        for _ in range(100):
+            idle.enter_context(connect(running))
+        assert client.get(f"{running.url}/healthz").status_code == 200
+        assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost:", id="half-a-header"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET", id="half-a-second-header"),
+    ],
+)
+def test_a_connection_without_a_complete_header_is_closed(bundle: Path, sent: bytes) -> None:
+    with serve_bundle(bundle, idle_timeout_s=0.2) as running, connect(running) as slow:
+        slow.sendall(sent)
+        while slow.recv(1000):
+            pass
+
+
+def test_the_idle_timeout_spares_a_request_under_way(
+    bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_bundle(bundle, idle_timeout_s=0.2) as running, ThreadPoolExecutor(1) as clients:
+        gate = Gate(monkeypatch)
+        answer = clients.submit(client.post, f"{running.url}/detect", content=IMAGE)
+        assert gate.reached.acquire(timeout=PATIENCE_S)
+        time.sleep(0.5)
+        gate.opened.set()
+        assert answer.result().status_code == 200
+
+
+def test_the_oldest_of_too_many_idle_connections_is_closed(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reefline.service.connections.MAX_IDLE_CONNECTIONS", 1)
+    with (
+        serve_bundle(bundle, idle_timeout_s=2 * PATIENCE_S) as running,
+        connect(running) as first,
+        connect(running) as second,
+    ):
+        assert first.recv(1) == b""
+        second.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert second.recv(12) == b"HTTP/1.1 200"
 
 
 def test_an_error_of_the_model_is_500(bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +217,53 @@ def test_an_error_of_the_model_is_500(bundle: Path, client: httpx.Client, monkey
         assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 200
         metrics = client.get(f"{running.url}/metrics").text
     assert (answer.status_code, answer.json()["error"]) == (500, "internal error; see the server's log")
+    assert answer.headers["connection"] == "close"
     assert 'reefline_requests_total{status="500"} 1.0' in metrics
+
+
+@pytest.mark.parametrize("is_following", [pytest.param(True, id="model"), pytest.param(False, id="version")])
+def test_a_model_that_keeps_failing_is_unhealthy_until_it_loads_again(
+    bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch, is_following: bool
+) -> None:
+    def fail(detector: TfliteDetector, *_: object) -> None:
+        raise RuntimeError("the Edge TPU is gone")
+
+    def read_health() -> httpx.Response:
+        return client.get(f"{running.url}/healthz")
+
+    with serve_bundle(bundle.parent if is_following else bundle, reload_interval_s=0.05) as running:
+        monkeypatch.setattr(TfliteDetector, "detect_timed", fail)
+        monkeypatch.setattr(TfliteDetector, "warm_up", fail)
+        for _ in range(2):
+            client.post(f"{running.url}/detect", content=IMAGE)
+            client.post(f"{running.url}/detect", content=b"no image")
+        assert read_health().status_code == 200
+        client.post(f"{running.url}/detect", content=IMAGE)
+        unhealthy = read_health()
+        assert running.failures.get(timeout=PATIENCE_S) == unhealthy.json()["error"]
+        monkeypatch.undo()
+        assert running.recoveries.get(timeout=PATIENCE_S) == 1
+        assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 200
+        assert read_health().json() == {"status": "ok", "model": "detector", "version": 1, "device": "cpu"}
+        assert running.failures.empty()
+    assert (unhealthy.status_code, unhealthy.json()["status"]) == (503, "failing")
+    assert unhealthy.json()["error"] == "the model failed for the last 3 images (the Edge TPU is gone)"
+
+
+def test_an_image_that_works_ends_a_row_of_failures(
+    bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(detector: TfliteDetector, image) -> None:
+        raise RuntimeError("a hiccup")
+
+    with serve_bundle(bundle) as running:
+        for _ in range(2):
+            for _ in range(2):
+                with monkeypatch.context() as failing:
+                    failing.setattr(TfliteDetector, "detect_timed", fail)
+                    assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 500
+            assert client.post(f"{running.url}/detect", content=IMAGE).status_code == 200
+        assert client.get(f"{running.url}/healthz").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -192,6 +291,51 @@ def test_a_full_queue_is_503(bundle: Path, client: httpx.Client, monkeypatch: py
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "1"
     assert refused.json()["error"] == "too many images wait; try again in 1 second(s)"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [pytest.param("Content-Length: 900", id="length"), pytest.param("Transfer-Encoding: chunked", id="chunked")],
+)
+def test_bytes_that_arrive_are_limited(bundle: Path, client: httpx.Client, header: str) -> None:
+    with serve_bundle(bundle, max_body_bytes=1000, max_held_bytes=1500) as running:
+        with connect(running) as stalled, connect(running) as refused:
+            stalled.sendall(f"POST /detect HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode())
+            wait_until(lambda: client.post(f"{running.url}/detect", content=b"x" * 900).status_code == 503)
+            # The body never comes: the answer does not wait for it.
+            refused.sendall(b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n")
+            answer = refused.recv(1000).decode()
+            assert answer.startswith("HTTP/1.1 503")
+            assert "retry-after: 1" in answer
+            assert "too many images arrive; try again in 1 second(s)" in answer
+            # A small one still fits.
+            assert client.post(f"{running.url}/detect", content=IMAGE[:90]).status_code == 400
+        wait_until(lambda: client.post(f"{running.url}/detect", content=b"x" * 900).status_code == 400)
+
+
+def test_small_bodies_that_arrive_are_limited_too(
+    bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reefline.service.serving._MAX_ARRIVING", 1)
+    with serve_bundle(bundle) as running, connect(running) as stalled:
+        stalled.sendall(b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+        wait_until(lambda: client.post(f"{running.url}/detect", content=IMAGE).status_code == 503)
+        assert client.get(f"{running.url}/healthz").status_code == 200
+
+
+def test_a_full_queue_refuses_before_the_body_arrives(
+    bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_bundle(bundle, max_waiting=1) as running, ThreadPoolExecutor(2) as clients:
+        gate = Gate(monkeypatch)
+        clients.submit(client.post, f"{running.url}/detect", content=IMAGE)
+        assert gate.reached.acquire(timeout=PATIENCE_S)
+        clients.submit(client.post, f"{running.url}/detect", content=IMAGE)
+        wait_until(lambda: "reefline_queue_length 1.0" in client.get(f"{running.url}/metrics").text)
+        with connect(running) as refused:
+            refused.sendall(b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n")
+            assert refused.recv(1000).startswith(b"HTTP/1.1 503")
+        gate.opened.set()
 
 
 def test_a_stop_answers_what_is_under_way(bundle: Path, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +385,21 @@ def test_a_new_current_serves_without_a_failed_request(tmp_path: Path, client: h
     assert [version for _, version in answers[-10:]] == [2] * 10
 
 
+def test_the_old_model_leaves_memory_after_a_swap(tmp_path: Path, client: httpx.Client) -> None:
+    first = push_small_bundle(tmp_path)
+    with serve_bundle(first.parent, interpreters=2) as running:
+        client.post(f"{running.url}/detect", content=IMAGE)
+        assert running.first_model() is not None
+        push_next_version(first, tmp_path)
+        assert running.swaps.get(timeout=PATIENCE_S) == 2
+
+        def is_gone() -> bool:
+            gc.collect()
+            return running.first_model() is None
+
+        wait_until(is_gone)
+
+
 def test_a_broken_new_version_leaves_the_old_one_serving(tmp_path: Path, client: httpx.Client) -> None:
     first = push_small_bundle(tmp_path)
     with serve_bundle(first.parent) as running:
@@ -249,20 +408,21 @@ def test_a_broken_new_version_leaves_the_old_one_serving(tmp_path: Path, client:
         assert "7/manifest.json: missing" in problem
         health = client.get(f"{running.url}/healthz").json()
         assert (health["version"], health["problem"]) == (1, problem)
+        assert "reefline_current_problem 1.0" in client.get(f"{running.url}/metrics").text
         assert client.post(f"{running.url}/detect", content=IMAGE).json()["version"] == 1
 
         (first.parent / "CURRENT").write_text("1\n")
+        assert running.recoveries.get(timeout=PATIENCE_S) == 1
+        assert "reefline_current_problem 0.0" in client.get(f"{running.url}/metrics").text
         push_next_version(first, tmp_path)
         assert running.swaps.get(timeout=PATIENCE_S) == 2
         assert "problem" not in client.get(f"{running.url}/healthz").json()
 
 
-def test_one_version_stays_where_its_own_folder_is_named(tmp_path: Path, client: httpx.Client) -> None:
-    first = push_small_bundle(tmp_path)
-    with serve_bundle(first) as running:
-        push_next_version(first, tmp_path)
-        assert running.swaps.empty()
-        assert client.get(f"{running.url}/healthz").json()["version"] == 1
+@pytest.mark.parametrize("is_following", [pytest.param(True, id="model"), pytest.param(False, id="version")])
+def test_only_the_folder_of_a_model_is_followed(bundle: Path, is_following: bool) -> None:
+    with serve_bundle(bundle.parent if is_following else bundle):
+        assert ("current-watch" in {thread.name for thread in threading.enumerate()}) is is_following
 
 
 def test_sigterm_ends_the_command_with_exit_code_0(bundle: Path) -> None:
