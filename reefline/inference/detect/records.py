@@ -42,12 +42,16 @@ class DetectRequest:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Which file of the bundle runs where (CPU or EDGETPU), and why; on the CPU, whether with XNNPACK."""
+    """Which file of the bundle runs where (CPU or EDGETPU), and why; on the CPU, in how many threads, and if with XNNPACK.
+
+    `num_threads` is that of one interpreter.
+    """
 
     device: Device
     model_file: str
     reason: str
     uses_xnnpack: bool = True
+    num_threads: int = 1
 
 
 @dataclass(frozen=True)
