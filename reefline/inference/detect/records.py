@@ -42,9 +42,9 @@ class DetectRequest:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Which file of the bundle runs where (CPU or EDGETPU), and why; on the CPU, in how many threads, and if with XNNPACK.
+    """Which file of the bundle runs where (CPU or EDGETPU), and why.
 
-    `num_threads` is that of one interpreter.
+    On the CPU, also whether with XNNPACK, and the threads of each interpreter.
     """
 
     device: Device

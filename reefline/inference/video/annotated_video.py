@@ -91,7 +91,7 @@ class AnnotatedVideo:
         capture.release()
         if found != self._frames:
             raise UsageError(
-                f"--out {self._path}: only {found} of {self._frames} frames could be written, so the video is not kept; "
+                f"--out {self._path}: only {found} of {self._frames} frames could be written; the video is not kept: "
                 "free disk space, or name a file on another disk"
             )
 

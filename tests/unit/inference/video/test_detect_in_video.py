@@ -103,7 +103,7 @@ def test_a_full_disk_keeps_the_old_video(bundle: Path, video: Path, tmp_path: Pa
     result = run("--bundle", bundle, "--video", video, "--out", tmp_path / f"seen.{ending}")
 
     assert result.exit_code == 2
-    assert "of 12 frames could be written, so the video is not kept; free disk space" in result.stderr
+    assert "of 12 frames could be written; the video is not kept: free disk space" in result.stderr
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 
