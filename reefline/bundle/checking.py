@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Optional
 
+from reefline.bundle.home import CURRENT_FILE, parse_version_names
 from reefline.bundle.manifest import (
     MANIFEST_FILE,
     REMEDY,
@@ -52,7 +53,12 @@ def verify_for_use(bundle: Path, public_key: Optional[Path] = None) -> Manifest:
         BundleError: a file is missing, damaged or not listed, or the signature is missing or wrong.
         UsageError: the file `public_key` holds no key.
     """
-    content, path = read_manifest_bytes(bundle), bundle / MANIFEST_FILE
+    path = bundle / MANIFEST_FILE
+    try:
+        content = read_manifest_bytes(bundle)
+    except BundleError as error:
+        missing = _explain_missing(bundle) if isinstance(error.__cause__, FileNotFoundError) else None
+        raise BundleError(missing) if missing else error from error.__cause__
     if public_key is not None:
         signature = bundle / SIGNATURE_FILE
         check_signature(content, signature.read_bytes() if signature.is_file() else None, public_key, path)
@@ -60,6 +66,27 @@ def verify_for_use(bundle: Path, public_key: Optional[Path] = None) -> Manifest:
     _compare_files(bundle, manifest, bundle)
     refuse_unlisted(manifest, [path.name for path in bundle.iterdir()], bundle)
     return manifest
+
+
+def _explain_missing(bundle: Path) -> Optional[str]:
+    """Return what to name instead of a missing folder, or of that of a model with its versions; None for others."""
+    if (bundle / CURRENT_FILE).is_file():
+        example = bundle / str(max(_list_versions(bundle), default=1))
+        return f"{bundle}: the folder of a model; name the folder of one version, such as {example}"
+    if bundle.exists():
+        return None
+    versions = ", ".join(map(str, sorted(_list_versions(bundle.parent))))
+    advice = (
+        f"{bundle.parent} has: {versions}" if versions else "name one version's, such as <workspace>/serving/demo/1"
+    )
+    return f"{bundle}: no such folder; {advice}"
+
+
+def _list_versions(folder: Path) -> Sequence[int]:
+    try:
+        return parse_version_names([path.name for path in folder.iterdir()])
+    except OSError:
+        return []
 
 
 def refuse_unlisted(manifest: Manifest, names: Iterable[str], place: object) -> None:

@@ -36,7 +36,7 @@ def detect(
         Optional[list[Path]], typer.Argument(metavar="IMAGE", help="images, or folders of images")
     ] = None,
     video: Annotated[
-        Optional[Path],
+        Optional[str],
         typer.Option(
             metavar="FILE|/dev/videoN", help="a video or camera instead of images; prints one JSON line per frame"
         ),
@@ -54,7 +54,7 @@ def detect(
     device: DeviceOption = "auto",
     interpreters: InterpretersOption = 1,
     as_json: Annotated[
-        bool, typer.Option("--json", help="print the contents of detections.json and nothing else")
+        bool, typer.Option("--json", help="with images: print the contents of detections.json and nothing else")
     ] = False,
     public_key: PublicKeyOption = None,
 ) -> None:
@@ -68,9 +68,15 @@ def detect(
     if (video is None) == (not paths):
         found = "nothing to detect in" if video is None else "images and --video"
         raise UsageError(f"{found}: pass IMAGE..., or --video FILE")
+    if video is None and every != 1:
+        raise UsageError(f"--every {every}: only works with --video; leave it out")
+    if video is not None and as_json:
+        raise UsageError("--json with --video: the output is JSON already, one line per frame; leave --json out")
+    if video is not None and "://" in video:
+        raise UsageError(f"--video {video}: only files and /dev/videoN can be read; record or download a file first")
     folder = open_bundle(bundle)
     if video is not None:
-        in_video = VideoRequest(folder, video, out, every, min_score, chosen, interpreters, public_key)
+        in_video = VideoRequest(folder, Path(video), out, every, min_score, chosen, interpreters, public_key)
         detect_in_video(in_video, lambda result: say_json(result.to_json(), indent=None))
         return
     request = DetectRequest(
@@ -92,7 +98,8 @@ def _make_listener(*, is_quiet: bool) -> Listener:
 
     class Terminal(Listener):
         def started(self, runtime: Runtime) -> None:
-            cpu = "CPU, XNNPACK, 2 threads" if runtime.uses_xnnpack else "CPU, 2 threads"
+            threads = "1 thread" if runtime.num_threads == 1 else f"{runtime.num_threads} threads"
+            cpu = f"CPU, XNNPACK, {threads}" if runtime.uses_xnnpack else f"CPU, {threads}"
             device = cpu if runtime.device is Device.CPU else "Edge TPU"
             self._say(f"{runtime.model_file} on the {device}: {runtime.reason}")
 

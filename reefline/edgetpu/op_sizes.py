@@ -71,7 +71,9 @@ CONCATENATED_LISTS = SizeLimit(
 )
 TILE = SizeLimit("a TILE of one pixel", 139_392, None, "pairs (1x1x128 to 33x33x128)")
 CONCATENATED_CHANNELS = SizeLimit("a CONCATENATION of channels", 1_228_800, None, "rows (160x160x48, 80x80x192)")
-MEAN = SizeLimit("a MEAN over x and y", 62_720, None, "rows (7x7x1280)")
+MEAN = SizeLimit(
+    "a MEAN over x and y", 100_352, None, "rows (7x7x1280); Coral publishes ResNet-50 at 224 px compiled (7x7x2048)"
+)
 STRIDED_SLICE = SizeLimit("a STRIDED_SLICE", 819_200, None, "rows (160x160x32)")
 SOFTMAX = SizeLimit("a SOFTMAX", 48_384, None, "logs 01 and 02 (YOLOv8); op_limits and op_doubts judge its shape")
 CONVOLUTION = SizeLimit(

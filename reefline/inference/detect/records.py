@@ -42,12 +42,16 @@ class DetectRequest:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Which file of the bundle runs where (CPU or EDGETPU), and why; on the CPU, whether with XNNPACK."""
+    """Which file of the bundle runs where (CPU or EDGETPU), and why.
+
+    On the CPU, also whether with XNNPACK, and the threads of each interpreter.
+    """
 
     device: Device
     model_file: str
     reason: str
     uses_xnnpack: bool = True
+    num_threads: int = 1
 
 
 @dataclass(frozen=True)

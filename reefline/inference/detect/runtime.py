@@ -78,7 +78,7 @@ def _load_detector(
     detector = TfliteDetector(bundle / name, num_threads)
     if not detector.uses_xnnpack:
         reason = f"{reason}; slower without XNNPACK, which cannot run this model"
-    return detector, Runtime(Device.CPU, name, reason, detector.uses_xnnpack)
+    return detector, Runtime(Device.CPU, name, reason, detector.uses_xnnpack, num_threads)
 
 
 def _load_on_edge_tpu(bundle: Path, manifest: Manifest) -> TfliteDetector:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from reefline.errors import DataError, UsageError
 from reefline.system.extras import Extra, require_extra
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CAMERA = re.compile(r"/dev/video\d+")
 # Where a video or camera does not tell its rate.
 _DEFAULT_FPS = 25.0
-# Containers count frames, or derive their number from the duration: a few more or less mean nothing.
+# Writers miscount: a few frames more or less mean nothing.
 _MISCOUNTED_FRAMES, _MISCOUNTED_SHARE = 2, 0.02
 
 
@@ -78,7 +78,8 @@ class VideoSource:
         """Yield every `every`th frame, beginning with the first.
 
         Raises:
-            DataError: the file ends early, or has no frame; the camera stopped. All frames before were yielded.
+            DataError: an MP4, MOV or AVI file ends early; a file has no frame; the camera stopped. All frames before
+                were yielded.
         """
         import cv2
         import numpy as np
@@ -105,11 +106,43 @@ class VideoSource:
         if number == 0:
             raise DataError(f"--video {self.path}: no frame can be decoded; export or copy the video again")
         expected = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        if expected - number > max(_MISCOUNTED_FRAMES, _MISCOUNTED_SHARE * expected):
+        is_short = expected - number > max(_MISCOUNTED_FRAMES, _MISCOUNTED_SHARE * expected)
+        if is_short and _stores_frame_count(self.path):
             raise DataError(
                 f"--video {self.path}: ends after {number} of {expected} frames (damaged or truncated); "
                 "copy the video again"
             )
+
+
+def _stores_frame_count(path: Path) -> bool:
+    """Return whether a file stores its number of frames: AVI does, and MP4 and MOV without fragments.
+
+    For the others, OpenCV computes it from the duration, which an audio track can lengthen.
+    """
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head.startswith(b"RIFF"):
+            return head.endswith(b"AVI ")
+        boxes = set(_read_box_types(file))
+    return b"moov" in boxes and b"moof" not in boxes
+
+
+def _read_box_types(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the types of the top-level boxes of an MP4 or MOV file (ISO/IEC 14496-12, section 4.2)."""
+    end, position = file.seek(0, os.SEEK_END), 0
+    while position < end:
+        file.seek(position)
+        header = file.read(16)
+        yield header[4:8]
+        size = int.from_bytes(header[:4], "big")
+        if size == 1:
+            size = int.from_bytes(header[8:], "big")
+        if size < 8:
+            # 0 means up to the end of the file; anything else is damaged.
+            return
+        position += size
 
 
 def _check_path(path: Path, *, is_camera: bool) -> None:

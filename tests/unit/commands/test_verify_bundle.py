@@ -45,6 +45,32 @@ def test_signed_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "not signed (manifest.json.sig is missing)" in unsigned.stderr
 
 
+def test_the_folder_of_a_model(bundle: Path) -> None:
+    result = verify(bundle.parent)
+
+    assert result.exit_code == 2
+    advice = f"the folder of a model; name the folder of one version, such as {bundle}"
+    assert result.stderr == f"error: {bundle.parent}: {advice}\n"
+
+
+def test_a_missing_version(bundle: Path) -> None:
+    (bundle.parent / "12").mkdir()
+    missing = bundle.parent / "3"
+    assert verify(missing).stderr == f"error: {missing}: no such folder; {bundle.parent} has: 1, 12\n"
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    result = verify(tmp_path / "gone")
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {tmp_path / 'gone'}: no such folder; name one version's, such as ")
+
+
+def test_a_folder_without_a_manifest(bundle: Path) -> None:
+    (bundle / "manifest.json").unlink()
+    assert "manifest.json: missing or unreadable (No such file or directory)" in verify(bundle).stderr
+
+
 def test_unlisted_file(bundle: Path) -> None:
     (bundle / "extra.so").write_text("")
     result = verify(bundle)

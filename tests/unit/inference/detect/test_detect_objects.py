@@ -57,6 +57,16 @@ def test_folder_gives_pictures_json_and_lines(bundle, images, tmp_path):
     assert {path.name for path in out.iterdir()} == {"a.png", "b.jpg", "detections.json"}
 
 
+@pytest.mark.parametrize(
+    ("cores", "threads"), [pytest.param(8, "4 threads", id="many"), pytest.param(2, "1 thread", id="few")]
+)
+def test_the_first_line_has_the_threads_of_an_interpreter(bundle, images, tmp_path, monkeypatch, cores, threads):
+    monkeypatch.setattr("reefline.inference.detect.runtime.count_cores", lambda: cores)
+    result = run("--bundle", bundle, images, "--out", tmp_path / "out", "--interpreters", 2)
+
+    assert result.stdout.splitlines()[0].startswith(f"model_int8.tflite on the CPU, XNNPACK, {threads}: ")
+
+
 def test_older_bundles_give_the_same_detections(bundle, images, tmp_path):
     older = push_small_bundle(tmp_path, LABELS, old_order=True)
     found = [run("--bundle", folder, images, "--out", tmp_path / "out", "--json") for folder in (bundle, older)]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -11,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from reefline.cli import app
-from reefline.errors import DataError
+from reefline.errors import DataError, UsageError
 from reefline.inference.video.detect_in_video import VideoRequest, detect_in_video
 from reefline.inference.video.frames import VideoSource
 from reefline.system import extras
@@ -31,6 +34,15 @@ def bundle(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def video(tmp_path_factory) -> Path:
     return write_video(tmp_path_factory.mktemp("video") / "a.mp4", HALVES)
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow beyond 2 KiB."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def run(*arguments: object):
@@ -82,6 +94,62 @@ def test_the_video_with_boxes(bundle: Path, video: Path, tmp_path: Path) -> None
     # The first frame has two boxes and their names, the second, all black, none.
     changed = [abs(a.image_rgb.astype(int) - b.image_rgb).max() for a, b in zip(frames, plain, strict=True)]
     assert changed[0] > 100 > 20 > changed[1]
+
+
+@pytest.mark.usefixtures("full_disk")
+@pytest.mark.parametrize("ending", ["mp4", "avi", "mkv"])
+def test_a_full_disk_keeps_the_old_video(bundle: Path, video: Path, tmp_path: Path, ending: str) -> None:
+    (tmp_path / f"seen.{ending}").write_bytes(b"old")
+    result = run("--bundle", bundle, "--video", video, "--out", tmp_path / f"seen.{ending}")
+
+    assert result.exit_code == 2
+    assert "of 12 frames could be written; the video is not kept: free disk space" in result.stderr
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_a_video_that_cannot_be_moved_to_its_place_leaves_nothing(bundle: Path, video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "seen.mp4"
+
+    def put_a_folder_there(_) -> None:
+        out.mkdir(exist_ok=True)
+
+    with pytest.raises(UsageError, match=r"seen\.mp4: cannot write it \(Is a directory\); name another file"):
+        detect_in_video(VideoRequest(bundle, video, out), put_a_folder_there)
+    assert [path.name for path in tmp_path.iterdir()] == ["seen.mp4"]
+
+
+def test_a_longer_audio_track_is_no_damage(bundle: Path, tmp_path: Path) -> None:
+    """Matroska stores a duration, and no number of frames."""
+    video = write_video(tmp_path / "a.mkv", HALVES)
+    content = video.read_bytes()
+    duration = content.index(b"\x44\x89\x88") + 3
+    video.write_bytes(content[:duration] + struct.pack(">d", 9000.0) + content[duration + 8 :])
+    result = run("--bundle", bundle, "--video", video)
+
+    assert cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) == 90
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert len(read_lines(result.stdout)) == 12
+
+
+@pytest.mark.parametrize(
+    ("boxes", "is_damaged"),
+    [
+        pytest.param([(b"free", 8), (b"mdat", 40), (b"moov", 40)], True, id="plain"),
+        pytest.param([(b"moov", 40), (b"moof", 40), (b"mdat", 40)], False, id="fragments"),
+        pytest.param([(b"mdat", 40)], False, id="no-index"),
+    ],
+)
+def test_the_number_of_frames_of_an_mp4(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boxes: list[tuple[bytes, int]], is_damaged: bool
+) -> None:
+    with VideoSource(write_video(tmp_path / "a.mp4", HALVES)) as source:
+        source.path.write_bytes(b"".join(struct.pack(">I4s", size, kind) + bytes(size - 8) for kind, size in boxes))
+        monkeypatch.setattr("cv2.CAP_PROP_FRAME_COUNT", cv2.CAP_PROP_FRAME_WIDTH)
+        if is_damaged:
+            with pytest.raises(DataError, match=r"ends after 12 of 192 frames \(damaged or truncated\)"):
+                list(source.read())
+        else:
+            assert len(list(source.read())) == 12
 
 
 def test_a_truncated_video_gives_what_came_before(bundle: Path, tmp_path: Path) -> None:
@@ -157,11 +225,25 @@ def test_what_cannot_be_opened(bundle: Path, tmp_path: Path, name: str, message:
         pytest.param(("--video", "VIDEO", "--out", "seen"), "expected a name ending in .mp4, .avi, .mkv", id="ending"),
         pytest.param(("--video", "VIDEO", "--out", "VIDEO"), "would replace the video itself", id="itself"),
         pytest.param(("--video", "VIDEO", "--out", "no/such/a.mp4"), "no such folder no/such; create it", id="folder"),
+        pytest.param(
+            ("--video", "VIDEO", "--out", "FOLDER"), "a.mp4: a folder; with --video, name a file", id="is-folder"
+        ),
+        pytest.param(("--video", "VIDEO", "--json"), "--json with --video: the output is JSON already", id="json"),
+        pytest.param(("a.png", "--every", "3"), "--every 3: only works with --video; leave it out", id="every"),
+        pytest.param(
+            ("--video", "rtsp://cam/stream"),
+            "--video rtsp://cam/stream: only files and /dev/videoN can be read; record or download a file first",
+            id="stream",
+        ),
         pytest.param(("--video", "VIDEO", "--min-score", "7"), "--min-score 7.0: expected a number", id="score"),
     ],
 )
-def test_options_that_make_no_sense(bundle: Path, video: Path, arguments: tuple[str, ...], message: str) -> None:
-    result = run("--bundle", bundle, *(str(video) if part == "VIDEO" else part for part in arguments))
+def test_options_that_make_no_sense(
+    bundle: Path, video: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "a.mp4").mkdir()
+    places = {"VIDEO": str(video), "FOLDER": str(tmp_path / "a.mp4")}
+    result = run("--bundle", bundle, *(places.get(part, part) for part in arguments))
     assert result.exit_code == 2
     assert message in result.stderr
 
