@@ -12,7 +12,7 @@ import time
 import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import _bootstrap  # type: ignore[attr-defined]
+from importlib import _bootstrap
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any, NoReturn
 

@@ -89,7 +89,7 @@ def test_library_versions_count(repo_dir: Path, monkeypatch) -> None:
     assert code_fingerprint("components.trainer", repo_dir=repo_dir) != before
 
 
-def test_versions_of_all_that_decodes_images_count(repo_dir: Path, monkeypatch) -> None:
+def test_versions_of_all_that_decodes_images_count(repo_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {
         name.partition(".")[0]
         for path in (REPO_DIR / "reefline" / "images").rglob("*.py")
