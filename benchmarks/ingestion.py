@@ -114,6 +114,7 @@ def ingest(data: Path, out: Path, workers: int, memory: Path, fingerprint: str) 
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
     from tfx.types.standard_artifacts import Config, ExampleAnomalies, Examples
 
+    from components.voc_example_gen.engine_args import format_engine_args
     from components.voc_example_gen.executor import Executor
     from reefline.settings import IngestionSettings
 
@@ -122,11 +123,12 @@ def ingest(data: Path, out: Path, workers: int, memory: Path, fingerprint: str) 
         artifact.uri = str(out / name)
     properties = {
         "data_dir": str(data),
-        "settings": IngestionSettings(workers=workers).to_json(),
+        "settings": IngestionSettings().to_json(),
         "hash_memory": str(memory),
         "input_fingerprint": fingerprint,
     }
-    Executor(BaseBeamExecutor.Context()).Do({}, outputs, properties)
+    context = BaseBeamExecutor.Context(beam_pipeline_args=format_engine_args(workers, ()))
+    Executor(context).Do({}, outputs, properties)
 
 
 def convert_with_od_api(data: Path, out: Path) -> None:

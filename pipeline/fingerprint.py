@@ -21,6 +21,7 @@ _DISTRIBUTIONS = {
     "numpy": ("numpy",),
     "object_detection": ("tf-models-research-object-detection", "tf-models-official"),
     "pycocotools": ("pycocotools",),
+    "simplejpeg": ("simplejpeg",),
     "tensorflow": ("tensorflow", "tf-keras"),
     "tfx": ("tfx",),
 }

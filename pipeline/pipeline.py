@@ -57,6 +57,7 @@ def create_pipeline(config: RunConfig, places: Places) -> Pipeline:
         settings=config.data.without_engine().to_json(),
         hash_memory=places.hash_memory,
         code=component_code("voc_example_gen"),
+        workers=config.data.workers,
         beam_args=config.data.beam_args,
     )
     examples, label_map = example_gen.outputs["examples"], example_gen.outputs["label_map"]

@@ -85,8 +85,8 @@ class IngestionSettings(Section):
         return BeamOptions(self.beam_args)
 
     def without_engine(self) -> IngestionSettings:
-        """Return the settings without `beam_args`: where the work is done changes no result, so no cache key has it."""
-        return self.model_copy(update={"beam_args": ()})
+        """Return the settings without `workers` and `beam_args`: who does the work keys no cache."""
+        return self.model_copy(update={"workers": None, "beam_args": ()})
 
 
 class ValidationSettings(Section):

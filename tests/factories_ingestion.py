@@ -66,6 +66,7 @@ def ingest(
     example_gen = VocExampleGen(
         data_dir=str(link) if isinstance(data_dir, Path) else data_dir,
         settings=settings.without_engine().to_json(),
+        workers=settings.workers,
         beam_args=settings.beam_args,
         hash_memory=str(workspace / "hashes.db") if isinstance(data_dir, Path) else "",
         code="tests",

@@ -1,6 +1,7 @@
 """The VocExampleGen component."""
 
 from collections.abc import Sequence
+from typing import Optional
 
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
@@ -10,6 +11,7 @@ from tfx.types.experimental.simple_artifacts import File
 from tfx.types.standard_artifacts import ExampleAnomalies, Examples
 
 from components.voc_example_gen.driver import VocExampleGenDriver
+from components.voc_example_gen.engine_args import format_engine_args
 from components.voc_example_gen.executor import Executor
 
 
@@ -35,9 +37,9 @@ class VocExampleGen(BaseBeamComponent):
     """Ingest a folder of images with Pascal VOC annotations.
 
     `data_dir` is the folder, preferably a link whose path never changes, or its URI: both are part of the cache key.
-    `settings` is an IngestionSettings as JSON without `beam_args`, which are separate: they do not key the cache.
-    `hash_memory` is the path of a SQLite file that remembers the hashes of files ("" for none), `code` only keys the
-    cache. Outputs: `examples` (an ExamplesFolder with the splits train,
+    `settings` is an IngestionSettings as JSON without `workers` and `beam_args`, which are separate: they do not key
+    the cache. `hash_memory` is the path of a SQLite file that remembers the hashes of files ("" for none), `code` only
+    keys the cache. Outputs: `examples` (an ExamplesFolder with the splits train,
     eval and, where there are test images, test; custom properties `input_fingerprint` and `max_boxes_per_image`),
     `label_map` (a LabelMapFolder) and `report` (an IngestionFolder).
     """
@@ -47,7 +49,13 @@ class VocExampleGen(BaseBeamComponent):
     DRIVER_CLASS = VocExampleGenDriver
 
     def __init__(
-        self, data_dir: str, settings: str, hash_memory: str, code: str, beam_args: Sequence[str] = ()
+        self,
+        data_dir: str,
+        settings: str,
+        hash_memory: str,
+        code: str,
+        workers: Optional[int] = None,
+        beam_args: Sequence[str] = (),
     ) -> None:
         super().__init__(
             VocExampleGenSpec(
@@ -60,5 +68,6 @@ class VocExampleGen(BaseBeamComponent):
                 report=OutputChannel(ExampleAnomalies, self, "report"),
             )
         )
-        if beam_args:
-            self.with_beam_pipeline_args(beam_args)
+        engine_args = format_engine_args(workers, beam_args)
+        if engine_args:
+            self.with_beam_pipeline_args(engine_args)

@@ -18,7 +18,7 @@ from tfx.types import artifact_utils
 from tfx.types.artifact import Artifact
 
 from components.voc_example_gen.driver import FINGERPRINT_PROPERTY
-from reefline.beam_options import BeamOptions
+from components.voc_example_gen.engine_args import parse_engine_args
 from reefline.data.engine import Engine
 from reefline.data.fingerprint import check_unchanged
 from reefline.data.ingestion import find_data, ingest
@@ -42,7 +42,7 @@ class Executor(BaseBeamExecutor):
 
     def __init__(self, context: BaseBeamExecutor.Context) -> None:
         """Hide Beam's options from TFX, which would have the workers install TFX: their image has everything."""
-        self._options = BeamOptions(tuple(context.beam_pipeline_args or ()))
+        self._workers, self._options = parse_engine_args(context.beam_pipeline_args or ())
         context = copy.copy(context)
         context.beam_pipeline_args = None
         super().__init__(context)
@@ -70,7 +70,7 @@ class Executor(BaseBeamExecutor):
         check_reach(self._options, data_dir)
         work_dir = Path(report.uri) / ".work"
         work_dir.mkdir(parents=True)
-        with self._start_engine(settings.workers, work_dir, examples.uri) as (engine, examples_place):
+        with self._start_engine(work_dir, examples.uri) as (engine, examples_place):
             copy_to = work_dir / "data" if self._options.shares_disk else None
             with _rare_garbage_collection():
                 found = find_data(data_dir, settings, fingerprint, copy_to=copy_to)
@@ -86,11 +86,11 @@ class Executor(BaseBeamExecutor):
         _describe_examples(examples, ingested, fingerprint)
 
     @contextlib.contextmanager
-    def _start_engine(self, workers: int | None, work_dir: Path, examples_dir: str) -> Iterator[tuple[Engine, str]]:
+    def _start_engine(self, work_dir: Path, examples_dir: str) -> Iterator[tuple[Engine, str]]:
         """Yield who does the work, and the folder or URI for its examples, which are in `examples_dir` afterwards."""
         if not self._options.arguments:
             # Beam would add 0.6 s to every run, and its own processes import TensorFlow first (benchmarks/README.md).
-            with LocalEngine(choose_workers(workers)) as engine:
+            with LocalEngine(choose_workers(self._workers)) as engine:
                 yield engine, examples_dir
             return
         # Imports Beam, which a cached run does without.

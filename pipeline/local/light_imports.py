@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import _imp
 import contextlib
 import importlib
 import importlib.abc
 import importlib.util
 import sys
-import threading
+import time
 import types
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import _bootstrap
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any, NoReturn
 
 _STATE = "_delayed_import"
+_MOST_ATTEMPTS = 100
+_PAUSE_S = 0.01
 # Dunder names that modules define themselves. Others are asked for by the import system and by `inspect`.
 _OWN_DUNDER_NAMES = ("__all__", "__version__")
 
@@ -70,14 +74,14 @@ def delay(modules: Sequence[DelayedModule]) -> Iterator[None]:
     for module, placed in delayed:
         for name in module.early:
             importlib.import_module(name)
-        vars(placed)[_STATE].stand_ins = module.stand_ins
-        vars(placed)[_STATE].is_open = module.is_open
+        # Another thread may have run the code meanwhile.
+        state = vars(placed).get(_STATE, _State())
+        state.stand_ins, state.is_open = module.stand_ins, module.is_open
     try:
         yield
     finally:
         for _, placed in delayed:
-            if _STATE in vars(placed):
-                vars(placed)[_STATE].stand_ins = ()
+            vars(placed).get(_STATE, _State()).stand_ins = ()
 
 
 def defer_package(name: str) -> None:
@@ -92,10 +96,9 @@ def defer_package(name: str) -> None:
 
 @dataclass
 class _State:
-    """What a delayed module has until its code runs."""
+    """What a delayed module has until its code has run; `is_running` belongs to the holder of the module's lock."""
 
     stand_ins: tuple[str, ...] = ()
-    lock: threading.RLock = field(default_factory=threading.RLock)
     is_open: bool = True
     is_running: bool = False
 
@@ -103,16 +106,19 @@ class _State:
 class _DelayedType(types.ModuleType):
     """The type of a module until its code has run; afterwards it is an ordinary module."""
 
+    def __reduce__(self) -> tuple[Callable[[str], types.ModuleType], tuple[str]]:
+        """Pickle the module by its name, as cloudpickle and dill do with an ordinary one."""
+        return importlib.import_module, (self.__name__,)
+
     def __getattr__(self, name: str) -> Any:
         state = vars(self).get(_STATE)
         is_foreign = name.startswith("__") and name not in _OWN_DUNDER_NAMES
         if state is not None and not is_foreign:
             if name in state.stand_ins:
                 return _make_stand_in(self.__name__, name)
-            with state.lock:
-                if not state.is_running:
-                    _run_code(self)
-                    return getattr(self, name)
+            _run_code(self)
+            # Not getattr: this method would answer again while the code runs in this thread.
+            return types.ModuleType.__getattribute__(self, name)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
 
@@ -124,10 +130,14 @@ class _PackageFirst(importlib.abc.MetaPathFinder):
         package = sys.modules.get(fullname.rpartition(".")[0])
         if not isinstance(package, _DelayedType):
             return None
-        state = vars(package)[_STATE]
-        if state.is_open or state.is_running:
-            return None
-        _run_code(package)
+        state = vars(package).get(_STATE)
+        if state is not None:
+            if state.is_open:
+                return None
+            with _without_import_lock():
+                has_run = _run_code(package)
+            if not has_run:
+                return None
         if fullname in sys.modules:
             # The package has imported it; loaded again, it would be another module of the same name. Python asks the
             # module itself for the spec then.
@@ -167,13 +177,54 @@ def _put_in_place(name: str) -> types.ModuleType:
     return module
 
 
-def _run_code(module: types.ModuleType) -> None:
-    spec, state = module.__spec__, vars(module)[_STATE]
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{module.__name__}: has no loader")
-    with state.lock:
-        if state.is_running or _STATE not in vars(module):
-            return
+@contextlib.contextmanager
+def _without_import_lock() -> Iterator[None]:
+    """Release the lock of all imports, which Python holds while it asks a finder: other threads may have to import."""
+    held = 0
+    with contextlib.suppress(RuntimeError):  # this thread holds it no more
+        while True:
+            _imp.release_lock()
+            held += 1
+    try:
+        yield
+    finally:
+        for _ in range(held):
+            _imp.acquire_lock()
+
+
+def _run_code(module: types.ModuleType) -> bool:
+    """Run a delayed module's code unless it has run, waiting for a thread that runs it; return whether it has run.
+
+    It has not where this thread runs it already, or where waiting would never end: two threads import modules that
+    import each other, and one of them uses what the other has finished so far, as it does in Python.
+
+    Raises:
+        Exception: whatever the code raises; the next use runs it again.
+    """
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
+        try:
+            return _run_locked(module)
+        except _bootstrap._DeadlockError:  # type: ignore[attr-defined]
+            # The code imports a module whose thread waits for this one: that thread goes first.
+            if attempt == _MOST_ATTEMPTS:
+                raise
+            time.sleep(_PAUSE_S)
+    return False
+
+
+def _run_locked(module: types.ModuleType) -> bool:
+    # Python's own lock of the module: it notices deadlocks with the locks of the modules that the code imports.
+    lock = _bootstrap._ModuleLockManager(module.__name__)  # type: ignore[attr-defined]
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock)
+        except _bootstrap._DeadlockError:  # type: ignore[attr-defined]
+            return False
+        state, spec = vars(module).get(_STATE), module.__spec__
+        if state is None or state.is_running:
+            return state is None
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{module.__name__}: has no loader")
         state.is_running = True
         try:
             spec.loader.exec_module(module)
@@ -181,6 +232,7 @@ def _run_code(module: types.ModuleType) -> None:
             state.is_running = False
         module.__class__ = types.ModuleType
         vars(module).pop(_STATE, None)
+    return True
 
 
 def _make_stand_in(module: str, name: str) -> type:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import TypeVar
 
-from reefline.data.local_engine import start_workers
+from reefline.data.local_engine import start_without_ctrl_c, start_workers
 from reefline.errors import DataError
 
 Item = TypeVar("Item")
@@ -24,7 +22,7 @@ def map_in_processes(function: Callable[[Item], Result], items: Sequence[Item], 
     Function, items and results must be picklable. An exception of the function ends the work.
 
     Raises:
-        DataError: a process was killed.
+        DataError: a process was killed or could not start.
     """
     if workers == 1 or len(items) <= _CHUNK_ITEMS:
         yield from map(function, items)
@@ -32,28 +30,18 @@ def map_in_processes(function: Callable[[Item], Result], items: Sequence[Item], 
     chunks = [items[start : start + _CHUNK_ITEMS] for start in range(0, len(items), _CHUNK_ITEMS)]
     with start_workers(min(workers, len(chunks))) as pool:
         try:
-            with _workers_without_ctrl_c():
+            with start_without_ctrl_c():
                 chunk_results = pool.map(partial(_call, function), chunks)
             for results in chunk_results:
                 yield from results
         except BrokenProcessPool as error:
-            raise DataError("a worker process was killed, probably for lack of memory: pass --workers 1") from error
+            raise DataError(
+                "a worker process was killed (out of memory?) or could not start; "
+                "pass --workers 1, or read the errors above"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-@contextlib.contextmanager
-def _workers_without_ctrl_c() -> Iterator[None]:
-    """Let the processes that start meanwhile never see Ctrl-C; this process sees it afterwards.
-
-    One that Ctrl-C kills while it starts breaks the pool, whose thread then fails on the calls that were cancelled.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _call(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

@@ -16,18 +16,25 @@ from typing import TYPE_CHECKING
 from reefline.data.tasks import ResultT, Task
 from reefline.errors import DataError
 from reefline.system.cores import count_cores
+from reefline.system.memory import read_available_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 # More would mostly wait for the part that one process does (benchmarks/README.md), and each needs memory.
 _MOST_DEFAULT_WORKERS = 8
+# With a large image in memory, about what a worker needs.
+_BYTES_PER_WORKER = 500_000_000
 _ALLOCATIONS_PER_COLLECTION = 100_000
 
 
 def choose_workers(setting: int | None) -> int:
-    """Return the number of processes for the setting `data.workers`, whose default (None) depends on the cores."""
-    return min(count_cores(), _MOST_DEFAULT_WORKERS) if setting is None else setting
+    """Return the number of processes for the setting `data.workers`; by default (None) what cores and memory allow."""
+    if setting is not None:
+        return setting
+    available = read_available_bytes()
+    fitting = _MOST_DEFAULT_WORKERS if available is None else available // _BYTES_PER_WORKER
+    return max(1, min(count_cores(), _MOST_DEFAULT_WORKERS, fitting))
 
 
 class LocalEngine:
@@ -50,7 +57,7 @@ class LocalEngine:
         """See Engine.
 
         Raises:
-            DataError: a process was killed.
+            DataError: a process was killed or could not start.
         """
         if self._pool is None or len(tasks) == 1:
             if meanwhile is not None:
@@ -58,7 +65,8 @@ class LocalEngine:
             yield from (task.run() for task in tasks)
             return
         with _explain_killed_process():
-            pending = [self._pool.submit(_run, task) for task in tasks]
+            with start_without_ctrl_c():
+                pending = [self._pool.submit(_run, task) for task in tasks]
             # Those that no process has started, last first, are done here.
             own: dict[Future[ResultT], ResultT] = {}
             for task, future in zip(reversed(tasks), reversed(pending), strict=True):
@@ -83,11 +91,26 @@ def start_workers(count: int) -> ProcessPoolExecutor:
 
 
 @contextlib.contextmanager
+def start_without_ctrl_c() -> Iterator[None]:
+    """Keep Ctrl-C from the processes that start meanwhile, for good; this process sees it afterwards.
+
+    One that Ctrl-C kills while it starts breaks the pool, whose thread then fails on the calls that were cancelled.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
 def _explain_killed_process() -> Iterator[None]:
     try:
         yield
     except BrokenProcessPool as error:
-        raise DataError("a worker process was killed, probably for lack of memory: set data.workers to 1") from error
+        raise DataError(
+            "a worker process was killed (out of memory?) or could not start; set data.workers to 1, or see run.log"
+        ) from error
 
 
 def _run(task: Task[ResultT]) -> ResultT:

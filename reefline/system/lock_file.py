@@ -57,11 +57,12 @@ def open_lock_file(path: Path) -> IO[str]:
     return os.fdopen(descriptor, "r+")
 
 
-def try_lock(path: Path) -> IO[str] | None:
+def try_lock(path: Path, *, needs_locks: bool = False) -> IO[str] | None:
     """Lock a lock's file, created if missing, and return it; None if another process holds the lock.
 
     The lock ends when the file is closed, and with the process, however it ends. Its holder may delete the file: who
-    opened it before that gets the next file. A file system without locks keeps nobody out.
+    opened it before that gets the next file. A file system without locks keeps nobody out; with
+    `needs_locks` the answer there is None, as nobody knows who is at work.
 
     Raises:
         WorkspaceError: the path is something other than a file.
@@ -78,6 +79,9 @@ def try_lock(path: Path) -> IO[str] | None:
             if error.errno not in _NO_LOCKS:
                 file.close()
                 raise
+            if needs_locks:
+                file.close()
+                return None
         if _is_at(file, path):
             return file
         file.close()

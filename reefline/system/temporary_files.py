@@ -50,13 +50,13 @@ def shared_temporary_folder() -> Path:
 
 
 def remove_abandoned_folders(place: Path) -> None:
-    """Remove the folders of killed runs of this user from a folder of temporary files."""
+    """Remove the folders of killed runs of this user from a folder of temporary files; none without file locks."""
     for folder in place.glob(f"{_PREFIX}*"):
         # Another user's folder, a link, or one that another run is removing.
         with contextlib.suppress(OSError, WorkspaceError):
             if folder.is_symlink() or folder.lstat().st_uid != os.getuid():
                 continue
-            lock = try_lock(folder / _LOCK_FILE)
+            lock = try_lock(folder / _LOCK_FILE, needs_locks=True)
             if lock is not None:
                 with lock:
                     shutil.rmtree(folder, ignore_errors=True)

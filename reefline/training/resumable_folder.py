@@ -92,7 +92,7 @@ def hand_over(folder: Path, output_dir: Path, *, finished_file: str) -> None:
 
 def _remove_unless_held(folder: Path) -> None:
     lock = _locate_lock(folder)
-    file = try_lock(lock)
+    file = try_lock(lock, needs_locks=True)
     if file is not None:
         with file:
             shutil.rmtree(folder)
@@ -104,7 +104,7 @@ def remove_orphaned_locks(unfinished: Path) -> None:
     for lock in unfinished.glob("*.lock"):
         if lock.with_suffix("").exists():
             continue
-        file = try_lock(lock)
+        file = try_lock(lock, needs_locks=True)
         if file is not None:
             with file:
                 lock.unlink()

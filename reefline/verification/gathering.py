@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
+import click
+
 from reefline.config.keys import any_within
 from reefline.errors import UserError
 from reefline.findings import Severity
@@ -47,7 +49,7 @@ class ProblemGatherer:
 
     @contextlib.contextmanager
     def gathering_everything(self, stage: str, *keys: str) -> Iterator[None]:
-        """Add any exception that ends the body as a problem of `stage`.
+        """Add any exception that ends the body as a problem of `stage`, except one that ends the command.
 
         The OD API and TensorFlow raise exceptions of every kind for a wrong config, and all of them answer the
         question whether the config works.
@@ -55,6 +57,9 @@ class ProblemGatherer:
         try:
             with self.gathering(*keys):
                 yield
+        except (click.exceptions.Exit, click.Abort):
+            # SIGTERM or Ctrl-C.
+            raise
         except Exception as error:
             first_line = next(iter(str(error).splitlines()), "")
             self.add_errors([f"{stage}: {type(error).__name__}: {first_line}; this config cannot be trained"], *keys)

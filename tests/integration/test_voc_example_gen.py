@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.voc_example_gen import driver
+from components.voc_example_gen import driver, executor
 from reefline.data.fingerprint import fingerprint_data
 from reefline.data.image_record import read_records
 from reefline.data.reports import FindingPictures, IngestionReport
@@ -216,6 +216,17 @@ def test_split_folders_with_files_that_cannot_be_used(tmp_path: Path) -> None:
         ("train/pipe.jpg", "file_unusable"),
         ("valid/2.xml", "label_control_character"),
     ]
+
+
+def test_another_number_of_workers_finds_the_result_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int | None] = []
+    monkeypatch.setattr(executor, "choose_workers", lambda workers: asked.append(workers) or 1)
+    data = make_data_set(tmp_path / "data", images=6)
+    for workers in (1, 3, None):
+        run = ingest(data, tmp_path / "ws", settings=IngestionSettings(workers=workers))
+    assert run.states("VocExampleGen") == ["COMPLETE", "CACHED", "CACHED"] and asked == [1]
 
 
 def test_workers_change_nothing(tmp_path: Path) -> None:

@@ -62,12 +62,20 @@ def test_other_work_is_done_once_before_the_results(tmp_path: Path, workers: int
 
 
 @pytest.mark.parametrize(
-    ("setting", "cores", "workers"),
-    [pytest.param(None, 2, 2, id="cores"), pytest.param(None, 64, 8, id="limit"), pytest.param(12, 2, 12, id="set")],
+    ("setting", "cores", "available", "workers"),
+    [
+        pytest.param(None, 2, 10**11, 2, id="cores"),
+        pytest.param(None, 64, 10**11, 8, id="limit"),
+        pytest.param(None, 64, 1_600_000_000, 3, id="memory"),
+        pytest.param(None, 64, 10**8, 1, id="hardly-any-memory"),
+        pytest.param(None, 64, None, 8, id="unknown-memory"),
+        pytest.param(12, 2, 10**8, 12, id="set"),
+    ],
 )
-def test_workers_follow_the_setting_or_the_cores(
-    setting: int | None, cores: int, workers: int, monkeypatch: pytest.MonkeyPatch
+def test_workers_follow_the_setting_or_the_machine(
+    setting: int | None, cores: int, available: int | None, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("reefline.data.local_engine.read_available_bytes", lambda: available)
     monkeypatch.setattr("reefline.data.local_engine.count_cores", lambda: cores)
     assert choose_workers(setting) == workers
 
@@ -87,10 +95,34 @@ class _KillTask(Record):
         return WrittenShard("")
 
 
+@dataclass(frozen=True)
+class _MaskTask(Record):
+    """A task that tells whether Ctrl-C is blocked in another process than its maker's."""
+
+    RESULT: ClassVar[type[Record]] = WrittenShard
+
+    maker: int
+
+    def run(self) -> WrittenShard:
+        if os.getpid() == self.maker:
+            time.sleep(0.2)
+            return WrittenShard("own")
+        return WrittenShard("blocked" if signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()) else "open")
+
+
+def test_ctrl_c_reaches_no_worker_while_it_starts() -> None:
+    with LocalEngine(2) as engine:
+        found = set(engine.run([_MaskTask(os.getpid())] * 40))
+    assert found == {WrittenShard("own"), WrittenShard("blocked")}
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 def test_a_killed_worker_is_explained() -> None:
     with (
         LocalEngine(2) as engine,
-        pytest.raises(DataError, match=r"a worker process was killed, .* set data\.workers to 1"),
+        pytest.raises(
+            DataError, match=r"killed \(out of memory\?\) or could not start; set data\.workers to 1, or see run\.log"
+        ),
     ):
         list(engine.run([_KillTask(os.getpid())] * 20))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,30 @@ def test_library_versions_count(repo_dir: Path, monkeypatch) -> None:
     before = code_fingerprint("components.trainer", repo_dir=repo_dir)
     monkeypatch.setattr("pipeline.fingerprint.metadata.version", lambda name: f"{name} 99")
     assert code_fingerprint("components.trainer", repo_dir=repo_dir) != before
+
+
+def test_versions_of_all_that_decodes_images_count(repo_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {
+        name.partition(".")[0]
+        for path in (REPO_DIR / "reefline" / "images").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in _imported(node)
+    }
+    # typing_extensions only annotates.
+    libraries = sorted(found - sys.stdlib_module_names - {"reefline", "typing_extensions"})
+    assert {"PIL", "numpy", "simplejpeg"} <= set(libraries)
+    for library in libraries:
+        (repo_dir / "components" / "trainer" / "component.py").write_text(f"import {library}\n")
+        monkeypatch.undo()
+        before = code_fingerprint("components.trainer", repo_dir=repo_dir)
+        monkeypatch.setattr("pipeline.fingerprint.metadata.version", lambda name: f"{name} 99")
+        assert code_fingerprint("components.trainer", repo_dir=repo_dir) != before, library
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
 
 
 def test_no_such_module(repo_dir: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -54,6 +56,18 @@ def test_what_a_killed_run_left_is_removed_by_the_next(place: Path) -> None:
     with own_temporary_folder():
         assert not left.exists()
     assert sorted(path.name for path in place.iterdir()) == ["reefline-run-of-mine", "reefline-runs.txt"]
+
+
+def test_nothing_is_removed_where_nobody_can_hold_a_lock(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with own_temporary_folder():
+        (live,) = place.iterdir()
+        remove_abandoned_folders(place)
+        assert live.is_dir()
+    assert not any(place.iterdir())
 
 
 def test_a_file_with_such_a_name_stays(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 
 from reefline.errors import DataError
@@ -57,6 +58,16 @@ def test_a_message_that_only_mentions_a_replaced_value_is_kept() -> None:
 def test_unexpected_errors_are_not_swallowed_where_none_are_looked_for() -> None:
     with pytest.raises(ValueError, match="odd"), ProblemGatherer().gathering():
         raise ValueError("odd")
+
+
+@pytest.mark.parametrize(
+    "end", [pytest.param(click.exceptions.Exit(143), id="sigterm"), pytest.param(click.Abort("stop"), id="abort")]
+)
+def test_the_end_of_the_command_is_no_problem_of_the_config(end: Exception) -> None:
+    gatherer = ProblemGatherer()
+    with pytest.raises(type(end), match=r"143|stop"), gatherer.gathering_everything("the first steps"):
+        raise end
+    assert not gatherer.problems
 
 
 def test_whatever_a_library_raises_is_a_problem_where_one_is_looked_for() -> None:

@@ -263,6 +263,16 @@ def test_options_of_beam_reach_the_component_and_no_settings() -> None:
         assert json.loads(parameters["settings"]["runtimeValue"]["constant"])["beam_args"] == []
 
 
+def test_the_number_of_workers_reaches_the_component_and_no_settings() -> None:
+    def settings(*overrides: str) -> list[str]:
+        tasks = compile_package(*overrides).pipeline["root"]["dag"]["tasks"]
+        return [tasks[name]["inputs"]["parameters"]["settings"] for name in ("VocExampleGen", "ResolveData")]
+
+    assert settings("data.workers=1") == settings()
+    args = _container("VocExampleGen", "data.workers=1")["args"]
+    assert [arg for arg in args if "workers" in arg] == ["--reefline_workers=1"]
+
+
 def test_beam_workers_cannot_read_a_volume() -> None:
     with pytest.raises(DataError, match=r"^/volume/data: the workers of FlinkRunner \(data\.beam_args\) cannot read"):
         compile_package(FLINK, data="/volume/data")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.abc
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -116,6 +119,98 @@ def test_a_module_that_fails_can_be_tried_again(package: str, tmp_path: Path) ->
         _ = module.weight
     heavy.write_text("weight = 1000  # as before\n")
     assert module.weight == 1000
+
+
+def _run_in_threads(*calls: Callable[[], object]) -> list[object]:
+    """Return what each call returned in a thread of its own, all begun at once; a deadlock fails the test."""
+    barrier, results = threading.Barrier(len(calls)), dict[int, object]()
+
+    def run(index: int) -> None:
+        barrier.wait()
+        try:
+            results[index] = calls[index]()
+        except BaseException as error:
+            results[index] = error
+
+    threads = [threading.Thread(target=run, args=(index,), daemon=True) for index in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads), "deadlock"
+    return [results[index] for index in range(len(calls))]
+
+
+def test_threads_that_use_a_module_at_once_run_it_once(package: str, tmp_path: Path) -> None:
+    (tmp_path / PACKAGE / "__init__.py").write_text("import time\ntime.sleep(0.2)\nweight = time.monotonic()\n")
+    with delay([DelayedModule(package)]):
+        module = importlib.import_module(package)
+    found = _run_in_threads(*[lambda: module.weight] * 4)
+    assert found == [module.weight] * 4
+
+
+def test_a_module_below_waits_for_another_thread_that_runs_the_package(package: str, tmp_path: Path) -> None:
+    (tmp_path / PACKAGE / "__init__.py").write_text("import time\ntime.sleep(0.3)\nweight = 5\n")
+    (tmp_path / PACKAGE / "light.py").write_text(f"import sys\nseen = vars(sys.modules[{PACKAGE!r}]).get('weight')\n")
+    with delay([DelayedModule(package)]):
+        module = importlib.import_module(package)
+
+    def import_late() -> object:
+        time.sleep(0.1)
+        return importlib.import_module(f"{package}.light").seen
+
+    assert _run_in_threads(lambda: module.weight, import_late) == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("before_user", "before_importer"),
+    [
+        pytest.param(0.0, 0.15, id="importer-last"),
+        pytest.param(0.15, 0.0, id="user-last"),
+        pytest.param(0, 0, id="both"),
+    ],
+)
+def test_a_package_and_what_it_imports_do_not_wait_for_each_other(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before_user: float, before_importer: float
+) -> None:
+    (tmp_path / PACKAGE / "__init__.py").write_text(
+        f"import time\ntime.sleep(0.3)\nfrom {PACKAGE}.heavy import weight\n"
+    )
+    with delay([DelayedModule(package)]):
+        module = importlib.import_module(package)
+    # Python holds the lock of the module below already when it asks where to load it from.
+    monkeypatch.setattr(sys, "meta_path", [_Slow(f"{package}.heavy"), *sys.meta_path])
+
+    def use() -> object:
+        time.sleep(before_user)
+        return module.weight
+
+    def import_below() -> object:
+        time.sleep(before_importer)
+        return importlib.import_module(f"{package}.heavy").weight
+
+    assert _run_in_threads(use, import_below) == [1000, 1000]
+
+
+class _Slow(importlib.abc.MetaPathFinder):
+    """Delays the first import of a module."""
+
+    def __init__(self, name: str) -> None:
+        self._names = {name}
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname in self._names:
+            self._names.clear()
+            time.sleep(0.4)
+
+
+@pytest.mark.parametrize("pickler", ["cloudpickle", "dill", "pickle"])
+def test_a_delayed_module_is_pickled_by_name(package: str, pickler: str) -> None:
+    library = importlib.import_module(pickler)
+    with delay([DelayedModule(package)]):
+        module = importlib.import_module(package)
+    assert library.loads(library.dumps(module)) is module
+    assert not _is_loaded(package)
 
 
 def test_a_missing_name(package: str) -> None:
