@@ -74,7 +74,7 @@ def write_detector(folder: Path, *, inside=("cat", "dog"), beside=("cat", "dog")
         "TFLite_Detection_PostProcess",
         ("encodings", "predictions", "anchors"),
         results,
-        custom_options=bytes(flexbuffers.Dumps({"num_classes": num_classes})),
+        custom_options=bytes(flexbuffers.Dumps({"num_classes": num_classes, "max_detections": 10})),
     )
     content = build_model(tensors, [op], ["encodings", "predictions", "anchors"], results)
     roles = ("location", "category", "score", "number of detections")
