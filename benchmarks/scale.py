@@ -3,20 +3,28 @@
     python benchmarks/scale.py [--images 5000 100000] [--side 64] [--folder DIR]
 
 For each size, images are generated (two boxes each), and one process runs VocExampleGen, StatisticsGen and the
-validators with ML Metadata in a new workspace; another runs the same again, with nothing changed. From the smallest
-size to the largest, the peak memory may grow by 150 MB and the components' seconds per image by 10 %; the rerun of the
-largest may take 25 s.
-Exit code 1 if a target is missed. The images stay in --folder, if it is given, for the next time.
+validators with ML Metadata in a new workspace; another runs the same components again, with nothing changed. That is
+not a rerun of local_runner.py, which also looks up all other components: benchmarks/startup.py measures one.
+
+Memory is that of a process and all that it started: data once, however many forks share them, and the mapped files of
+the largest. It is read twice a second and misses shorter peaks; next to it stands the exact peak of the first process
+alone (VmHWM).
+
+From the smallest size to the largest, memory may grow by 150 MB and the components' seconds per image by 10 %; the
+second process of the largest may take 25 s. Exit code 1 if a target is missed. The images stay in --folder, if it is
+given, for the next time.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,14 +36,16 @@ MAX_SLOWER = 1.10
 MAX_RERUN_S = 25.0
 _CLASSES = ("disc", "square", "triangle")
 _FILES_PER_FOLDER = 10_000
+_SAMPLE_S = 0.5
 
 
 @dataclass(frozen=True)
 class Process:
-    """What one process used: seconds from start to exit, peak memory, and the seconds of each component."""
+    """What was used: seconds from start to exit, peak memory of all processes and the first, each component's s."""
 
     seconds: float
     peak_mb: float
+    first_peak_mb: float
     component_seconds: dict[str, float]
 
 
@@ -86,10 +96,44 @@ def generate(folder: Path, images: int, side_px: int) -> None:
 
 def _measure(data: Path, workspace: Path) -> Process:
     command = [sys.executable, __file__, "--child", str(data), str(workspace)]
-    started_s = time.monotonic()
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    seconds = time.monotonic() - started_s
-    return Process(seconds, **json.loads(done.stdout.splitlines()[-1]))
+    peak_mb, started_s = 0.0, time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while True:
+            # What it prints fits into the pipe.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_SAMPLE_S)
+                break
+            peak_mb = max(peak_mb, _read_memory_mb(process.pid))
+        seconds = time.monotonic() - started_s
+        printed = process.communicate()[0]
+    if process.returncode != 0:
+        raise SystemExit(f"{data}: the process ended with exit code {process.returncode}")
+    return Process(seconds, peak_mb, **json.loads(printed.splitlines()[-1]))
+
+
+def _read_memory_mb(pid: int) -> float:
+    """Return the memory of a process and all below it: data that forks share and files that they map count once.
+
+    Not the PSS, which is smaller while other programs on the machine map the same libraries.
+    """
+    tables = list(_read_memory_tables(pid))
+    files_kb = max((table["Rss"] - table["Anonymous"] for table in tables), default=0)
+    return (sum(table["Pss_Anon"] for table in tables) + files_kb) / 1024
+
+
+def _read_memory_tables(pid: int) -> Iterator[dict[str, int]]:
+    """Yield the numbers of /proc/PID/smaps_rollup (KiB) of a process and all below it that still run."""
+    from reefline.system.memory import parse_memory_table
+
+    folder = Path("/proc", str(pid))
+    with contextlib.suppress(OSError):
+        # The first line is a range of addresses; a process that is ending has no others.
+        table = parse_memory_table((folder / "smaps_rollup").read_text().partition("\n")[2])
+        children = [child for task in (folder / "task").iterdir() for child in (task / "children").read_text().split()]
+        if "Pss_Anon" in table:
+            yield table
+        for child in children:
+            yield from _read_memory_tables(int(child))
 
 
 def _run_child(data: str, workspace: str) -> None:
@@ -114,12 +158,15 @@ def _run_child(data: str, workspace: str) -> None:
             seconds[types[execution.type_id]] = used_ms / 1e3
     # getrusage counts the peak of the process that started this one, too.
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    print(json.dumps({"peak_mb": parse_memory_table(line)["VmHWM"] / 1024, "component_seconds": seconds}))
+    print(json.dumps({"first_peak_mb": parse_memory_table(line)["VmHWM"] / 1024, "component_seconds": seconds}))
 
 
 def _print_process(what: str, used: Process) -> None:
     parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in used.component_seconds.items())
-    print(f"{what:20}{used.seconds:8.1f} s{used.peak_mb:8.0f} MB   {parts}", flush=True)
+    print(
+        f"{what:20}{used.seconds:8.1f} s{used.peak_mb:8.0f} MB (first process {used.first_peak_mb:.0f} MB)   {parts}",
+        flush=True,
+    )
 
 
 def _judge(firsts: dict[int, Process], reruns: dict[int, Process]) -> int:
@@ -130,7 +177,7 @@ def _judge(firsts: dict[int, Process], reruns: dict[int, Process]) -> int:
     rerun_s = reruns[large].seconds
     print(f"memory of {large:,} images: {growth_mb:+.0f} MB (target {MAX_GROWTH_MB})")
     print(f"seconds per image: {slower:.2f} times those of {small:,} images (target {MAX_SLOWER:g})")
-    print(f"rerun: {rerun_s:.1f} s (target {MAX_RERUN_S:g})")
+    print(f"rerun of these components: {rerun_s:.1f} s (target {MAX_RERUN_S:g})")
     return int(growth_mb > MAX_GROWTH_MB or slower > MAX_SLOWER or rerun_s > MAX_RERUN_S)
 
 

@@ -4,8 +4,9 @@
 
 Real runs of local_runner.py on tiny generated data, each in a fork of this process, so that only its imports are saved.
 Of twenty runs, one has new data, one trains anew, four change the gate only, and fourteen find everything in the cache.
-After every `--gc-every` runs, `reefline gc` keeps the newest `--keep`. Ctrl-C ends the soak early; with the same
-`--workspace` and `--json` it continues. Exit code 1 if a limit is exceeded.
+After every `--gc-every` runs, `reefline gc` keeps the newest `--keep`. What libraries print goes to soak_stderr.log in
+the workspace. Ctrl-C ends the soak early; with the same `--workspace` and `--json` it continues. Exit code 1 if a limit
+is exceeded.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any
 REPO_DIR = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO_DIR))
 
+from reefline.system.terminal import send_noise_to  # noqa: E402
 from tests.faults.attempt import Attempt, preload  # noqa: E402
 
 _TINY = {
@@ -51,6 +53,7 @@ _MAX_SLOWDOWN = 1.5
 # Bytes per run in the second half against the first.
 _MAX_GROWTH = 1.5
 _COMPARED = 10
+_STDERR_FILE = "soak_stderr.log"
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,13 @@ class SoakRun:
 
 def main() -> int:
     options = _parse_options()
-    preload(training=True)
+    # The runs, which are forks, inherit it.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with contextlib.ExitStack() as held:
         workspace = options.workspace or Path(held.enter_context(tempfile.TemporaryDirectory())) / "workspace"
+        workspace.mkdir(parents=True, exist_ok=True)
+        with send_noise_to(workspace / _STDERR_FILE):
+            preload(training=True)
         runs = _read(options.json)
         with contextlib.suppress(KeyboardInterrupt):
             _soak(workspace, runs, options)
@@ -124,7 +131,7 @@ def _run(workspace: Path, number: int) -> SoakRun:
     settings = _choose_settings(number)
     options = [part for name, value in settings.items() for part in ("--set", f"{name}={json.dumps(value)}")]
     before_s = time.monotonic()
-    attempt = Attempt(["--workspace", str(workspace), *options], environment={}, errors=Path(os.devnull))
+    attempt = Attempt(["--workspace", str(workspace), *options], environment={}, errors=workspace / _STDERR_FILE)
     try:
         found = attempt.read_until(lambda line: line.startswith("VocExampleGen: "))
         start_s = attempt.lines[-1].seconds if found else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from reefline.curation.duplicates import DedupeRequest, DuplicateSearch
 
 _PROGRESS_EVERY_S = 5.0
+_ADVICE = "run the same command again"
 
 
 def dedupe(
@@ -50,8 +52,10 @@ def dedupe(
         return
     request = DedupeRequest(folder, against, Turns(rotations, flips), max_bits, workers or count_cores())
     with advise_after_ctrl_c("run the same command to finish, or pass --undo to bring everything back"):
-        search = _search(request, quiet=as_json)
-        total = 0 if dry_run else _move(folder, search)
+        if dry_run:
+            search, total = _search(request, quiet=as_json), 0
+        else:
+            search, total = _search_and_move(request, quiet=as_json)
     if as_json:
         say_json(_to_json(search) | {"is_dry_run": dry_run})
         return
@@ -90,14 +94,27 @@ def _warn_of_labels(labels_differ: bool) -> str:
     return " (their labels differ)" if labels_differ else ""
 
 
-def _move(folder: Path, search: DuplicateSearch) -> int:
-    """Move the duplicates, and return how many the folder of duplicates has, those of earlier calls included."""
-    from reefline.curation.duplicates_folder import FOLDER, move_duplicates, shorten_split_lists
-    from reefline.curation.duplicates_report import write_duplicates_report
+def _search_and_move(request: DedupeRequest, *, quiet: bool) -> tuple[DuplicateSearch, int]:
+    """Move the duplicates; return them and how many `duplicates/` has, those of earlier calls included."""
     from reefline.curation.output_folder import explain_write_errors
     from reefline.system.lock_file import hold_folder
 
-    with explain_write_errors(folder / FOLDER, advice="run the same command again"), hold_folder(folder):
+    with contextlib.ExitStack() as held:
+        # The search reports a missing folder.
+        if request.folder.is_dir():
+            with explain_write_errors(request.folder, advice=_ADVICE):
+                # From the search on: moves by another command would make its result wrong.
+                held.enter_context(hold_folder(request.folder))
+        search = _search(request, quiet=quiet)
+        return search, _move(request.folder, search)
+
+
+def _move(folder: Path, search: DuplicateSearch) -> int:
+    from reefline.curation.duplicates_folder import FOLDER, move_duplicates, shorten_split_lists
+    from reefline.curation.duplicates_report import write_duplicates_report
+    from reefline.curation.output_folder import explain_write_errors
+
+    with explain_write_errors(folder / FOLDER, advice=_ADVICE):
         move_duplicates(folder, search.duplicates)
         # Also after a call that was stopped before it came to this.
         shorten_split_lists(folder)
@@ -139,7 +156,7 @@ def _undo(folder: Path, *, as_json: bool) -> None:
     from reefline.curation.duplicates_folder import undo_moves
     from reefline.curation.output_folder import explain_write_errors
 
-    with explain_write_errors(folder, advice="run the same command again"):
+    with explain_write_errors(folder, advice=_ADVICE):
         result = undo_moves(folder)
     if as_json:
         say_json({"restored": result.restored, "problems": list(result.problems)})

@@ -45,7 +45,7 @@ def choose_output_mode(*, resume: bool, overwrite: bool) -> OutputMode:
 
 @contextlib.contextmanager
 def hold_output_folder(out: Path, *, inputs: Sequence[Path]) -> Iterator[None]:
-    """Keep other runs out of `out`, which is created if missing, and removed again if it stays empty.
+    """Keep other runs out of `out`, which is created if missing, with its parents, and removed again if it stays empty.
 
     Raises:
         UsageError: another run holds it, it is a file, or it lies inside an input folder or around one.
@@ -53,18 +53,18 @@ def hold_output_folder(out: Path, *, inputs: Sequence[Path]) -> Iterator[None]:
     """
     _check_apart(out, inputs)
     _check_folder(out)
-    is_new = not out.exists()
-    with explain_write_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+    created = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         with contextlib.ExitStack() as held:
             with explain_write_errors(out):
+                out.mkdir(parents=True, exist_ok=True)
                 held.enter_context(hold_folder(out))
             yield
     finally:
-        if is_new:
+        # Deepest first; one that holds anything stays, and so do those above it.
+        for folder in created:
             with contextlib.suppress(OSError):
-                out.rmdir()
+                folder.rmdir()
 
 
 def claim_output_folder(

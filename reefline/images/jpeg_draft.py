@@ -1,4 +1,4 @@
-"""JPEGs decoded at an eighth of their size, which reads every byte, with every check for damage."""
+"""JPEGs decoded at an eighth of their size, and checked for damage."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def load_jpeg_draft(image: JpegImageFile, image_bytes: bytes) -> Image.Image:
         return Image.frombuffer("L", (width_px, height_px), draft, "raw", "L", 0, 1)
     except ValueError as warning:
         _check_data(image, image_bytes, scan)
+        # libjpeg stops at its first warning: if that one is harmless, what it would warn about later is not known.
         damage = describe_warning(warning)
         if damage is not None:
             raise _report_damage(damage) from warning

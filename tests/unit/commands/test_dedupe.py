@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from reefline.cli import app
 from reefline.curation import duplicates
-from reefline.system.lock_file import hold_folder
+from reefline.system.lock_file import FOLDER_LOCK_FILE, hold_folder
 from tests.factories_curation import make_picture, save_picture, snapshot
 
 
@@ -65,6 +67,26 @@ def test_a_folder_is_changed_by_one_command_at_a_time(folder: Path) -> None:
             result = CliRunner().invoke(app, ["dedupe", str(folder), *options])
         assert result.exit_code == 2 and "another reefline command is writing to it" in result.output
     assert snapshot(folder) == before
+
+
+def test_nothing_changes_the_folder_between_search_and_moves(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second command that starts during the search would move by a result that the first makes wrong."""
+    second: list[Result] = []
+    find_duplicates = duplicates.find_duplicates
+
+    def search_during_search(*arguments: Any) -> duplicates.DuplicateSearch:
+        monkeypatch.setattr(duplicates, "find_duplicates", find_duplicates)
+        second.append(CliRunner().invoke(app, ["dedupe", str(folder)]))
+        dry_run = CliRunner().invoke(app, ["dedupe", str(folder), "--dry-run"])
+        assert dry_run.exit_code == 0, dry_run.output
+        return find_duplicates(*arguments)
+
+    monkeypatch.setattr(duplicates, "find_duplicates", search_during_search)
+    first = CliRunner().invoke(app, ["dedupe", str(folder)])
+    assert (first.exit_code, second[0].exit_code) == (0, 2)
+    assert "1 near duplicates" in first.output
+    assert "another reefline command is writing to it" in second[0].output
+    assert not (folder / FOLDER_LOCK_FILE).exists()
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,32 @@ def test_a_folder_in_which_nothing_was_written_disappears(tmp_path: Path, source
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        pytest.param(None, set(), id="nothing"),
+        pytest.param("a/other.jpg", {"a", "a/other.jpg"}, id="someone's file"),
+        pytest.param("a/b/out/a.jpg", {"a", "a/b", "a/b/out", "a/b/out/a.jpg"}, id="output"),
+    ],
+)
+def test_created_parents_disappear_if_empty(tmp_path: Path, source: Path, written: str | None, left: set[str]) -> None:
+    root = tmp_path / "exists"
+    root.mkdir()
+    stops = pytest.raises(DataError, match="no image")
+    with stops, hold_output_folder(root / "a" / "b" / "out", inputs=[source]):
+        if written is not None:
+            write_file(root / written, b"")
+        raise DataError("no image")
+    assert {path.relative_to(root).as_posix() for path in root.rglob("*")} == left
+
+
+def test_parents_disappear_if_the_folder_cannot_be_created(tmp_path: Path, source: Path) -> None:
+    refused = pytest.raises(DataError, match="cannot write it")
+    with refused, hold_output_folder(tmp_path / "a" / ("n" * 300), inputs=[source]):
+        pass
+    assert not (tmp_path / "a").exists()
+
+
 def test_the_lock_of_a_killed_run_is_no_content(tmp_path: Path, source: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / FOLDER_LOCK_FILE).write_text("")

@@ -75,6 +75,21 @@ def test_damage_is_found(content: bytes, rule: str, message: str) -> None:
     assert caught.value.rule == rule
 
 
+@pytest.mark.parametrize(
+    ("content", "marker", "hole_at"),
+    [pytest.param(RESTARTS, b"\xff\xd0", 0.5, id="restarts"), pytest.param(PROGRESSIVE, b"\xff\xc4", 0.9, id="scans")],
+)
+def test_damage_after_stray_bytes_may_pass(content: bytes, marker: bytes, hole_at: float) -> None:
+    """A limit that docs/data.md names: libjpeg's first warning, here about stray bytes, hides the others."""
+    at = content.index(marker, _scan_start(content))
+    stray = content[:at] + b"\x55" * 8 + content[at:]
+    damaged = _replace(stray, hole_at, bytes(64))
+    with pytest.raises(ImageProblemError, match="image is damaged"):
+        inspect_image(_replace(content, hole_at, bytes(64)), max_image_pixels=LIMIT)
+    inspect_image(damaged, max_image_pixels=LIMIT)
+    assert tf.io.decode_jpeg(damaged, channels=3).shape == (240, 320, 3)
+
+
 @pytest.mark.parametrize("end", [b"", bytes(2), bytes(40)], ids=["cut", "zeros", "more-zeros"])
 def test_a_jpeg_needs_its_end_marker(end: bytes) -> None:
     """Pillow has all rows of a small image before it misses the marker; TensorFlow refuses the image."""
