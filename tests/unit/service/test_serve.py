@@ -405,7 +405,7 @@ def test_a_broken_new_version_leaves_the_old_one_serving(tmp_path: Path, client:
     with serve_bundle(first.parent) as running:
         (first.parent / "CURRENT").write_text("7\n")
         problem = running.problems.get(timeout=PATIENCE_S)
-        assert "7/manifest.json: missing" in problem
+        assert "detector/7: no such folder" in problem
         health = client.get(f"{running.url}/healthz").json()
         assert (health["version"], health["problem"]) == (1, problem)
         assert "reefline_current_problem 1.0" in client.get(f"{running.url}/metrics").text
